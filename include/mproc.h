@@ -1,0 +1,14 @@
+/* mproc: process-based parallelism for C on Linux. This header is the whole API in one include. */
+#ifndef MPROC_H
+#define MPROC_H
+
+#include <mproc/base.h>
+#include <mproc/connection.h>
+#include <mproc/log.h>
+#include <mproc/memory.h>
+#include <mproc/pool.h>
+#include <mproc/process.h>
+#include <mproc/queue.h>
+#include <mproc/sync.h>
+
+#endif

@@ -1,0 +1,80 @@
+/* Results, time and the library as a whole.
+ *
+ * Every function that can fail returns an int: 0 is success; a negative value is -errno, a failure of the system or of
+ * the call, and travels unchanged; a positive value is one of the conditions below, which a caller is expected to
+ * handle. mproc_strerror() has a sentence for each.
+ *
+ * Every function that can block takes a timeout as its last argument: a span in nanoseconds, MPROC_FOREVER or
+ * MPROC_NOWAIT. A timeout below -1 is -EINVAL, and nothing was done.
+ *
+ * All functions are safe to call from several threads at once unless their text says otherwise. None is
+ * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it: the wait goes on for what
+ * is left of its timeout. After a fork by mproc, or by the program's own fork(), parent and child may both go on using
+ * every shared object. */
+#ifndef MPROC_BASE_H
+#define MPROC_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MPROC_API                   __attribute__((visibility("default")))
+#define MPROC_PRINTF(format, first) __attribute__((format(printf, format, first)))
+
+#define MPROC_VERSION_MAJOR 0
+#define MPROC_VERSION_MINOR 1
+#define MPROC_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A span of time in nanoseconds. */
+typedef int64_t mproc_time;
+
+#define MPROC_FOREVER ((mproc_time)-1)
+#define MPROC_NOWAIT  ((mproc_time)0)
+#define MPROC_US(n)   ((mproc_time)(n)*1000)
+#define MPROC_MS(n)   ((mproc_time)(n)*1000000)
+#define MPROC_SEC(n)  ((mproc_time)(n)*1000000000)
+
+/* The conditions: results that are neither success nor a failure of the call. */
+enum mproc_condition {
+    MPROC_TIMEOUT = 1,          /* the time was over before the thing happened; nothing was done */
+    MPROC_CLOSED = 2,           /* the other side closed or died, or the object was closed for this use */
+    MPROC_OWNER_DIED = 3,       /* the lock is yours; its last owner died holding it: check what it guards */
+    MPROC_WORKER_DIED = 4,      /* the worker died at this task */
+    MPROC_TASK_FAILED = 5,      /* the task's function returned something other than 0 */
+    MPROC_CANCELLED = 6,        /* the task was cancelled, or its pool was terminated */
+    MPROC_TOO_SMALL = 7,        /* the message is larger than the buffer; it is still there, and its size is told */
+    MPROC_BROKEN = 8,           /* a barrier broke, or a stream ended inside a message */
+    MPROC_RUNNING = 9,          /* the process has not ended */
+    MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
+    MPROC_NOT_INITIALIZED = 11, /* spawn and forkserver need mproc_init() first thing in main() */
+    MPROC_NO_FUNCTION = 12      /* the function is in no loaded object file, so a fresh process could not find it */
+};
+
+/* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call
+ * of this function. Async-signal-safe for conditions and 0. */
+MPROC_API const char *mproc_strerror(int result);
+
+/* The version of the library that is loaded, as "major.minor.patch". Async-signal-safe. */
+MPROC_API const char *mproc_version(void);
+
+/* To be called first thing in main() by programs that start processes by spawn or forkserver. In a process that the
+ * library itself started by these methods it does not return: the process runs its target and exits. In any other it
+ * returns 0 at once, however often it is called. fork needs no call.
+ *
+ * -EINVAL: the process was started with a damaged start record; -ENOMEM and others: the family could not be joined.
+ * Both happen only in a started child, which then exits with code 127 after a line on stderr, so a caller may ignore
+ * the result. Not thread-safe: call it before there are threads. */
+MPROC_API int mproc_init(void);
+
+/* The number of CPUs that this process may use, at least 1: those of its affinity mask, and no more than its cgroup's
+ * quota (rounded up). */
+MPROC_API int mproc_cpu_count(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,119 @@
+/* A pool of worker processes that run functions of the program on items.
+ *
+ *     static int square(void *ctx, const void *in, void *out)
+ *     {
+ *         long x = *(const long *)in;
+ *         *(long *)out = x * x;
+ *         return 0;
+ *     }
+ *
+ *     mproc_pool *pool;
+ *     mproc_pool_create(&pool, NULL);                                 // a worker for each CPU
+ *     mproc_pool_map(pool, square, NULL, &(mproc_map){ .count = n, .in = in, .in_size = sizeof *in,
+ *                                                      .out = out, .out_size = sizeof *out }, MPROC_FOREVER);
+ *     pool = mproc_pool_free(pool);
+ *
+ * A worker that dies (by a signal, abort, exit in a task) costs the item it was on: that item ends as
+ * MPROC_WORKER_DIED, all the others are done, and the worker is replaced. The workers are forked by a small server
+ * process, which is started when the pool is made: by spawn when the program called mproc_init(), so that threads and
+ * memory of this process do not matter, else by fork. Functions are found in the workers as in mproc_process_start().
+ * Tasks see this process's memory, if at all, as it was when the pool was made: hand data over by ctx, in and out, or
+ * in shared memory.
+ *
+ * A handle belongs to the process that made it; any of its threads may use it. The workers die with that process. */
+#ifndef MPROC_POOL_H
+#define MPROC_POOL_H
+
+#include <mproc/base.h>
+#include <mproc/process.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mproc_pool mproc_pool;
+typedef struct mproc_future mproc_future;
+
+/* What a worker runs for an item: reads in, writes out. 0, or a number other than 0 for failure; it is kept. ctx is the
+ * same for all items of a map. out is zero at the start. */
+typedef int mproc_task(void *ctx, const void *in, void *out);
+
+typedef struct mproc_pool_options {
+    unsigned workers;               /* 0: mproc_cpu_count(); at most 1024 */
+    enum mproc_start_method method; /* of the server: 0 as said above, or fork or spawn */
+} mproc_pool_options;
+
+/* How an item ended. */
+typedef struct mproc_item_status {
+    int result; /* 0, MPROC_TASK_FAILED, MPROC_WORKER_DIED, or MPROC_CANCELLED when it was not run */
+    int code;   /* what the function returned; for a dead worker its exit code, or minus the signal */
+} mproc_item_status;
+
+/* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
+ * Arrays in shared memory are used in place; others are copied there and back. */
+typedef struct mproc_map {
+    size_t count;
+    const void *in;
+    size_t in_size;
+    void *out;
+    size_t out_size;
+    size_t ctx_size;           /* 0: ctx is handed over as it stands; else so many bytes of it are copied */
+    size_t chunk;              /* items that a worker takes at a time; 0: chosen */
+    mproc_item_status *status; /* NULL, or count entries */
+    void (*progress)(void *arg, size_t done, size_t total); /* called in the caller, at most ten times a second */
+    void *progress_arg;
+} mproc_map;
+
+/* Make a pool and start its workers. -EINVAL: more than 1024 workers, or an unknown method; MPROC_NOT_INITIALIZED:
+ * spawn without mproc_init(); -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start(). Nothing is left behind on failure.
+ */
+MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
+
+/* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
+ * MPROC_TASK_FAILED: a function returned other than 0; the others are done, and status tells which. MPROC_TIMEOUT: the
+ * time was over; items that ran were stopped (their workers killed and replaced), out and status hold what was done.
+ * MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was terminated meanwhile. MPROC_NOT_SHARED: ctx is
+ * neither shared nor NULL and ctx_size is 0, and the server was spawned. -EINVAL: NULL pool, fn or map, a size without
+ * its array, an array without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
+MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
+
+/* Run fn once, with a copy of in_size bytes at in, and room for out_size bytes. *future is to be freed. Does not wait.
+ * Results as map. */
+MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
+                                size_t in_size, size_t out_size);
+
+/* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
+ * do not copy). 0; MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_CANCELLED; MPROC_TIMEOUT. May be called again. */
+MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
+
+/* Wait for the task. 0 when it is done in whatever way; MPROC_TIMEOUT. mproc_future_status() then tells how it ended;
+ * MPROC_RUNNING when it has not. */
+MPROC_API int mproc_future_wait(mproc_future *future, mproc_time timeout);
+MPROC_API int mproc_future_status(mproc_future *future, mproc_item_status *status);
+MPROC_API bool mproc_future_is_done(mproc_future *future);
+
+/* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
+MPROC_API mproc_future *mproc_future_free(mproc_future *future);
+
+/* The number of workers, and their process ids: writes up to capacity of them and returns how many live. */
+MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity);
+
+/* Take no more work; what was taken goes on. 0 also when closed before. */
+MPROC_API int mproc_pool_close(mproc_pool *pool);
+
+/* Stop at once: what waits is MPROC_CANCELLED, what runs is killed and MPROC_CANCELLED too. */
+MPROC_API int mproc_pool_terminate(mproc_pool *pool);
+
+/* Wait until all work is done and the workers have ended. -EINVAL when the pool was neither closed nor terminated. */
+MPROC_API int mproc_pool_join(mproc_pool *pool, mproc_time timeout);
+
+/* Terminate the pool if it was not joined, and give it up. Futures must be freed before. Returns NULL; NULL is ignored.
+ */
+MPROC_API mproc_pool *mproc_pool_free(mproc_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
