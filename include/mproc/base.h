@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MPROC_API                   __attribute__((visibility("default")))
-#define MPROC_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define MPROC_API                 __attribute__((visibility("default")))
+#define MPROC_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 #define MPROC_VERSION_MAJOR 0
 #define MPROC_VERSION_MINOR 1
@@ -38,7 +38,7 @@ typedef int64_t mproc_time;
 #define MPROC_SEC(n)  ((mproc_time)(n)*1000000000)
 
 /* The conditions: results that are neither success nor a failure of the call. */
-enum mproc_condition {
+enum mproc_result {
     MPROC_TIMEOUT = 1,          /* the time was over before the thing happened; nothing was done */
     MPROC_CLOSED = 2,           /* the other side closed or died, or the object was closed for this use */
     MPROC_OWNER_DIED = 3,       /* the lock is yours; its last owner died holding it: check what it guards */
