@@ -1,0 +1,66 @@
+# Entry points for people and CI. Each installs what it needs (Debian), configures and does one thing; the build itself
+# is CMake's, see CMakePresets.json.
+PRESET ?= release
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS   ?= $(shell nproc)
+BUILD   = build/$(PRESET)
+
+CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+COMPILE   = cmake --build --preset $(PRESET)
+
+.PHONY: help demo test build examples lint sanitize bench install clean
+
+help:
+	@echo 'make demo      build, and count the words of this machine with the example wordcount'
+	@echo 'make test      build, and run every test'
+	@echo 'make build     build the libraries, the examples and the tests into $(BUILD)'
+	@echo 'make examples  build the examples into $(BUILD)/examples'
+	@echo 'make lint      check format, warnings, headers and exported symbols'
+	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
+	@echo 'make bench     build and run the measurements'
+	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
+	@echo 'make clean     remove everything that was built'
+	@echo 'PRESET=release, debug, clang, asan, tsan or faults chooses the build.'
+
+demo:
+	@scripts/install-deps build
+	$(CONFIGURE)
+	$(COMPILE) --target examples_wordcount
+	@scripts/demo $(BUILD)/examples/wordcount
+
+build:
+	@scripts/install-deps test
+	$(CONFIGURE)
+	$(COMPILE)
+
+test: build
+	ctest --preset $(PRESET) -j $(JOBS)
+
+examples:
+	@scripts/install-deps build
+	$(CONFIGURE)
+	$(COMPILE) --target examples
+
+lint:
+	@scripts/install-deps lint
+	@scripts/lint
+
+sanitize:
+	@scripts/install-deps test
+	@scripts/sanitize $(JOBS)
+
+bench:
+	@scripts/install-deps bench
+	cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target bench
+	@if [ -x scripts/bench ]; then scripts/bench build/release; fi
+
+install:
+	@scripts/install-deps build
+	cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	cmake --build --preset release --target mproc mproc_static
+	DESTDIR=$(DESTDIR) cmake --install build/release
+
+clean:
+	rm -rf build

@@ -1,0 +1,25 @@
+# Each file in bench/ and bench/peers/ is a program of its own, built only by the target `bench`. The peers may use
+# OpenMP; where the compiler has none they are left out.
+
+add_custom_target(bench)
+find_package(OpenMP COMPONENTS C QUIET)
+
+function(mproc_add_bench folder)
+    file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${folder}/*.c)
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM name)
+        string(MAKE_C_IDENTIFIER "${folder}_${name}" target)
+        add_executable(${target} EXCLUDE_FROM_ALL ${source})
+        target_compile_options(${target} PRIVATE ${MPROC_WARNINGS})
+        target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
+        target_link_libraries(${target} PRIVATE ${ARGN} Threads::Threads rt m)
+        set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+                                                   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
+        add_dependencies(bench ${target})
+    endforeach()
+endfunction()
+
+mproc_add_bench(bench mproc)
+if(OpenMP_C_FOUND)
+    mproc_add_bench(bench/peers OpenMP::OpenMP_C)
+endif()
