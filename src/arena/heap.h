@@ -1,0 +1,38 @@
+/* The heap: blocks of the arena's memory, to be taken and given back by any member.
+ *
+ * Two layers. Chunks (64 KiB) are handed out in runs, from a table under one lock: spans for small blocks and runs for
+ * large ones. Spans hold blocks of one size with a bitmap, under a lock per size class and shard. Above each struct in
+ * heap.c, chunks.c and spans.c stand invariant, commit point and recovery. */
+#ifndef MPROC_ARENA_HEAP_H
+#define MPROC_ARENA_HEAP_H
+
+#include "arena/region.h"
+
+/* A place in the arena that will hold a block's address. */
+typedef _Atomic(uintptr_t) heap_place;
+
+/* Take size bytes, aligned as mproc_alloc() says, and publish the address at *place, which must be in the arena and
+ * hold something other than it. If this process dies in here, the block is either published or free. place NULL: the
+ * block is published by returning. *block gets the address. 0, -EINVAL for 0, -ENOMEM, -errno. */
+int heap_alloc(size_t size, heap_place *place, void **block);
+
+/* As heap_alloc(), all zero. */
+int heap_alloc_zeroed(size_t size, heap_place *place, void **block);
+
+/* Free a block. 0, or -EINVAL when it is none that is in use. */
+int heap_free(void *block);
+
+/* Free the block whose address is at *place and set that to 0; safe to be done again after a death in between, as long
+ * as nobody else changes *place. 0 when it held 0 already. */
+int heap_free_from(heap_place *place);
+
+/* The size that a block really has; 0 when it is none that is in use. */
+size_t heap_usable_size(const void *block);
+
+/* Bytes in blocks that are in use, found by walking everything. */
+size_t heap_allocated(void);
+
+/* Walk everything and check each invariant. NULL, or a sentence about the first thing that is wrong. For tests. */
+const char *heap_audit(void);
+
+#endif

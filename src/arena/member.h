@@ -1,0 +1,86 @@
+/* The processes of the family: the member table, the proof of life, and the sweep of the dead.
+ *
+ * A member is named by its owner word, {generation, slot}: what stands in a lock that it holds. The same slot with
+ * another generation is another process. A member lives exactly as long as the kernel keeps its record lock on byte
+ * [slot] of the memory file; the kernel drops that lock when the process is gone and can touch no memory any more, so a
+ * dead member's data may be mended without a race. */
+#ifndef MPROC_ARENA_MEMBER_H
+#define MPROC_ARENA_MEMBER_H
+
+#include "arena/region.h"
+#include <sys/types.h>
+
+#define MEMBER_NAME_SIZE 64
+
+/* An owner word: generation in the upper half, slot + 1 in bits 16 to 31, and 16 low bits for the word's user. 0:
+ * nobody. */
+typedef uint64_t member_owner;
+
+#define MEMBER_FLAGS ((member_owner)0xffff)
+
+/* A slot of the table. Invariant: word says FREE, or USED by a process that holds the record lock of this slot, or USED
+ * by one that is dead and will be swept. Only the member writes the other fields, before word becomes USED or later by
+ * single atomic stores. */
+struct member {
+    _Atomic(uint64_t) word; /* generation << 32 | used; CAS by a claimer, store by the sweeper that is elected */
+    _Atomic(int32_t) pid;   /* as the member sees itself */
+    _Atomic(uint32_t) ledger_pages; /* 1 when the ledger has its pages; only grows */
+    _Atomic(member_owner) parent;   /* who started it by mproc_process_start(), or 0 */
+    _Atomic(uint64_t) group;        /* inherited mark of a process group, or 0 */
+    _Atomic(uint64_t) children;     /* how many it has started: the source of their names */
+    _Atomic(uint64_t) reserved;
+    char name[MEMBER_NAME_SIZE];
+};
+
+/* This process's owner word with flags 0, or 0 when it is no member (yet). Read it by member_self(). */
+extern member_owner member_me;
+
+/* Become a member; creates the family when there is none. Done by the first use of anything shared, and again after a
+ * fork. Sets member_me. 0; -EAGAIN when all slots are taken; -errno. Thread-safe. */
+int member_join(void);
+
+/* This process's owner word; 0 when it cannot become a member (member_join() says why). */
+static inline member_owner member_self(void)
+{
+    if (__builtin_expect(member_me == 0, 0) && member_join())
+        return 0;
+    return member_me;
+}
+
+/* Leave in good order: whatever this process held goes back, its slot is free. Called when a child ends; using a shared
+ * object afterwards joins anew. */
+void member_leave(void);
+
+static inline unsigned member_slot(member_owner owner)
+{
+    return (unsigned)(owner >> 16 & 0xffff) - 1;
+}
+
+struct member *member_at(unsigned slot);
+
+/* Whether that member is gone, by the kernel's word. Flags are ignored. One system call at most. */
+bool member_is_dead(member_owner owner);
+
+/* The living member with that pid which has this parent, or 0: how a parent finds its child. */
+member_owner member_find(pid_t pid, member_owner parent);
+
+/* Sweep this member if it is dead: call every sweep function, then free its slot. */
+void member_sweep(member_owner owner);
+
+/* Whoever has slept a tick calls this: at most once in 100 ms in the whole family, one caller looks for dead members
+ * and sweeps them. */
+void member_tick(void);
+
+/* Sweep every dead member now. */
+void member_sweep_all(void);
+
+/* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for
+ * the same member when the sweeper itself dies: it must be idempotent. To be registered once, by a constructor. */
+typedef void member_sweeper(unsigned slot, member_owner owner);
+void member_on_sweep(member_sweeper *sweeper);
+
+/* A function to be called in a child directly after fork(), to drop what is the parent's alone; registered once. Only
+ * async-signal-safe things may be done in it. */
+void member_on_fork(void (*child)(void));
+
+#endif

@@ -1,0 +1,49 @@
+/* The lock that knows its owner: the core of mproc_lock and of every lock inside the library.
+ *
+ * Invariant: word is 0 (free) or the owner word of the process that holds it, with OWNER_LOCK_WAITERS in its flags when
+ * somebody may sleep. Commit: the compare-and-swap that puts the owner in, the store that takes it out. Recovery:
+ * whoever finds the owner dead swaps itself in and is told so. Sleepers wake at least every 100 ms and look again, so
+ * neither a lost wake-up nor the death of a process that was just woken can strand them. */
+#ifndef MPROC_ARENA_OWNER_LOCK_H
+#define MPROC_ARENA_OWNER_LOCK_H
+
+#include "arena/member.h"
+#include <mproc/base.h>
+
+#define OWNER_LOCK_WAITERS ((uint64_t)1)
+
+struct owner_lock {
+    _Atomic(uint64_t) word;
+};
+
+int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout);
+void owner_lock_wake(struct owner_lock *lock);
+
+/* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
+static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout)
+{
+    uint64_t free_word = 0;
+    if (__builtin_expect(member_me != 0, 1) &&
+        atomic_compare_exchange_strong_explicit(&lock->word, &free_word, member_me, memory_order_acquire,
+                                                memory_order_relaxed))
+        return 0;
+    return owner_lock_acquire_slow(lock, timeout);
+}
+
+/* -EPERM when this process does not hold it. */
+static inline int owner_lock_release(struct owner_lock *lock)
+{
+    uint64_t mine = member_me;
+    if (__builtin_expect(mine != 0, 1) &&
+        atomic_compare_exchange_strong_explicit(&lock->word, &mine, 0, memory_order_release, memory_order_relaxed))
+        return 0;
+    if (member_me == 0 || (mine & ~MEMBER_FLAGS) != member_me)
+        return -1 /* EPERM */;
+    owner_lock_wake(lock);
+    return 0;
+}
+
+/* Whether a living process holds it. */
+bool owner_lock_is_held(struct owner_lock *lock);
+
+#endif

@@ -1,0 +1,22 @@
+/* The processors: how many this process may use, and the hint for a spinning one. */
+#ifndef MPROC_OS_CPU_H
+#define MPROC_OS_CPU_H
+
+#include <stdbool.h>
+
+/* CPUs of the affinity mask, no more than the cgroup's quota rounded up; at least 1. Asks the kernel each time. */
+int os_cpu_count(void);
+
+/* Whether spinning makes sense: this process may run on more than one CPU. Asked once per process. */
+bool os_cpu_may_spin(void);
+
+static inline void os_cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+#endif
