@@ -1,0 +1,71 @@
+/* The plan that answers os_fault(). It is linked into the library's objects wherever they are compiled with
+ * MPROC_FAULTS; tests arm it. It makes no system call that could itself be made to fail. */
+#include "plan.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+    NOTHING = -1
+};
+
+/* In memory shared with children. The test writes call, left, error and hits while call is NOTHING, and then call;
+ * whoever makes a system call only counts left down and hits up. */
+static struct plan {
+    atomic_int call;  /* stored with release by fault_arm(), loaded with acquire by os_fault() */
+    atomic_long left; /* calls to let through; the one that finds 0 is the one that fails */
+    atomic_int error;
+    atomic_long hits;
+    atomic_long count[OS_CALL_COUNT];
+} * plan;
+
+/* Before the constructors of the library, which may make system calls. */
+__attribute__((constructor(101))) static void make_plan(void)
+{
+    plan = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (plan == MAP_FAILED)
+        abort();
+    atomic_init(&plan->call, NOTHING);
+}
+
+int os_fault(enum os_call call)
+{
+    atomic_fetch_add_explicit(&plan->count[call], 1, memory_order_relaxed);
+    if (atomic_load_explicit(&plan->call, memory_order_acquire) != (int)call)
+        return 0;
+    if (atomic_fetch_sub_explicit(&plan->left, 1, memory_order_relaxed) != 0)
+        return 0;
+    atomic_fetch_add_explicit(&plan->hits, 1, memory_order_relaxed);
+    return -atomic_load_explicit(&plan->error, memory_order_relaxed);
+}
+
+void fault_arm(enum os_call call, long after, int error)
+{
+    fault_disarm();
+    atomic_store_explicit(&plan->left, after, memory_order_relaxed);
+    atomic_store_explicit(&plan->error, error, memory_order_relaxed);
+    atomic_store_explicit(&plan->hits, 0, memory_order_relaxed);
+    atomic_store_explicit(&plan->call, (int)call, memory_order_release);
+}
+
+void fault_disarm(void)
+{
+    atomic_store_explicit(&plan->call, NOTHING, memory_order_release);
+}
+
+long fault_hits(void)
+{
+    return atomic_load_explicit(&plan->hits, memory_order_relaxed);
+}
+
+long fault_count(enum os_call call)
+{
+    return atomic_load_explicit(&plan->count[call], memory_order_relaxed);
+}
+
+void fault_reset(void)
+{
+    for (int call = 0; call < OS_CALL_COUNT; call++)
+        atomic_store_explicit(&plan->count[call], 0, memory_order_relaxed);
+}
