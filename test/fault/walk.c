@@ -101,9 +101,11 @@ long fault_walk(fault_operation *operation, fault_check *check, void *arg)
     struct walk walk = {.operation = operation, .check = check, .arg = arg};
 
     run(&walk, NULL);
-    for (int call = 0; call < OS_CALL_COUNT; call++)
+    for (int call = 0; call < OS_CALL_COUNT; call++) {
+        assert_non_null(kinds[call].name);
         for (int i = 0; i < MOST_ERRORS && kinds[call].errors[i]; i++)
             walk_kind(&walk, (enum os_call)call, kinds[call].errors[i]);
+    }
     assert_int_equal(walk.unbalanced, 0);
     return walk.hits;
 }

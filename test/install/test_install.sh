@@ -1,0 +1,47 @@
+#!/bin/sh
+# Install into a folder of the build and use what is there: by pkg-config, by find_package, shared, static, from C++.
+set -eu
+
+here=$(dirname "$0")
+stage=$MPROC_BUILD/test/install
+prefix=$stage/root/opt/mproc
+rm -rf "$stage"
+mkdir -p "$stage"
+DESTDIR=$stage/root cmake --install "$MPROC_BUILD" --prefix /opt/mproc >"$stage/install.log"
+
+PKG_CONFIG_LIBDIR=$(dirname "$(find "$prefix" -name mproc.pc)")
+export PKG_CONFIG_LIBDIR
+libdir=$(pkg-config --variable=libdir mproc)
+flags=$(pkg-config --cflags mproc)
+libs=$(pkg-config --libs mproc)
+libs_static=$(pkg-config --static --libs mproc)
+
+# Run a program and say which; it must or must not need the shared library.
+run()
+{
+    needs=$(LD_LIBRARY_PATH=$libdir ldd "$1" | grep -c libmproc.so.0 || :)
+    if [ "$needs" != "$2" ]; then
+        echo "$1 needs the shared library: $needs, expected $2" >&2
+        exit 1
+    fi
+    echo "$1"
+    LD_LIBRARY_PATH=$libdir "$1"
+}
+
+# shellcheck disable=SC2086 # lists of options
+{
+    "$CC" -o "$stage/pc_shared" "$here/main.c" $flags $libs
+    "$CC" -o "$stage/pc_static" "$here/main.c" $flags -Wl,-Bstatic $libs_static -Wl,-Bdynamic
+    "$CC" -static -o "$stage/pc_all_static" "$here/main.c" $flags $libs_static
+    g++ -o "$stage/pc_cxx" -x c++ "$here/main.c" -x none $flags $libs
+}
+run "$stage/pc_shared" 1
+run "$stage/pc_static" 0
+run "$stage/pc_all_static" 0
+run "$stage/pc_cxx" 1
+
+cmake -G Ninja -S "$here" -B "$stage/build" -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix" >"$stage/build.log"
+cmake --build "$stage/build" >>"$stage/build.log"
+run "$stage/build/user_shared" 1
+run "$stage/build/user_static" 0
+run "$stage/build/user_cxx" 1
