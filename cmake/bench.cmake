@@ -1,5 +1,6 @@
-# Each file in bench/ and bench/peers/ is a program of its own, built only by the target `bench`. The peers may use
-# OpenMP; where the compiler has none they are left out.
+# Each file in bench/ and bench/peers/ is a program of its own, built only by the target `bench`. A peer is linked with
+# what it needs and no more, so that starting one costs what it would cost a user. Where the compiler has no OpenMP that
+# peer is left out.
 
 add_custom_target(bench)
 find_package(OpenMP COMPONENTS C QUIET)
@@ -8,11 +9,18 @@ function(mproc_add_bench folder)
     file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${folder}/*.c)
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
+        set(libraries ${ARGN} Threads::Threads)
+        if(name STREQUAL openmp)
+            if(NOT OpenMP_C_FOUND)
+                continue()
+            endif()
+            list(APPEND libraries OpenMP::OpenMP_C)
+        endif()
         string(MAKE_C_IDENTIFIER "${folder}_${name}" target)
         add_executable(${target} EXCLUDE_FROM_ALL ${source})
         target_compile_options(${target} PRIVATE ${MPROC_WARNINGS})
         target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
-        target_link_libraries(${target} PRIVATE ${ARGN} Threads::Threads rt m)
+        target_link_libraries(${target} PRIVATE ${libraries})
         set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
                                                    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
         add_dependencies(bench ${target})
@@ -20,6 +28,4 @@ function(mproc_add_bench folder)
 endfunction()
 
 mproc_add_bench(bench mproc)
-if(OpenMP_C_FOUND)
-    mproc_add_bench(bench/peers OpenMP::OpenMP_C)
-endif()
+mproc_add_bench(bench/peers)
