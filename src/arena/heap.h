@@ -11,9 +11,11 @@
 /* A place in the arena that will hold a block's address. */
 typedef _Atomic(uintptr_t) heap_place;
 
-/* Take size bytes, aligned as mproc_alloc() says, and publish the address at *place, which must be in the arena and
- * hold something other than it. If this process dies in here, the block is either published or free. place NULL: the
- * block is published by returning. *block gets the address. 0, -EINVAL for 0, -ENOMEM, -errno. */
+/* Take size bytes, aligned as mproc_alloc() says, and publish the address at *place, which is in the arena, holds
+ * something other than that address, and is changed by nobody else meanwhile. From then on the block belongs to *place:
+ * if this process dies, whoever mends the struct that *place is in frees it by heap_free_from(), for it may not have
+ * all its pages yet. Before, it is free. place NULL: the block is published by returning. *block gets the address. 0,
+ * -EINVAL for a size of 0, -ENOMEM, -errno; *place holds 0 or what it held before then. */
 int heap_alloc(size_t size, heap_place *place, void **block);
 
 /* As heap_alloc(), all zero. */
@@ -28,6 +30,9 @@ int heap_free_from(heap_place *place);
 
 /* The size that a block really has; 0 when it is none that is in use. */
 size_t heap_usable_size(const void *block);
+
+/* Make a large block smaller where it lies. False when it cannot be done there; nothing has changed then. */
+bool heap_shrink(void *block, size_t size);
 
 /* Bytes in blocks that are in use, found by walking everything. */
 size_t heap_allocated(void);

@@ -6,14 +6,15 @@
 #include "arena/region.h"
 
 #define LEDGER_CUSTODY_COUNT 32
-#define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * 32)
+#define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * 16)
 
-/* A large block on its way to its owner. If the member dies, the block is freed unless *place holds its address. */
+/* A large block on its way to the caller of mproc_alloc(): taken, but perhaps without its pages yet. The block belongs
+ * to this cell until block is 0 again; if the member dies before, the sweep frees it. */
 struct custody {
-    _Atomic(uint32_t) claimed;           /* CAS by the thread that uses the cell */
-    _Atomic(uintptr_t) block;            /* written under the chunk lock by the allocation, or 0 */
-    _Atomic(_Atomic(uintptr_t) *) place; /* where the owner publishes it, or NULL; written before block */
-    uint64_t reserved;
+    _Atomic(uintptr_t)
+        block; /* written by the allocation, under the chunk lock; cleared by the member: the hand-over */
+    _Atomic(uint32_t) claimed; /* CAS by the thread that uses the cell */
+    uint32_t reserved;
 };
 
 struct ledger {

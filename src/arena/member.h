@@ -32,8 +32,14 @@ struct member {
     char name[MEMBER_NAME_SIZE];
 };
 
-/* This process's owner word with flags 0, or 0 when it is no member (yet). Read it by member_self(). */
-extern member_owner member_me;
+/* This process's owner word with flags 0, or 0 when it is no member (yet). Changed by member_join(), member_leave() and
+ * in a fork child only; read it by the two functions below. */
+extern _Atomic(member_owner) member_me;
+
+static inline member_owner member_current(void)
+{
+    return atomic_load_explicit(&member_me, memory_order_relaxed);
+}
 
 /* Become a member; creates the family when there is none. Done by the first use of anything shared, and again after a
  * fork. Sets member_me. 0; -EAGAIN when all slots are taken; -errno. Thread-safe. */
@@ -42,9 +48,10 @@ int member_join(void);
 /* This process's owner word; 0 when it cannot become a member (member_join() says why). */
 static inline member_owner member_self(void)
 {
-    if (__builtin_expect(member_me == 0, 0) && member_join())
-        return 0;
-    return member_me;
+    member_owner me = member_current();
+    if (__builtin_expect(me == 0, 0) && member_join() == 0)
+        me = member_current();
+    return me;
 }
 
 /* Leave in good order: whatever this process held goes back, its slot is free. Called when a child ends; using a shared
@@ -74,9 +81,10 @@ void member_tick(void);
 /* Sweep every dead member now. */
 void member_sweep_all(void);
 
-/* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for
- * the same member when the sweeper itself dies: it must be idempotent. To be registered once, by a constructor. */
-typedef void member_sweeper(unsigned slot, member_owner owner);
+/* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for the
+ * same member, when the sweeper itself dies: it must be idempotent. True when all is done; false to be called again
+ * later, because a lock could not be had soon. To be registered once, by a constructor. */
+typedef bool member_sweeper(unsigned slot, member_owner owner);
 void member_on_sweep(member_sweeper *sweeper);
 
 /* A function to be called in a child directly after fork(), to drop what is the parent's alone; registered once. Only

@@ -17,15 +17,15 @@ struct owner_lock {
 };
 
 int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout);
-void owner_lock_wake(struct owner_lock *lock);
+int owner_lock_release_slow(struct owner_lock *lock);
 
 /* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
 static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout)
 {
-    uint64_t free_word = 0;
-    if (__builtin_expect(member_me != 0, 1) &&
-        atomic_compare_exchange_strong_explicit(&lock->word, &free_word, member_me, memory_order_acquire,
-                                                memory_order_relaxed))
+    uint64_t nobody = 0;
+    uint64_t me = member_current();
+    if (__builtin_expect(me != 0, 1) &&
+        atomic_compare_exchange_strong_explicit(&lock->word, &nobody, me, memory_order_acquire, memory_order_relaxed))
         return 0;
     return owner_lock_acquire_slow(lock, timeout);
 }
@@ -33,14 +33,14 @@ static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout
 /* -EPERM when this process does not hold it. */
 static inline int owner_lock_release(struct owner_lock *lock)
 {
-    uint64_t mine = member_me;
-    if (__builtin_expect(mine != 0, 1) &&
-        atomic_compare_exchange_strong_explicit(&lock->word, &mine, 0, memory_order_release, memory_order_relaxed))
+    uint64_t me = member_current();
+    uint64_t held = me;
+    if (__builtin_expect(atomic_compare_exchange_strong_explicit(&lock->word, &held, 0, memory_order_release,
+                                                                 memory_order_relaxed) &&
+                             me != 0,
+                         1))
         return 0;
-    if (member_me == 0 || (mine & ~MEMBER_FLAGS) != member_me)
-        return -1 /* EPERM */;
-    owner_lock_wake(lock);
-    return 0;
+    return owner_lock_release_slow(lock);
 }
 
 /* Whether a living process holds it. */

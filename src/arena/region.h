@@ -18,7 +18,7 @@
 #define REGION_LEDGER_OFFSET ((size_t)1 << 20)
 #define REGION_CHUNK_OFFSET  (REGION_LEDGER_OFFSET + REGION_MEMBERS * REGION_LEDGER_SIZE)
 
-/* This process's mapping. base is NULL while there is none. Written once, under the lock of region.c. */
+/* This process's mapping. base is NULL while there is none. Written once, before this process becomes a member. */
 struct region {
     unsigned char *base;
     size_t size;
@@ -27,7 +27,7 @@ struct region {
 };
 extern struct region region;
 
-/* Create the arena if this process has none. 0 or -errno. Thread-safe. */
+/* Create the arena if this process has none. 0 or -errno. For member_join(), which keeps other threads out. */
 int region_open(void);
 
 /* Map the arena whose descriptors a parent left open in this fresh process. 0, -EINVAL when it is not one of ours or of

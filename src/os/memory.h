@@ -33,7 +33,7 @@ int os_record_lock(int fd, int64_t byte);
 int os_record_unlock(int fd, int64_t byte);
 
 /* The process other than this one that has the lock on that byte: its pid, -1 when it is not visible from here (another
- * pid namespace), 0 when nobody has it; -errno below -1. */
+ * pid namespace), 0 when nobody has it; -errno - 1 on failure, so below -1. */
 int os_record_holder(int fd, int64_t byte);
 
 #endif

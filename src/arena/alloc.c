@@ -1,0 +1,79 @@
+/* The public face of the heap: include/mproc/memory.h. */
+#include "arena/heap.h"
+#include "arena/member.h"
+#include "os/memory.h"
+#include <errno.h>
+#include <mproc/memory.h>
+#include <string.h>
+
+void *mproc_alloc(size_t size)
+{
+    void *block;
+    int result = heap_alloc(size, NULL, &block);
+    if (result)
+        errno = -result;
+    return block;
+}
+
+void *mproc_calloc(size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    void *block;
+    int result = heap_alloc_zeroed(total, NULL, &block);
+    if (result)
+        errno = -result;
+    return block;
+}
+
+void *mproc_realloc(void *block, size_t size)
+{
+    if (!block)
+        return mproc_alloc(size);
+    size_t usable = heap_usable_size(block);
+    if (size == 0 || usable == 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (size <= usable && (usable - size < usable / 2 || heap_shrink(block, size)))
+        return block;
+    void *moved = mproc_alloc(size);
+    if (!moved)
+        return size <= usable ? block : NULL;
+    memcpy(moved, block, size < usable ? size : usable);
+    heap_free(block);
+    return moved;
+}
+
+int mproc_free(void *block)
+{
+    return block ? heap_free(block) : 0;
+}
+
+size_t mproc_usable_size(const void *block)
+{
+    return heap_usable_size(block);
+}
+
+bool mproc_is_shared(const void *address)
+{
+    return region_contains(address);
+}
+
+int mproc_memory_usage(struct mproc_memory_usage *usage)
+{
+    if (!usage)
+        return -EINVAL;
+    if (!member_self())
+        return member_join();
+    int64_t resident = os_memory_resident(region.fd);
+    if (resident < 0)
+        return (int)resident;
+    usage->reserved = region.size;
+    usage->allocated = heap_allocated();
+    usage->resident = (size_t)resident;
+    return 0;
+}

@@ -1,0 +1,160 @@
+/* The heap: small blocks from spans, large ones as runs of chunks; and the blocks that a dead process left half-way.
+ * Called by every floor above and by mproc_alloc(). */
+#include "arena/heap.h"
+
+#include "arena/ledger.h"
+#include "arena/spans.h"
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+/* Whether a large block is known to be zero. */
+static int take_large(size_t size, heap_place *place, void **block, bool *zero)
+{
+    unsigned index;
+    enum chunk_backing was;
+    int result = chunks_take(size, place, &index, &was);
+    if (result)
+        return result;
+    result = chunks_back(index, was, false);
+    if (result) {
+        chunks_give(index, CHUNK_USED, place);
+        return result;
+    }
+    *block = chunk_address(index);
+    *zero = was == CHUNK_HOLE;
+    return 0;
+}
+
+/* A cell of this member's ledger that no other thread uses. There are more than threads that are likely to be here. */
+static struct custody *claim_custody(void)
+{
+    struct ledger *ledger = ledger_at(member_slot(member_current()));
+    for (unsigned i = 0;; i = (i + 1) % LEDGER_CUSTODY_COUNT) {
+        uint32_t unclaimed = 0;
+        if (atomic_compare_exchange_strong_explicit(&ledger->custody[i].claimed, &unclaimed, 1, memory_order_acquire,
+                                                    memory_order_relaxed))
+            return &ledger->custody[i];
+        if (i == LEDGER_CUSTODY_COUNT - 1)
+            sched_yield();
+    }
+}
+
+static int take_large_for_caller(size_t size, void **block, bool *zero)
+{
+    struct custody *custody = claim_custody();
+    int result = take_large(size, &custody->block, block, zero);
+    atomic_store_explicit(&custody->block, 0, memory_order_release);
+    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    return result;
+}
+
+static bool sweep_custody(unsigned slot, member_owner owner)
+{
+    (void)owner;
+    for (unsigned i = 0; i < LEDGER_CUSTODY_COUNT; i++) {
+        struct custody *custody = &ledger_at(slot)->custody[i];
+        if (heap_free_from(&custody->block) < 0)
+            atomic_store_explicit(&custody->block, 0, memory_order_release);
+        atomic_store_explicit(&custody->claimed, 0, memory_order_relaxed);
+    }
+    return true;
+}
+
+__attribute__((constructor)) static void register_sweep(void)
+{
+    member_on_sweep(sweep_custody);
+}
+
+static int take(size_t size, heap_place *place, void **block, bool *zero)
+{
+    *block = NULL;
+    *zero = false;
+    if (size == 0)
+        return -EINVAL;
+    if (!member_self())
+        return member_join();
+    if (size <= SPAN_LARGEST)
+        return spans_take(size, place, block);
+    return place ? take_large(size, place, block, zero) : take_large_for_caller(size, block, zero);
+}
+
+int heap_alloc(size_t size, heap_place *place, void **block)
+{
+    bool zero;
+    return take(size, place, block, &zero);
+}
+
+int heap_alloc_zeroed(size_t size, heap_place *place, void **block)
+{
+    bool zero;
+    int result = take(size, place, block, &zero);
+    if (!result && !zero)
+        memset(*block, 0, size);
+    return result;
+}
+
+static int give(void *block, heap_place *place)
+{
+    unsigned index;
+    if (!member_self())
+        return member_join();
+    if (!chunk_of(block, &index))
+        return -EINVAL;
+    if (chunk_state(chunk_word(index)) == CHUNK_SPAN)
+        return spans_give(index, block, place);
+    return block == chunk_address(index) ? chunks_give(index, CHUNK_USED, place) : -EINVAL;
+}
+
+int heap_free(void *block)
+{
+    return give(block, NULL);
+}
+
+int heap_free_from(heap_place *place)
+{
+    uintptr_t block = atomic_load_explicit(place, memory_order_acquire);
+    return block ? give((void *)block, place) : 0;
+}
+
+size_t heap_usable_size(const void *block)
+{
+    unsigned index;
+    if (!chunk_of(block, &index))
+        return 0;
+    uint64_t word = chunk_word(index);
+    if (chunk_state(word) == CHUNK_SPAN)
+        return spans_size(index, block);
+    if (chunk_state(word) != CHUNK_USED || block != chunk_address(index))
+        return 0;
+    return atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+}
+
+bool heap_shrink(void *block, size_t size)
+{
+    unsigned index;
+    return chunk_of(block, &index) && size > SPAN_LARGEST && chunk_state(chunk_word(index)) == CHUNK_USED &&
+           chunks_shrink(index, size) == 0;
+}
+
+static void add_run(void *arg, unsigned index, uint64_t word)
+{
+    size_t *total = arg;
+    if (chunk_state(word) == CHUNK_SPAN)
+        *total += spans_used(index);
+    else
+        *total += atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+}
+
+size_t heap_allocated(void)
+{
+    size_t total = 0;
+    chunks_walk(add_run, &total);
+    return total;
+}
+
+const char *heap_audit(void)
+{
+    const char *wrong = spans_audit();
+    return wrong ? wrong : chunks_audit();
+}

@@ -1,0 +1,33 @@
+/* Where the parts of the arena begin, and its header. For the files of src/arena alone. */
+#ifndef MPROC_ARENA_LAYOUT_H
+#define MPROC_ARENA_LAYOUT_H
+
+#include "arena/member.h"
+#include "arena/region.h"
+
+#define LAYOUT_MAGIC         UINT64_C(0x3130636f72706d7f)
+#define LAYOUT_VERSION       ((uint32_t)1)
+#define LAYOUT_MEMBER_OFFSET ((size_t)4096)
+#define LAYOUT_MEMBER_STRIDE ((size_t)128)
+#define LAYOUT_HEAP_OFFSET   ((size_t)640 << 10)
+#define LAYOUT_HEAP_SIZE     (REGION_LEDGER_OFFSET - LAYOUT_HEAP_OFFSET)
+
+/* The first page. Written by the creator before anybody else can know the arena, but for the atomic fields. */
+struct arena_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t pointer_size;
+    uint64_t base;
+    uint64_t size;
+    uint32_t chunk_limit; /* how many chunks there can be */
+    uint32_t pad;
+    _Alignas(64) _Atomic(uint32_t) member_limit; /* slots below it have been used once; only grows, by CAS */
+    _Alignas(64) _Atomic(int64_t) last_tick;     /* when somebody last looked for the dead; CAS elects the next */
+};
+
+static inline struct arena_header *arena_header(void)
+{
+    return (struct arena_header *)(void *)region.base;
+}
+
+#endif

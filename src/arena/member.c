@@ -1,0 +1,272 @@
+/* The processes of the family: takes slots, proves life and death, sweeps. Called by every floor above; it knows
+ * nothing of what the others note in the ledgers, they register their sweepers.
+ *
+ * Slot. Invariant: see struct member. Commit of joining: the compare-and-swap FREE -> USED, done while holding the
+ * slot's record lock. A process that dies before it has changed nothing; one that dies after it is dead and found so.
+ * Commit of leaving and of a sweep: the store that makes the slot FREE with the next generation, after all that the
+ * member held was given back. One sweeper at a time, elected by a second record lock, which the kernel takes away when
+ * the sweeper dies: the next one then does it all again. */
+#include "arena/member.h"
+
+#include "arena/layout.h"
+#include "arena/ledger.h"
+#include "os/clock.h"
+#include "os/memory.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define USED        UINT64_C(1)
+#define SWEEPER_MAX 8
+
+_Atomic(member_owner) member_me;
+
+/* joining serializes the threads of this process that join or leave; sweeping, those that sweep, for record locks do
+ * not tell threads apart. Both are of this process alone. */
+static pthread_mutex_t joining = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t sweeping = PTHREAD_MUTEX_INITIALIZER;
+
+static member_sweeper *sweepers[SWEEPER_MAX];
+static int sweeper_count;
+static void (*fork_handlers[SWEEPER_MAX])(void);
+static int fork_handler_count;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&joining);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&joining);
+}
+
+/* The child holds none of its parent's record locks, so it is not the parent's member: it takes a slot of its own. */
+static void after_fork_in_child(void)
+{
+    pthread_mutex_unlock(&joining);
+    pthread_mutex_init(&sweeping, NULL);
+    atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+    for (int i = 0; i < fork_handler_count; i++)
+        fork_handlers[i]();
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+void member_on_sweep(member_sweeper *sweeper)
+{
+    if (sweeper_count < SWEEPER_MAX)
+        sweepers[sweeper_count++] = sweeper;
+}
+
+void member_on_fork(void (*child)(void))
+{
+    if (fork_handler_count < SWEEPER_MAX)
+        fork_handlers[fork_handler_count++] = child;
+}
+
+struct member *member_at(unsigned slot)
+{
+    _Static_assert(sizeof(struct member) <= LAYOUT_MEMBER_STRIDE, "a slot fits its place");
+    _Static_assert(LAYOUT_MEMBER_OFFSET + REGION_MEMBERS * LAYOUT_MEMBER_STRIDE <= LAYOUT_HEAP_OFFSET, "table fits");
+    return (struct member *)(void *)(region.base + LAYOUT_MEMBER_OFFSET + slot * LAYOUT_MEMBER_STRIDE);
+}
+
+static member_owner owner_of(unsigned slot, uint64_t word)
+{
+    return (word & ~UINT64_C(0xffffffff)) | (uint64_t)(slot + 1) << 16;
+}
+
+static int64_t life_byte(unsigned slot)
+{
+    return slot;
+}
+
+static int64_t election_byte(unsigned slot)
+{
+    return REGION_MEMBERS + slot;
+}
+
+static unsigned used_slots(void)
+{
+    return atomic_load_explicit(&arena_header()->member_limit, memory_order_acquire);
+}
+
+static void introduce(struct member *member)
+{
+    atomic_store_explicit(&member->pid, (int32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&member->parent, 0, memory_order_relaxed);
+    atomic_store_explicit(&member->group, 0, memory_order_relaxed);
+    atomic_store_explicit(&member->children, 0, memory_order_relaxed);
+    member->name[0] = '\0';
+}
+
+static int back_ledger(unsigned slot, struct member *member)
+{
+    if (atomic_load_explicit(&member->ledger_pages, memory_order_acquire))
+        return 0;
+    int result = os_memory_back(region.fd, REGION_LEDGER_OFFSET + slot * REGION_LEDGER_SIZE, REGION_LEDGER_SIZE);
+    if (!result)
+        atomic_store_explicit(&member->ledger_pages, 1, memory_order_release);
+    return result;
+}
+
+/* Nobody else changes a FREE slot while we have its record lock. -EAGAIN: taken by somebody else. */
+static int claim(unsigned slot)
+{
+    struct member *member = member_at(slot);
+    if (atomic_load_explicit(&member->word, memory_order_relaxed) & USED)
+        return -EAGAIN;
+    int result = os_record_lock(region.fd, life_byte(slot));
+    if (result)
+        return result;
+    uint64_t word = atomic_load_explicit(&member->word, memory_order_acquire);
+    result = word & USED ? -EAGAIN : back_ledger(slot, member);
+    if (result) {
+        os_record_unlock(region.fd, life_byte(slot));
+        return result;
+    }
+    introduce(member);
+    atomic_store_explicit(&member->word, word | USED, memory_order_release);
+    atomic_store_explicit(&member_me, owner_of(slot, word), memory_order_release);
+    return 0;
+}
+
+/* Make one more slot usable. */
+static int extend(unsigned limit)
+{
+    size_t offset = LAYOUT_MEMBER_OFFSET + limit * LAYOUT_MEMBER_STRIDE;
+    int result = os_memory_back(region.fd, offset, LAYOUT_MEMBER_STRIDE);
+    if (result)
+        return result;
+    uint32_t expected = limit;
+    atomic_compare_exchange_strong_explicit(&arena_header()->member_limit, &expected, limit + 1, memory_order_acq_rel,
+                                            memory_order_relaxed);
+    return 0;
+}
+
+static int join(void)
+{
+    int result = region_open();
+    while (!result) {
+        unsigned limit = used_slots();
+        for (unsigned slot = 0; slot < limit; slot++) {
+            int claimed = claim(slot);
+            if (claimed != -EAGAIN)
+                return claimed;
+        }
+        result = limit < REGION_MEMBERS ? extend(limit) : -EAGAIN;
+    }
+    return result;
+}
+
+int member_join(void)
+{
+    pthread_mutex_lock(&joining);
+    int result = member_current() ? 0 : join();
+    pthread_mutex_unlock(&joining);
+    return result;
+}
+
+static bool give_back(unsigned slot, member_owner owner)
+{
+    bool done = true;
+    for (int i = 0; i < sweeper_count; i++)
+        done = sweepers[i](slot, owner) && done;
+    return done;
+}
+
+static void set_free(unsigned slot, member_owner owner)
+{
+    uint64_t next = ((owner >> 32) + 1) << 32;
+    atomic_store_explicit(&member_at(slot)->word, next, memory_order_release);
+}
+
+void member_leave(void)
+{
+    pthread_mutex_lock(&joining);
+    member_owner me = member_current();
+    if (me) {
+        unsigned slot = member_slot(me);
+        bool done = give_back(slot, me);
+        atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+        if (done)
+            set_free(slot, me); /* else we look dead, and a sweep comes again */
+        os_record_unlock(region.fd, life_byte(slot));
+    }
+    pthread_mutex_unlock(&joining);
+}
+
+static bool is_same(member_owner owner)
+{
+    uint64_t word = atomic_load_explicit(&member_at(member_slot(owner))->word, memory_order_acquire);
+    return (word & USED) && word >> 32 == owner >> 32;
+}
+
+bool member_is_dead(member_owner owner)
+{
+    owner &= ~MEMBER_FLAGS;
+    if (owner == 0 || owner == member_current())
+        return false;
+    if (member_slot(owner) >= REGION_MEMBERS || !is_same(owner))
+        return true;
+    if (os_record_holder(region.fd, life_byte(member_slot(owner))) != 0)
+        return false;
+    return !is_same(owner) || owner != member_current();
+}
+
+member_owner member_find(pid_t pid, member_owner parent)
+{
+    if (!region.base)
+        return 0;
+    unsigned limit = used_slots();
+    for (unsigned slot = 0; slot < limit; slot++) {
+        const struct member *member = member_at(slot);
+        uint64_t word = atomic_load_explicit(&member->word, memory_order_acquire);
+        if ((word & USED) && atomic_load_explicit(&member->pid, memory_order_relaxed) == pid &&
+            atomic_load_explicit(&member->parent, memory_order_relaxed) == parent)
+            return owner_of(slot, word);
+    }
+    return 0;
+}
+
+void member_sweep(member_owner owner)
+{
+    owner &= ~MEMBER_FLAGS;
+    if (!owner || !member_self() || !member_is_dead(owner) || pthread_mutex_trylock(&sweeping))
+        return;
+    unsigned slot = member_slot(owner);
+    if (os_record_lock(region.fd, election_byte(slot)) == 0) {
+        if (is_same(owner) && give_back(slot, owner))
+            set_free(slot, owner);
+        os_record_unlock(region.fd, election_byte(slot));
+    }
+    pthread_mutex_unlock(&sweeping);
+}
+
+void member_sweep_all(void)
+{
+    unsigned limit = used_slots();
+    for (unsigned slot = 0; slot < limit; slot++) {
+        uint64_t word = atomic_load_explicit(&member_at(slot)->word, memory_order_acquire);
+        if (word & USED)
+            member_sweep(owner_of(slot, word));
+    }
+}
+
+void member_tick(void)
+{
+    if (!region.base)
+        return;
+    struct arena_header *header = arena_header();
+    int64_t last = atomic_load_explicit(&header->last_tick, memory_order_relaxed);
+    int64_t now = os_now();
+    if (now - last >= OS_TICK && atomic_compare_exchange_strong_explicit(&header->last_tick, &last, now,
+                                                                         memory_order_relaxed, memory_order_relaxed))
+        member_sweep_all();
+}

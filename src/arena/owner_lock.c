@@ -1,0 +1,90 @@
+/* The lock that knows its owner: what happens when it is not free. Called through the inline functions of owner_lock.h
+ * by the heap and by src/sync. */
+#include "arena/owner_lock.h"
+
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/futex.h"
+#include <errno.h>
+
+/* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. */
+#define SPIN_ROUNDS 100
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex is the low half of the word, at its address");
+
+static _Atomic(uint32_t) *futex_of(struct owner_lock *lock)
+{
+    return (_Atomic(uint32_t) *)(void *)&lock->word;
+}
+
+static bool swap(struct owner_lock *lock, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(&lock->word, &from, to, memory_order_acquire, memory_order_relaxed);
+}
+
+static bool spin(struct owner_lock *lock, uint64_t me)
+{
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (word == 0 && swap(lock, 0, me))
+            return true;
+        if (word & OWNER_LOCK_WAITERS) /* others sleep already: it is no matter of a moment */
+            return false;
+        os_cpu_relax();
+    }
+    return false;
+}
+
+int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout)
+{
+    if (!os_timeout_is_valid(timeout))
+        return -EINVAL;
+    uint64_t me = member_self();
+    if (!me)
+        return member_join();
+    if (timeout != MPROC_NOWAIT && os_cpu_may_spin() && spin(lock, me))
+        return 0;
+    int64_t deadline = os_deadline(timeout);
+    uint64_t waiters = 0; /* once we slept, others may sleep too, and our release must wake them */
+    bool look_for_death = true;
+    for (;;) {
+        uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (word == 0) {
+            if (swap(lock, 0, me | waiters))
+                return 0;
+            continue;
+        }
+        if (look_for_death && member_is_dead(word)) {
+            if (swap(lock, word, me | waiters | (word & OWNER_LOCK_WAITERS)))
+                return MPROC_OWNER_DIED;
+            continue;
+        }
+        int64_t nap = os_nap(deadline);
+        if (nap == 0)
+            return MPROC_TIMEOUT;
+        if (!(word & OWNER_LOCK_WAITERS) && !swap(lock, word, word | OWNER_LOCK_WAITERS))
+            continue;
+        waiters = OWNER_LOCK_WAITERS;
+        look_for_death = os_futex_wait(futex_of(lock), (uint32_t)(word | OWNER_LOCK_WAITERS), nap) == -ETIMEDOUT;
+        if (look_for_death)
+            member_tick();
+    }
+}
+
+int owner_lock_release_slow(struct owner_lock *lock)
+{
+    uint64_t me = member_current();
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    if (!me || (word & ~MEMBER_FLAGS) != me)
+        return -EPERM;
+    word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
+    if (word & OWNER_LOCK_WAITERS)
+        os_futex_wake(futex_of(lock), 1);
+    return 0;
+}
+
+bool owner_lock_is_held(struct owner_lock *lock)
+{
+    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    return word != 0 && !member_is_dead(word);
+}

@@ -1,0 +1,224 @@
+/* The memory file: an anonymous file in memory, its pages, its mapping and the record locks on it. Called by src/arena
+ * only. */
+#define _GNU_SOURCE
+#include "os/memory.h"
+
+#include "os/fault.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* Above this size a request is first held against what the machine says it has left: the kernel itself would grant it
+ * page by page and end in its OOM killer. */
+#define LARGE_REQUEST ((size_t)32 << 20)
+
+/* A fallocate() that a signal interrupts gives its pages back, so a large one goes in steps that are sure to end. */
+#define BACKING_STEP ((size_t)64 << 20)
+
+static int memory_file(const char *name)
+{
+    int fault = os_fault(OS_MEMFD_CREATE);
+    if (fault)
+        return fault;
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag */
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return fd < 0 ? -errno : fd;
+}
+
+static int memory_size_and_seal(int fd, size_t size)
+{
+    int fault = os_fault(OS_FTRUNCATE);
+    if (fault)
+        return fault;
+    if (ftruncate(fd, (off_t)size))
+        return -errno;
+    fault = os_fault(OS_SEAL);
+    if (fault)
+        return fault;
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
+}
+
+int os_memory_create(const char *name, size_t size)
+{
+    int fd = memory_file(name);
+    if (fd < 0)
+        return fd;
+    int result = memory_size_and_seal(fd, size);
+    if (result) {
+        close(fd);
+        return result;
+    }
+    return fd;
+}
+
+int64_t os_memory_size(int fd)
+{
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    struct stat status;
+    if (fstat(fd, &status))
+        return -errno;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK))
+        return -EINVAL;
+    return status.st_size;
+}
+
+int os_memory_map(void *address, size_t size, int fd)
+{
+    int fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    void *place = mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, 0);
+    if (place == MAP_FAILED)
+        return -errno;
+    if (place != address) { /* a kernel before 4.17 takes the address for a hint */
+        munmap(place, size);
+        return -EEXIST;
+    }
+    madvise(address, size, MADV_DONTDUMP); /* only a courtesy: without it core dumps are larger */
+    return 0;
+}
+
+int os_memory_unmap(void *address, size_t size)
+{
+    int fault = os_fault(OS_MUNMAP);
+    if (fault)
+        return fault;
+    return munmap(address, size) ? -errno : 0;
+}
+
+/* A number from a small text file: its first one, or the one after key. -1 when there is none. */
+static int64_t number_in_file(const char *path, const char *key)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    char text[4096];
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return -1;
+    text[length] = '\0';
+    const char *at = key ? strstr(text, key) : text;
+    if (!at)
+        return -1;
+    at += key ? strlen(key) : 0;
+    char *end;
+    long long number = strtoll(at, &end, 10);
+    return end == at ? -1 : number;
+}
+
+static bool cgroup_has(size_t size)
+{
+    char line[512];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (!file)
+        return true;
+    char path[640] = "";
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "0::", 3) == 0) {
+            line[strcspn(line, "\n")] = '\0';
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s", line + 3);
+        }
+    }
+    fclose(file);
+    char name[700];
+    snprintf(name, sizeof name, "%s/memory.max", path);
+    int64_t limit = path[0] ? number_in_file(name, NULL) : -1;
+    snprintf(name, sizeof name, "%s/memory.current", path);
+    int64_t used = limit >= 0 ? number_in_file(name, NULL) : -1;
+    return limit < 0 || used < 0 || used + (int64_t)size <= limit;
+}
+
+static bool machine_has(size_t size)
+{
+    int64_t kilobytes = number_in_file("/proc/meminfo", "MemAvailable:");
+    return (kilobytes < 0 || size / 1024 < (size_t)kilobytes) && cgroup_has(size);
+}
+
+int os_memory_back(int fd, size_t offset, size_t size)
+{
+    int fault = os_fault(OS_FALLOCATE);
+    if (fault)
+        return fault;
+    if (size >= LARGE_REQUEST && !machine_has(size))
+        return -ENOMEM;
+    while (size > 0) {
+        size_t step = size < BACKING_STEP ? size : BACKING_STEP;
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)step)) {
+            if (errno == EINTR)
+                continue;
+            return errno == ENOSPC ? -ENOMEM : -errno;
+        }
+        offset += step;
+        size -= step;
+    }
+    return 0;
+}
+
+int os_memory_punch(int fd, size_t offset, size_t size)
+{
+    int fault = os_fault(OS_FALLOCATE);
+    if (fault)
+        return fault;
+    while (fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)offset, (off_t)size)) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+int64_t os_memory_resident(int fd)
+{
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    struct stat status;
+    return fstat(fd, &status) ? -errno : (int64_t)status.st_blocks * 512;
+}
+
+static int record_lock(int fd, short type, int64_t byte)
+{
+    int fault = os_fault(OS_RECORD_LOCK);
+    if (fault)
+        return fault;
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    if (fcntl(fd, F_SETLK, &lock) == 0)
+        return 0;
+    return errno == EACCES ? -EAGAIN : -errno;
+}
+
+int os_record_lock(int fd, int64_t byte)
+{
+    return record_lock(fd, F_WRLCK, byte);
+}
+
+int os_record_unlock(int fd, int64_t byte)
+{
+    return record_lock(fd, F_UNLCK, byte);
+}
+
+int os_record_holder(int fd, int64_t byte)
+{
+    int fault = os_fault(OS_RECORD_LOCK);
+    if (fault)
+        return fault - 1;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    if (fcntl(fd, F_GETLK, &lock))
+        return -errno - 1;
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    return lock.l_pid > 0 ? lock.l_pid : -1;
+}

@@ -1,0 +1,47 @@
+/* A wait cell: sleeping and waking. The argument why nothing is lost stands in cell.h. */
+#include "sync/cell.h"
+
+#include "arena/member.h"
+#include "os/clock.h"
+#include "os/futex.h"
+#include "sync/bell.h"
+#include <errno.h>
+
+uint32_t cell_prepare(struct wait_cell *cell)
+{
+    uint32_t seen = atomic_fetch_or_explicit(&cell->word, CELL_SLEEPERS, memory_order_seq_cst) | CELL_SLEEPERS;
+    atomic_thread_fence(memory_order_seq_cst);
+    return seen;
+}
+
+int cell_sleep(struct wait_cell *cell, uint32_t seen, int64_t deadline)
+{
+    int64_t nap = os_nap(deadline);
+    if (nap == 0)
+        return MPROC_TIMEOUT;
+    if (os_futex_wait(&cell->word, seen, nap) == -ETIMEDOUT)
+        member_tick();
+    return 0;
+}
+
+void cell_arm_bell(struct wait_cell *cell)
+{
+    atomic_fetch_or_explicit(&cell->word, CELL_BELL, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void cell_wake_slow(struct wait_cell *cell, int count)
+{
+    uint32_t word = atomic_load_explicit(&cell->word, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&cell->word, &word, (word + CELL_STEP) & ~CELL_BELL,
+                                                  memory_order_seq_cst, memory_order_relaxed)) {
+    }
+    if (word & CELL_BELL)
+        bell_ring();
+    if (!(word & CELL_SLEEPERS) || os_futex_wake(&cell->word, count) >= count)
+        return;
+    /* Nobody sleeps now. If nobody has prepared since, the next wake need not come here. */
+    word = (word + CELL_STEP) & ~CELL_BELL;
+    atomic_compare_exchange_strong_explicit(&cell->word, &word, word & ~CELL_SLEEPERS, memory_order_seq_cst,
+                                            memory_order_relaxed);
+}
