@@ -1,0 +1,123 @@
+/* Pipes and FIFOs, as pipe.h says. Called by the connections. */
+#include "os/pipe.h"
+
+#include "os/fault.h"
+#include "os/poll.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef RWF_NOSIGNAL
+#define RWF_NOSIGNAL 0x00000100
+#endif
+
+enum {
+    PARTS_MAX = 2
+};
+
+int os_pipe(int fds[2])
+{
+    int fault = os_fault(OS_SOCKETPAIR);
+    if (fault)
+        return fault;
+    return pipe2(fds, O_CLOEXEC) ? -errno : 0;
+}
+
+/* Keep SIGPIPE from this thread. Returns whether there is something to undo; when one is pending already, another
+ * changes nothing. */
+static int block_sigpipe(sigset_t *before)
+{
+    sigset_t signals;
+
+    if (sigpending(&signals) == 0 && sigismember(&signals, SIGPIPE))
+        return 0;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, before);
+    return 1;
+}
+
+/* Take the signal that a write raised, if it did, and restore the mask. */
+static void unblock_sigpipe(const sigset_t *before, int raised)
+{
+    const struct timespec now = {0};
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    while (raised && sigtimedwait(&signals, NULL, &now) < 0 && errno == EINTR) {
+    }
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int flags)
+{
+    sigset_t before;
+
+    int blocked = block_sigpipe(&before);
+    ssize_t written = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
+    ssize_t result = written < 0 ? -errno : written;
+    if (blocked)
+        unblock_sigpipe(&before, result == -EPIPE);
+    return result;
+}
+
+/* Where poll() says that a pipe can be written there is room for PIPE_BUF bytes, not for more. */
+static ssize_t write_polled(int fd, const struct iovec *parts, int count)
+{
+    struct pollfd watch = {.fd = fd, .events = POLLOUT};
+    struct iovec head[PARTS_MAX];
+    size_t room = PIPE_BUF;
+
+    int ready = os_poll(&watch, 1, 0);
+    if (ready <= 0)
+        return ready ? ready : -EAGAIN;
+    for (int i = 0; i < count; i++) {
+        head[i] = parts[i];
+        if (head[i].iov_len > room)
+            head[i].iov_len = room;
+        room -= head[i].iov_len;
+    }
+    return write_quietly(fd, head, count, 0);
+}
+
+ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe_ability ability)
+{
+    int fault = os_fault(OS_WRITE);
+    if (fault)
+        return fault;
+    if (count > PARTS_MAX)
+        return -EINVAL;
+    if (ability == OS_PIPE_POLLED)
+        return write_polled(fd, parts, count);
+    if (ability == OS_PIPE_NOWAIT)
+        return write_quietly(fd, parts, count, RWF_NOWAIT);
+    ssize_t written = pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
+    return written < 0 ? -errno : written;
+}
+
+static ssize_t read_polled(int fd, void *buffer, size_t size)
+{
+    struct pollfd watch = {.fd = fd, .events = POLLIN};
+
+    int ready = os_poll(&watch, 1, 0);
+    if (ready <= 0)
+        return ready ? ready : -EAGAIN;
+    ssize_t got = read(fd, buffer, size);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability ability)
+{
+    int fault = os_fault(OS_READ);
+    if (fault)
+        return fault;
+    if (ability == OS_PIPE_POLLED)
+        return read_polled(fd, buffer, size);
+    struct iovec part = {.iov_base = buffer, .iov_len = size};
+    ssize_t got = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+    return got < 0 ? -errno : got;
+}

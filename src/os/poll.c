@@ -1,0 +1,52 @@
+/* Waiting for descriptors, as poll.h says. Called by the connections and by mproc_wait(). */
+#include "os/poll.h"
+
+#include "os/descriptor.h"
+#include "os/fault.h"
+#include <errno.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+int os_poll(struct pollfd *watches, size_t count, int64_t nanoseconds)
+{
+    int fault = os_fault(OS_POLL);
+    if (fault)
+        return fault;
+    struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    int ready = ppoll(watches, count, &span, NULL);
+    return ready < 0 ? -errno : ready;
+}
+
+static int watch_edges(int edge, int fd)
+{
+    int fault = os_fault(OS_EPOLL_CTL);
+    if (fault)
+        return fault;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    return epoll_ctl(edge, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+int os_edge_create(int fd)
+{
+    int fault = os_fault(OS_EPOLL_CREATE);
+    if (fault)
+        return fault;
+    int edge = epoll_create1(EPOLL_CLOEXEC);
+    if (edge < 0)
+        return -errno;
+    int result = watch_edges(edge, fd);
+    if (result) {
+        os_close(edge);
+        return result;
+    }
+    return edge;
+}
+
+int os_edge_clear(int edge)
+{
+    int fault = os_fault(OS_EPOLL_WAIT);
+    if (fault)
+        return fault;
+    struct epoll_event event;
+    return epoll_wait(edge, &event, 1, 0) < 0 ? -errno : 0;
+}
