@@ -1,0 +1,94 @@
+/* Bytes through sockets and pipes, as stream.h says. */
+#include "ipc/stream.h"
+
+#include "arena/member.h"
+#include "os/clock.h"
+#include "os/pipe.h"
+#include "os/poll.h"
+#include <errno.h>
+
+void stream_init(struct stream *stream, int fd, enum os_stream_kind kind)
+{
+    stream->fd = fd;
+    stream->kind = kind;
+    atomic_init(&stream->ability, OS_PIPE_QUIET);
+}
+
+/* After a pipe said -EOPNOTSUPP: go down a step. False when there is none. */
+static bool lower(struct stream *stream, int ability, int next)
+{
+    if (ability == OS_PIPE_POLLED)
+        return false;
+    atomic_store_explicit(&stream->ability, next, memory_order_relaxed);
+    return true;
+}
+
+static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int count)
+{
+    for (;;) {
+        int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
+        ssize_t sent = os_pipe_write(stream->fd, parts, count, (enum os_pipe_ability)ability);
+        if (sent != -EOPNOTSUPP || !lower(stream, ability, ability + 1))
+            return sent;
+    }
+}
+
+static ssize_t pipe_receive(struct stream *stream, void *buffer, size_t size)
+{
+    for (;;) {
+        int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
+        ssize_t got = os_pipe_read(stream->fd, buffer, size, (enum os_pipe_ability)ability);
+        if (got != -EOPNOTSUPP || !lower(stream, ability, OS_PIPE_POLLED))
+            return got;
+    }
+}
+
+ssize_t stream_send(struct stream *stream, const struct iovec *parts, int count)
+{
+    if (stream->kind == OS_STREAM_PIPE)
+        return pipe_send(stream, parts, count);
+    ssize_t sent = os_socket_send(stream->fd, parts, count);
+    return sent == -ECONNRESET ? -EPIPE : sent;
+}
+
+ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *passed)
+{
+    ssize_t got;
+
+    if (passed)
+        *passed = OS_PASSED_NONE;
+    if (stream->kind == OS_STREAM_PIPE)
+        return pipe_receive(stream, buffer, size);
+    if (passed && stream->kind == OS_STREAM_UNIX)
+        got = os_socket_receive_descriptor(stream->fd, buffer, size, passed);
+    else
+        got = os_socket_receive(stream->fd, buffer, size);
+    return got == -ECONNRESET ? 0 : got;
+}
+
+int stream_nap(const struct stream *stream, short events, int64_t deadline)
+{
+    struct pollfd watch = {.fd = stream->fd, .events = events};
+    int64_t nap = os_nap(deadline);
+
+    int ready = os_poll(&watch, 1, nap);
+    if (ready > 0)
+        return watch.revents & POLLNVAL ? -EBADF : 0;
+    if (ready < 0 && ready != -EINTR)
+        return ready;
+    if (ready == 0 && nap == OS_TICK)
+        member_tick();
+    return os_until(deadline) == 0 ? MPROC_TIMEOUT : -EAGAIN;
+}
+
+int stream_again(const struct stream *stream, ssize_t result, short events, int64_t deadline)
+{
+    if (result == -EINTR)
+        return 0;
+    if (result != -EAGAIN)
+        return (int)result;
+    if (os_until(deadline) == 0)
+        return MPROC_TIMEOUT;
+    int ended = stream_nap(stream, events, deadline);
+    return ended == -EAGAIN ? 0 : ended;
+}

@@ -1,0 +1,33 @@
+/* A stream of bytes over whatever descriptor a connection has: moving bytes without waiting, and waiting until that can
+ * go on. Called by connection.c and receiver.c. It knows nothing of messages. */
+#ifndef MPROC_IPC_STREAM_H
+#define MPROC_IPC_STREAM_H
+
+#include "os/socket.h"
+#include <mproc/base.h>
+#include <stdatomic.h>
+
+struct stream {
+    int fd; /* -1 once it was closed */
+    enum os_stream_kind kind;
+    _Atomic(int) ability; /* enum os_pipe_ability, of a pipe; only grows */
+};
+
+void stream_init(struct stream *stream, int fd, enum os_stream_kind kind);
+
+/* Send bytes of up to two parts; how many, or -errno. A peer that is gone is -EPIPE, however it went. */
+ssize_t stream_send(struct stream *stream, const struct iovec *parts, int count);
+
+/* Receive up to size bytes; how many, or -errno. 0: end of file, also when the peer went without reading all of ours.
+ * passed NULL: descriptors that come along are closed; else as os_socket_receive_descriptor(). */
+ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *passed);
+
+/* Wait until events (POLLIN, POLLOUT) or the end of file, at most a tick. 0: there it is; -EAGAIN: look again;
+ * MPROC_TIMEOUT: the deadline has come; -errno. */
+int stream_nap(const struct stream *stream, short events, int64_t deadline);
+
+/* What to do after a call that returned result, an error: 0 means try again, perhaps after a wait; anything else is how
+ * it ends. */
+int stream_again(const struct stream *stream, ssize_t result, short events, int64_t deadline);
+
+#endif
