@@ -21,11 +21,6 @@ enum {
     WATCHDOG_S = 110    /* below the time limit of CTest, so that the hint is printed before CTest kills */
 };
 
-/* Tests of the floors below the arena run without it. */
-#pragma weak mproc_alloc
-#pragma weak mproc_free
-#pragma weak mproc_memory_usage
-
 struct books {
     bool open[DESCRIPTORS];
     size_t bytes;
@@ -57,8 +52,7 @@ static void note(struct books *books)
     struct mproc_memory_usage usage = {0};
 
     note_descriptors(books->open);
-    if (mproc_memory_usage)
-        mproc_memory_usage(&usage);
+    mproc_memory_usage(&usage);
     books->bytes = usage.allocated;
 }
 
@@ -279,7 +273,7 @@ int books_open(void **state)
         opened = true;
         start_watchdog();
         setvbuf(stdout, NULL, _IOLBF, 0);
-        if (mproc_alloc && mproc_free(mproc_alloc(1)))
+        if (mproc_free(mproc_alloc(1)))
             return -1;
     }
     note(&before);
