@@ -27,8 +27,8 @@
 #define unit(fn) cmocka_unit_test_setup_teardown(fn, books_open, books_check)
 
 /* Note this process's descriptors, children and bytes in the arena. The first call also attaches the arena, so that
- * what the family keeps is no test's leak, and starts the watchdog: a program that still runs 110 seconds later says
- * where it hangs, and ends with its descendants. */
+ * what the family keeps is no test's leak, and starts the watchdog: a program that still runs when its time is nearly
+ * over (two minutes, or $MPROC_TEST_SECONDS) says where it hangs, and ends with its descendants. */
 int books_open(void **state);
 
 /* Compare with what books_open() noted. A difference that is still there after a second is named on stderr and fails
