@@ -7,6 +7,10 @@
 /* CPUs of the affinity mask, no more than the cgroup's quota rounded up; at least 1. Asks the kernel each time. */
 int os_cpu_count(void);
 
+/* The quota alone, in whole CPUs, rounded up; INT_MAX when there is none. root is put before every path that is read:
+ * "" for this machine. */
+int os_cpu_quota(const char *root);
+
 /* Whether spinning makes sense: this process may run on more than one CPU. Asked once per process. */
 bool os_cpu_may_spin(void);
 
