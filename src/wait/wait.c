@@ -1,0 +1,235 @@
+/* mproc_wait(): waiting for several things of any kind. It stands above everything that can be waited for, and nothing
+ * calls it but users.
+ *
+ * What has a descriptor is polled. What is shared memory has a wait cell; to wait for several, or for descriptors as
+ * well, the cells are armed and the family's bell is polled with the descriptors. Cells are armed before they are
+ * looked at, and the bell is watched by its edges from before the first of that, so a change is either seen or rung.
+ * Nothing is kept between two calls. */
+#include "arena/member.h"
+#include "ipc/connection.h"
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/descriptor.h"
+#include "os/poll.h"
+#include "sync/bell.h"
+#include "sync/cell.h"
+#include <errno.h>
+#include <mproc/pool.h>
+#include <mproc/process.h>
+#include <mproc/queue.h>
+
+struct wait_cell *queue_wait_cell(mproc_queue *queue) __attribute__((weak));
+bool queue_is_ready(mproc_queue *queue) __attribute__((weak));
+struct wait_cell *future_wait_cell(mproc_future *future) __attribute__((weak));
+bool future_is_ready(mproc_future *future) __attribute__((weak));
+#pragma weak mproc_process_sentinel
+
+enum {
+    WATCHES_ON_STACK = 33
+};
+
+struct wait {
+    mproc_wait_item *items;
+    size_t count;
+    size_t shared;          /* how many have a cell */
+    struct pollfd *watches; /* of the others, in their order, and then of the bell while that is watched */
+    size_t watch_count;
+};
+
+static bool is_shared(const mproc_wait_item *item)
+{
+    return item->kind == MPROC_WAIT_QUEUE || item->kind == MPROC_WAIT_FUTURE;
+}
+
+/* The descriptor of an item that has one, or -errno. */
+static int descriptor_of(const mproc_wait_item *item)
+{
+    switch (item->kind) {
+    case MPROC_WAIT_CONNECTION:
+        return item->on.connection ? connection_watch_fd(item->on.connection) : -EINVAL;
+    case MPROC_WAIT_PROCESS:
+        return item->on.process ? mproc_process_sentinel(item->on.process) : -EINVAL;
+    case MPROC_WAIT_FD:
+        return item->on.fd >= 0 ? item->on.fd : -EBADF;
+    default:
+        return -EINVAL;
+    }
+}
+
+static struct wait_cell *cell_of(const mproc_wait_item *item)
+{
+    return item->kind == MPROC_WAIT_QUEUE ? queue_wait_cell(item->on.queue) : future_wait_cell(item->on.future);
+}
+
+/* Whether an item is ready as far as memory tells. */
+static bool is_ready(const mproc_wait_item *item)
+{
+    switch (item->kind) {
+    case MPROC_WAIT_CONNECTION:
+        return connection_is_ready(item->on.connection);
+    case MPROC_WAIT_QUEUE:
+        return queue_is_ready(item->on.queue);
+    case MPROC_WAIT_FUTURE:
+        return future_is_ready(item->on.future);
+    default:
+        return false;
+    }
+}
+
+/* Check every item and list the descriptors. */
+static int list_watches(struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++) {
+        const mproc_wait_item *item = &wait->items[i];
+        if (is_shared(item)) {
+            if (item->kind == MPROC_WAIT_QUEUE ? !item->on.queue : !item->on.future)
+                return -EINVAL;
+            wait->shared++;
+            continue;
+        }
+        int fd = descriptor_of(item);
+        if (fd < 0)
+            return fd;
+        wait->watches[wait->watch_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    return 0;
+}
+
+/* Mark the items that are ready; returns how many. */
+static size_t mark(struct wait *wait)
+{
+    const struct pollfd *watch = wait->watches;
+    size_t ready = 0;
+
+    for (size_t i = 0; i < wait->count; i++) {
+        mproc_wait_item *item = &wait->items[i];
+        item->ready = is_ready(item) || (!is_shared(item) && watch->revents);
+        ready += item->ready;
+        watch += !is_shared(item);
+    }
+    return ready;
+}
+
+static bool any_ready(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++)
+        if (is_ready(&wait->items[i]))
+            return true;
+    return false;
+}
+
+static bool any_invalid(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->watch_count; i++)
+        if (wait->watches[i].revents & POLLNVAL)
+            return true;
+    return false;
+}
+
+/* Look at everything, after sleeping for at most a nap if nothing in memory is ready. 0 and *ready, or -errno. */
+static int look(struct wait *wait, int64_t nap, size_t *ready)
+{
+    if (any_ready(wait))
+        nap = 0;
+    int found = wait->watch_count ? os_poll(wait->watches, wait->watch_count, nap) : 0;
+    if (found < 0 && found != -EINTR)
+        return found;
+    for (size_t i = 0; found <= 0 && i < wait->watch_count; i++)
+        wait->watches[i].revents = 0;
+    if (any_invalid(wait))
+        return -EBADF;
+    if (found == 0 && nap == OS_TICK)
+        member_tick();
+    *ready = mark(wait);
+    return 0;
+}
+
+static void arm_cells(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++)
+        if (is_shared(&wait->items[i]))
+            cell_arm_bell(cell_of(&wait->items[i]));
+}
+
+/* Look until something is ready. edge is the bell's, or -1 when no item is shared. */
+static int look_until(struct wait *wait, int edge, size_t *ready, int64_t deadline)
+{
+    for (;;) {
+        bool last = os_until(deadline) == 0;
+        arm_cells(wait);
+        int result = look(wait, os_nap(deadline), ready);
+        if (result || *ready)
+            return result;
+        if (last)
+            return MPROC_TIMEOUT;
+        if (edge >= 0 && wait->watches[wait->watch_count - 1].revents)
+            result = os_edge_clear(edge);
+        if (result && result != -EINTR)
+            return result;
+    }
+}
+
+static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
+{
+    int result = look(wait, 0, ready);
+    if (result || *ready)
+        return result;
+    if (deadline == 0)
+        return MPROC_TIMEOUT;
+    int bell = bell_fd();
+    int edge = bell < 0 ? bell : os_edge_create(bell);
+    if (edge < 0)
+        return edge;
+    wait->watches[wait->watch_count++] = (struct pollfd){.fd = edge, .events = POLLIN};
+    result = look_until(wait, edge, ready, deadline);
+    os_close(edge);
+    return result;
+}
+
+static int wait_on_cell(struct wait *wait, size_t *ready, int64_t deadline)
+{
+    struct wait_cell *cell = cell_of(wait->items);
+    int result = 0;
+
+    for (;;) {
+        uint32_t seen = cell_prepare(cell);
+        *ready = mark(wait);
+        if (*ready)
+            return 0;
+        if (result)
+            return result;
+        result = cell_sleep(cell, seen, deadline);
+    }
+}
+
+static int wait_for(struct wait *wait, size_t *ready, int64_t deadline)
+{
+    int result = list_watches(wait);
+    if (result)
+        return result;
+    if (wait->shared == 0)
+        return look_until(wait, -1, ready, deadline);
+    if (wait->count == 1)
+        return wait_on_cell(wait, ready, deadline);
+    return wait_with_bell(wait, ready, deadline);
+}
+
+int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_time timeout)
+{
+    struct pollfd on_stack[WATCHES_ON_STACK];
+    struct wait wait = {.items = items, .count = count, .watches = on_stack};
+    size_t ready = 0;
+
+    if (!items || count == 0 || count >= SIZE_MAX / sizeof *on_stack || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    if (count >= WATCHES_ON_STACK)
+        wait.watches = os_malloc((count + 1) * sizeof *wait.watches);
+    if (!wait.watches)
+        return -ENOMEM;
+    int result = wait_for(&wait, &ready, os_deadline(timeout));
+    if (wait.watches != on_stack)
+        free(wait.watches);
+    if (ready_count && result >= 0)
+        *ready_count = ready;
+    return result;
+}
