@@ -5,7 +5,7 @@
 #   a process id                          pid-1, pid-2, ... in the order in which they appear; equal ones stay equal
 #   the name of the process of a task     Process-N, for any of the three
 #   the number of CPUs                    COUNT
-#   the time that a number of sleepers took    SOON when it is below 20 s
+#   the time that N sleepers took         SOON when it is below N / 2 s
 # The program must also exit with 0 and write nothing to stderr.
 set -eu
 
@@ -30,7 +30,7 @@ awk '
     }
     / is done by Process-[1-3]$/ { sub(/[1-3]$/, "N") }
     /^The number of CPU/ { sub(/ [1-9][0-9]*$/, " COUNT") }
-    / took [0-9.]+ s$/ && $(NF - 1) < 20 { sub(/[0-9.]+ s$/, "SOON") }
+    / took [0-9.]+ s$/ && $(NF - 1) < $1 / 2 { sub(/[0-9.]+ s$/, "SOON") }
     { print }
 ' "$work/output" >"$work/actual"
 
