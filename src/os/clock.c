@@ -15,10 +15,10 @@ int64_t os_deadline(mproc_time timeout)
 {
     if (timeout == MPROC_NOWAIT)
         return 0;
-    int64_t now = os_now();
-    if (timeout < 0 || timeout > OS_NEVER - now)
+    if (timeout < 0)
         return OS_NEVER;
-    return now + timeout;
+    int64_t now = os_now();
+    return timeout > OS_NEVER - now ? OS_NEVER : now + timeout;
 }
 
 int64_t os_until(int64_t deadline)

@@ -1,0 +1,518 @@
+/* Queues: include/mproc/queue.h. Here are the checks, the bound and the waiting; the store and what makes it safe
+ * against deaths is ring.c. */
+#include "ipc/queue.h"
+
+#include "ipc/ring.h"
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include <errno.h>
+#include <string.h>
+
+#define QUEUE_MAGIC UINT64_C(0x6575657571706d01)
+
+/* The lock of a side is held for some hundred nanoseconds, unless its holder was interrupted. So long even a call that
+ * may not wait for a message or for room waits for the lock. */
+#define LOCK_GRACE MPROC_MS(20)
+
+/* How often to look for a message before sleeping. */
+#define SPIN_ROUNDS 200
+
+/* An address that no other thread of this process has. */
+static const void *this_thread(void)
+{
+    static _Thread_local char place;
+    return &place;
+}
+
+static bool is_queue(const mproc_queue *queue)
+{
+    return queue && queue->magic == QUEUE_MAGIC;
+}
+
+int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
+{
+    _Static_assert(sizeof(struct mproc_queue) + 4096 <= RING_BLOCK, "the base segment has room for some messages");
+    if (!queue)
+        return -EINVAL;
+    *queue = NULL;
+    void *block;
+    int result = heap_alloc_zeroed(RING_BLOCK, NULL, &block);
+    if (result)
+        return result;
+    mproc_queue *made = block;
+    made->maxsize = options && options->maxsize ? options->maxsize : SIZE_MAX;
+    ring_init(made);
+    made->magic = QUEUE_MAGIC;
+    *queue = made;
+    return 0;
+}
+
+mproc_queue *mproc_queue_free(mproc_queue *queue)
+{
+    if (is_queue(queue)) {
+        queue->magic = 0;
+        ring_drop(queue);
+        heap_free(queue);
+    }
+    return NULL;
+}
+
+/* ---- state ---- */
+
+static uint64_t load(const _Atomic(uint64_t) *word)
+{
+    return atomic_load_explicit(word, memory_order_seq_cst);
+}
+
+size_t mproc_queue_size(const mproc_queue *queue)
+{
+    if (!is_queue(queue))
+        return 0;
+    uint64_t got = ring_count(load(&queue->get.word));
+    for (;;) {
+        uint64_t put = ring_count(load(&queue->put.word));
+        uint64_t again = ring_count(load(&queue->get.word));
+        if (again == got)
+            return put - got;
+        got = again;
+    }
+}
+
+bool mproc_queue_empty(const mproc_queue *queue)
+{
+    return mproc_queue_size(queue) == 0;
+}
+
+bool mproc_queue_full(const mproc_queue *queue)
+{
+    return is_queue(queue) && mproc_queue_size(queue) >= queue->maxsize;
+}
+
+bool queue_is_ready(mproc_queue *queue)
+{
+    uint64_t put = load(&queue->put.word);
+    return ring_is_closed(put) || ring_count(put) != ring_count(load(&queue->get.word));
+}
+
+struct wait_cell *queue_wait_cell(mproc_queue *queue)
+{
+    return is_queue(queue) ? &queue->messages : NULL;
+}
+
+int mproc_queue_close(mproc_queue *queue)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    atomic_fetch_or_explicit(&queue->put.word, 2, memory_order_seq_cst);
+    cell_wake(&queue->messages, CELL_ALL);
+    cell_wake(&queue->room, CELL_ALL);
+    return 0;
+}
+
+/* ---- waiting ---- */
+
+static mproc_time lock_timeout(int64_t deadline)
+{
+    if (deadline == OS_NEVER)
+        return MPROC_FOREVER;
+    int64_t left = os_until(deadline);
+    return left > LOCK_GRACE ? left : LOCK_GRACE;
+}
+
+static bool has_room(mproc_queue *queue, size_t count)
+{
+    uint64_t put = load(&queue->put.word);
+    return ring_is_closed(put) || ring_count(put) - ring_count(load(&queue->get.word)) + count <= queue->maxsize;
+}
+
+static int wait_for_room(mproc_queue *queue, size_t count, int64_t deadline)
+{
+    uint32_t seen = cell_prepare(&queue->room);
+    return has_room(queue, count) ? 0 : cell_sleep(&queue->room, seen, deadline);
+}
+
+static bool spin_for_message(mproc_queue *queue)
+{
+    if (!os_cpu_may_spin())
+        return false;
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        if (queue_is_ready(queue))
+            return true;
+        os_cpu_relax();
+    }
+    return false;
+}
+
+static int wait_for_message(mproc_queue *queue, int64_t deadline)
+{
+    if (deadline == 0)
+        return MPROC_TIMEOUT;
+    if (spin_for_message(queue))
+        return 0;
+    uint32_t seen = cell_prepare(&queue->messages);
+    return queue_is_ready(queue) ? 0 : cell_sleep(&queue->messages, seen, deadline);
+}
+
+/* ---- putting ---- */
+
+static bool holds(const struct hold *hold, const struct owner_lock *lock)
+{
+    return hold->thread == this_thread() &&
+           (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~MEMBER_FLAGS) == member_current() &&
+           member_current() != 0;
+}
+
+static void unlock_put(mproc_queue *queue)
+{
+    owner_lock_release(&queue->put.lock);
+}
+
+static bool room_under_lock(mproc_queue *queue, uint64_t put, size_t count)
+{
+    if (ring_count(put) - queue->put.gets_seen + count <= queue->maxsize)
+        return true;
+    queue->put.gets_seen = ring_count(atomic_load_explicit(&queue->get.word, memory_order_acquire));
+    return ring_count(put) - queue->put.gets_seen + count <= queue->maxsize;
+}
+
+/* Take the put lock when there is room for count messages by the bound. */
+static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
+{
+    if (holds(&queue->put.hold, &queue->put.lock))
+        return -EDEADLK;
+    int64_t deadline = os_deadline(timeout);
+    for (;;) {
+        int result = ring_lock_put(queue, lock_timeout(deadline));
+        if (result)
+            return result;
+        uint64_t put = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
+        bool closed = ring_is_closed(put);
+        if (!closed && (queue->maxsize == SIZE_MAX || room_under_lock(queue, put, count)))
+            return 0;
+        unlock_put(queue);
+        if (closed)
+            return MPROC_CLOSED;
+        result = wait_for_room(queue, count, deadline);
+        if (result)
+            return result;
+    }
+}
+
+/* The commit was sequentially consistent, and so is this look at the cell: a fence would add nothing. */
+static void wake(struct wait_cell *cell, size_t count)
+{
+    if (__builtin_expect(atomic_load_explicit(&cell->word, memory_order_seq_cst) & (CELL_SLEEPERS | CELL_BELL), 0))
+        cell_wake_slow(cell, count == 1 ? 1 : CELL_ALL);
+}
+
+static int end_put(mproc_queue *queue, const struct position *position, size_t count)
+{
+    bool done = ring_commit_put(queue, position, count);
+    if (!done)
+        ring_abandon(queue);
+    unlock_put(queue);
+    if (!done)
+        return MPROC_CLOSED;
+    wake(&queue->messages, count);
+    return 0;
+}
+
+static bool is_message(const void *data, size_t size)
+{
+    return size <= RING_LARGEST && (data || size == 0);
+}
+
+int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_time timeout)
+{
+    if (!is_queue(queue) || !is_message(data, size) || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = begin_put(queue, 1, timeout);
+    if (result)
+        return result;
+    struct position position = ring_put_position(queue);
+    result = ring_make_room(queue, &position, size, ring_record_size(size));
+    if (result) {
+        ring_abandon(queue);
+        unlock_put(queue);
+        return result;
+    }
+    if (size)
+        memcpy(ring_data(&position), data, size);
+    ring_finish(&position, size);
+    return end_put(queue, &position, 1);
+}
+
+/* The bytes that all these records take, or 0 when one is no message. */
+static size_t records_size(const mproc_message *messages, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_message(messages[i].data, messages[i].size))
+            return 0;
+        total += ring_record_size(messages[i].size);
+        if (total > RING_LARGEST)
+            return 0;
+    }
+    return total;
+}
+
+int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size_t count, mproc_time timeout)
+{
+    if (!is_queue(queue) || !messages || count == 0 || count > queue->maxsize || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    size_t remaining = records_size(messages, count);
+    if (remaining == 0)
+        return -EINVAL;
+    int result = begin_put(queue, count, timeout);
+    if (result)
+        return result;
+    struct position position = ring_put_position(queue);
+    for (size_t i = 0; i < count; i++) {
+        size_t size = messages[i].size;
+        result = ring_make_room(queue, &position, size, remaining);
+        if (result) {
+            ring_abandon(queue);
+            unlock_put(queue);
+            return result;
+        }
+        if (size)
+            memcpy(ring_data(&position), messages[i].data, size);
+        ring_finish(&position, size);
+        remaining -= ring_record_size(size);
+    }
+    return end_put(queue, &position, count);
+}
+
+int mproc_queue_reserve(mproc_queue *queue, void **data, size_t size, mproc_time timeout)
+{
+    if (!is_queue(queue) || !data || size > RING_LARGEST || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = begin_put(queue, 1, timeout);
+    if (result)
+        return result;
+    struct position position = ring_put_position(queue);
+    result = ring_make_room(queue, &position, size, ring_record_size(size));
+    if (result) {
+        ring_abandon(queue);
+        unlock_put(queue);
+        return result;
+    }
+    queue->put.hold = (struct hold){.thread = this_thread(), .position = position, .size = size};
+    *data = ring_data(&position);
+    return 0;
+}
+
+int mproc_queue_commit(mproc_queue *queue, size_t size)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    if (!holds(&queue->put.hold, &queue->put.lock))
+        return -EPERM;
+    if (size > queue->put.hold.size)
+        return -EINVAL;
+    struct position position = queue->put.hold.position;
+    queue->put.hold.thread = NULL;
+    ring_finish(&position, size);
+    return end_put(queue, &position, 1);
+}
+
+int mproc_queue_abandon(mproc_queue *queue)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    if (!holds(&queue->put.hold, &queue->put.lock))
+        return -EPERM;
+    ring_abandon(queue);
+    unlock_put(queue);
+    return 0;
+}
+
+/* ---- getting ---- */
+
+/* Take the get lock when there is a message. */
+static int begin_get(mproc_queue *queue, mproc_time timeout)
+{
+    if (holds(&queue->get.hold, &queue->get.lock))
+        return -EDEADLK;
+    int64_t deadline = os_deadline(timeout);
+    for (;;) {
+        int result = ring_lock_get(queue, lock_timeout(deadline));
+        if (result)
+            return result;
+        bool closed = ring_is_closed(load(&queue->put.word)); /* before the count: it does not change any more then */
+        if (ring_available(queue))
+            return 0;
+        owner_lock_release(&queue->get.lock);
+        if (closed)
+            return MPROC_CLOSED;
+        result = wait_for_message(queue, deadline);
+        if (result)
+            return result;
+    }
+}
+
+static void end_get(mproc_queue *queue, const struct position *position, size_t count)
+{
+    ring_commit_get(queue, position, count);
+    owner_lock_release(&queue->get.lock);
+    if (queue->maxsize != SIZE_MAX)
+        wake(&queue->room, count);
+}
+
+int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *size, mproc_time timeout)
+{
+    if (!is_queue(queue) || (!buffer && capacity) || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = begin_get(queue, timeout);
+    if (result)
+        return result;
+    struct position position = ring_get_position(queue);
+    size_t length = 0;
+    ring_next(queue, &position, true, &length);
+    if (size)
+        *size = length;
+    if (length > capacity) {
+        owner_lock_release(&queue->get.lock);
+        return MPROC_TOO_SMALL;
+    }
+    if (length)
+        memcpy(buffer, ring_data(&position), length);
+    ring_pass(&position, length);
+    end_get(queue, &position, 1);
+    return 0;
+}
+
+int mproc_queue_get_new(mproc_queue *queue, void **data, size_t *size, mproc_time timeout)
+{
+    if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = begin_get(queue, timeout);
+    if (result)
+        return result;
+    struct position position = ring_get_position(queue);
+    size_t length = 0;
+    ring_next(queue, &position, true, &length);
+    void *copy = os_malloc(length ? length : 1);
+    if (!copy) {
+        owner_lock_release(&queue->get.lock);
+        return -ENOMEM;
+    }
+    memcpy(copy, ring_data(&position), length);
+    ring_pass(&position, length);
+    end_get(queue, &position, 1);
+    *data = copy;
+    *size = length;
+    return 0;
+}
+
+/* Copy as many as are there and fit, up to the end of the segment. Returns how many; *position is behind them. */
+static size_t copy_many(mproc_queue *queue, mproc_message *messages, size_t count, struct position *position)
+{
+    size_t got = 0;
+    uint64_t available = ring_available(queue);
+    while (got < count && got < available) {
+        size_t size;
+        if (!ring_next(queue, position, got == 0, &size))
+            break;
+        bool fits = size <= messages[got].size && (messages[got].data || size == 0);
+        if (fits && size)
+            memcpy(messages[got].data, ring_data(position), size);
+        if (fits || got == 0)
+            messages[got].size = size;
+        if (!fits)
+            break;
+        ring_pass(position, size);
+        got++;
+    }
+    return got;
+}
+
+int mproc_queue_get_many(mproc_queue *queue, mproc_message *messages, size_t count, size_t *got, mproc_time timeout)
+{
+    if (!is_queue(queue) || !messages || count == 0 || !got || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    *got = 0;
+    int result = begin_get(queue, timeout);
+    if (result)
+        return result;
+    struct position position = ring_get_position(queue);
+    *got = copy_many(queue, messages, count, &position);
+    if (*got == 0) {
+        owner_lock_release(&queue->get.lock);
+        return MPROC_TOO_SMALL;
+    }
+    end_get(queue, &position, *got);
+    return 0;
+}
+
+int mproc_queue_peek(mproc_queue *queue, const void **data, size_t *size, mproc_time timeout)
+{
+    if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = begin_get(queue, timeout);
+    if (result)
+        return result;
+    struct position position = ring_get_position(queue);
+    ring_next(queue, &position, true, size);
+    *data = ring_data(&position);
+    queue->get.hold = (struct hold){.thread = this_thread(), .position = position, .size = *size};
+    return 0;
+}
+
+int mproc_queue_release(mproc_queue *queue, bool take)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    if (!holds(&queue->get.hold, &queue->get.lock))
+        return -EPERM;
+    queue->get.hold.thread = NULL;
+    if (!take) {
+        owner_lock_release(&queue->get.lock);
+        wake(&queue->messages, 1); /* it is there for the next one still */
+        return 0;
+    }
+    struct position position = queue->get.hold.position;
+    ring_pass(&position, queue->get.hold.size);
+    end_get(queue, &position, 1);
+    return 0;
+}
+
+/* ---- task_done and join ---- */
+
+int mproc_queue_task_done(mproc_queue *queue)
+{
+    if (!is_queue(queue))
+        return -EINVAL;
+    uint64_t dones = load(&queue->dones);
+    uint64_t puts;
+    do {
+        puts = ring_count(load(&queue->put.word));
+        if (dones >= puts)
+            return -EPERM;
+    } while (!atomic_compare_exchange_weak_explicit(&queue->dones, &dones, dones + 1, memory_order_seq_cst,
+                                                    memory_order_seq_cst));
+    if (dones + 1 == puts)
+        wake(&queue->done, CELL_ALL);
+    return 0;
+}
+
+static bool is_done(mproc_queue *queue)
+{
+    return load(&queue->dones) == ring_count(load(&queue->put.word));
+}
+
+int mproc_queue_join(mproc_queue *queue, mproc_time timeout)
+{
+    if (!is_queue(queue) || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int64_t deadline = os_deadline(timeout);
+    while (!is_done(queue)) {
+        uint32_t seen = cell_prepare(&queue->done);
+        if (is_done(queue))
+            break;
+        if (cell_sleep(&queue->done, seen, deadline))
+            return is_done(queue) ? 0 : MPROC_TIMEOUT;
+    }
+    return 0;
+}

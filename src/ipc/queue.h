@@ -1,0 +1,14 @@
+/* What mproc_wait() asks of a queue. */
+#ifndef MPROC_IPC_QUEUE_H
+#define MPROC_IPC_QUEUE_H
+
+#include "sync/cell.h"
+#include <mproc/queue.h>
+
+/* The cell that is woken when a message comes or the queue is closed; NULL when it is no queue. */
+struct wait_cell *queue_wait_cell(mproc_queue *queue);
+
+/* Whether a get would not wait: there is a message, or the queue is closed. */
+bool queue_is_ready(mproc_queue *queue);
+
+#endif
