@@ -30,9 +30,15 @@ static _Atomic(struct sink *) sinks;   /* all that there ever were; grows by com
 static _Atomic(struct sink *) current; /* NULL: stderr */
 static char process_name[NAME_SIZE] = "MainProcess";
 
+/* Byte by byte: every forked child comes here, and the first call of each library function costs it a page fault. */
 void log_set_process_name(const char *name)
 {
-    snprintf(process_name, sizeof process_name, "%s", name);
+    size_t length = 0;
+    while (length < NAME_SIZE - 1 && name[length]) {
+        process_name[length] = name[length];
+        length++;
+    }
+    process_name[length] = '\0';
 }
 
 int log_inherit(void)
