@@ -248,10 +248,10 @@ static int begin_receive(mproc_connection *connection, mproc_time timeout, int64
 
 /* ---- sending ---- */
 
-/* How a send ends that failed or ran out of time. */
+/* How a send ends; begun says whether a byte went. */
 static int send_result(mproc_connection *connection, int result, bool begun)
 {
-    if (begun) {
+    if (result && begun) {
         connection->send_broken = true;
         return MPROC_BROKEN;
     }
@@ -267,6 +267,23 @@ static void skip(struct iovec *part, size_t *count)
     *count -= step;
 }
 
+/* Send the parts, as far as it goes at once. Returns whether anything went. */
+static bool send_some(mproc_connection *connection, struct iovec parts[2], int64_t deadline, int *result)
+{
+    bool first = parts[0].iov_len > 0;
+    ssize_t sent = stream_send(&connection->stream, first ? parts : parts + 1, first && parts[1].iov_len ? 2 : 1);
+    if (sent < 0) {
+        *result = stream_again(&connection->stream, sent, POLLOUT, deadline);
+        return false;
+    }
+    size_t count = (size_t)sent;
+    skip(&parts[0], &count);
+    skip(&parts[1], &count);
+    bool done = parts[0].iov_len == 0 && parts[1].iov_len == 0;
+    *result = done ? 0 : stream_await(&connection->stream, POLLOUT, deadline);
+    return sent > 0;
+}
+
 static int send_message(mproc_connection *connection, const void *data, size_t size, int64_t deadline)
 {
     unsigned char header[FRAME_HEADER_MAX];
@@ -275,24 +292,11 @@ static int send_message(mproc_connection *connection, const void *data, size_t s
         {.iov_base = (void *)(uintptr_t)data, .iov_len = size},
     };
     bool begun = false;
+    int result = connection->send_broken ? MPROC_BROKEN : 0;
 
-    if (connection->send_broken)
-        return MPROC_BROKEN;
-    while (parts[0].iov_len || parts[1].iov_len) {
-        bool first = parts[0].iov_len > 0;
-        ssize_t sent = stream_send(&connection->stream, first ? parts : parts + 1, first && size ? 2 : 1);
-        if (sent < 0) {
-            int result = stream_again(&connection->stream, sent, POLLOUT, deadline);
-            if (result)
-                return send_result(connection, result, begun);
-            continue;
-        }
-        begun = begun || sent > 0;
-        size_t count = (size_t)sent;
-        skip(&parts[0], &count);
-        skip(&parts[1], &count);
-    }
-    return 0;
+    while (!result && (parts[0].iov_len || parts[1].iov_len))
+        begun = send_some(connection, parts, deadline, &result) || begun;
+    return send_result(connection, result, begun);
 }
 
 int mproc_connection_send(mproc_connection *connection, const void *data, size_t size, mproc_time timeout)

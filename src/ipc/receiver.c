@@ -24,7 +24,7 @@ void receiver_init(struct receiver *receiver)
 {
     receiver->start = receiver->end = 0;
     receiver->passed = OS_PASSED_NONE;
-    receiver->broken = receiver->large = false;
+    receiver->broken = receiver->idle = receiver->large = false;
     receiver->size = 0;
     receiver->have = receiver->room = 0;
     receiver->stash = NULL;
@@ -120,7 +120,9 @@ static int read_ahead(struct receiver *receiver, struct stream *stream, int64_t 
     memmove(receiver->ahead, receiver->ahead + receiver->start, count);
     receiver->start = 0;
     receiver->end = count;
-    for (;;) {
+    int result = receiver->idle ? stream_await(stream, POLLIN, deadline) : 0;
+    receiver->idle = result != 0;
+    while (!result) {
         ssize_t got = stream_receive(stream, receiver->ahead + count, RECEIVER_AHEAD - count, &receiver->passed);
         if (got > 0) {
             receiver->end += (size_t)got;
@@ -130,10 +132,10 @@ static int read_ahead(struct receiver *receiver, struct stream *stream, int64_t 
             receiver->broken = count > 0;
             return receiver->broken ? MPROC_BROKEN : MPROC_CLOSED;
         }
-        int result = stream_again(stream, got, POLLIN, deadline);
-        if (result)
-            return result;
+        receiver->idle = got == -EAGAIN;
+        result = stream_again(stream, got, POLLIN, deadline);
     }
+    return result;
 }
 
 /* Wait until it is known what is next. */
@@ -189,17 +191,23 @@ static ssize_t pull(struct receiver *receiver, struct stream *stream, unsigned c
 static int pull_all(struct receiver *receiver, struct stream *stream, unsigned char *to, size_t *have, size_t end,
                     int64_t deadline)
 {
-    while (*have < end) {
-        ssize_t got = pull(receiver, stream, to + *have, end - *have);
-        if (got > 0) {
-            *have += (size_t)got;
+    int result = 0;
+
+    while (!result && *have < end) {
+        size_t missing = end - *have;
+        bool drains = ahead_count(receiver) == 0;
+        ssize_t got = pull(receiver, stream, to + *have, missing);
+        if (got == 0)
+            return MPROC_BROKEN;
+        if (got < 0) {
+            result = stream_again(stream, got, POLLIN, deadline);
             continue;
         }
-        int result = got == 0 ? MPROC_BROKEN : stream_again(stream, got, POLLIN, deadline);
-        if (result)
-            return result;
+        *have += (size_t)got;
+        if (drains && (size_t)got < missing) /* then there is no more at the moment */
+            result = stream_await(stream, POLLIN, deadline);
     }
-    return 0;
+    return result;
 }
 
 static void give_up(struct receiver *receiver)

@@ -19,6 +19,7 @@ struct receiver {
     size_t end;
     int passed;  /* the descriptor that came with ahead[end - 1], or OS_PASSED_NONE or OS_PASSED_LOST */
     bool broken; /* nothing can be received any more */
+    bool idle;   /* the last read ahead found nothing: wait before the next, which saves a call */
     bool large;
     uint64_t size; /* of the large message */
     size_t have;

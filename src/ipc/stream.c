@@ -81,6 +81,15 @@ int stream_nap(const struct stream *stream, short events, int64_t deadline)
     return os_until(deadline) == 0 ? MPROC_TIMEOUT : -EAGAIN;
 }
 
+int stream_await(const struct stream *stream, short events, int64_t deadline)
+{
+    int result;
+
+    while ((result = stream_nap(stream, events, deadline)) == -EAGAIN) {
+    }
+    return result;
+}
+
 int stream_again(const struct stream *stream, ssize_t result, short events, int64_t deadline)
 {
     if (result == -EINTR)
@@ -89,6 +98,5 @@ int stream_again(const struct stream *stream, ssize_t result, short events, int6
         return (int)result;
     if (os_until(deadline) == 0)
         return MPROC_TIMEOUT;
-    int ended = stream_nap(stream, events, deadline);
-    return ended == -EAGAIN ? 0 : ended;
+    return stream_await(stream, events, deadline);
 }

@@ -26,6 +26,9 @@ ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *pa
  * MPROC_TIMEOUT: the deadline has come; -errno. */
 int stream_nap(const struct stream *stream, short events, int64_t deadline);
 
+/* The same in naps, until there it is. */
+int stream_await(const struct stream *stream, short events, int64_t deadline);
+
 /* What to do after a call that returned result, an error: 0 means try again, perhaps after a wait; anything else is how
  * it ends. */
 int stream_again(const struct stream *stream, ssize_t result, short events, int64_t deadline);
