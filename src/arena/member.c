@@ -22,6 +22,7 @@
 #define SWEEPER_MAX 8
 
 _Atomic(member_owner) member_me;
+struct member_identity member_identity = {.name = "MainProcess"};
 
 /* joining serializes the threads of this process that join or leave; sweeping, those that sweep, for record locks do
  * not tell threads apart. Both are of this process alone. */
@@ -100,10 +101,10 @@ static unsigned used_slots(void)
 static void introduce(struct member *member)
 {
     atomic_store_explicit(&member->pid, (int32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&member->parent, 0, memory_order_relaxed);
-    atomic_store_explicit(&member->group, 0, memory_order_relaxed);
+    atomic_store_explicit(&member->parent, member_identity.parent, memory_order_relaxed);
+    atomic_store_explicit(&member->group, member_identity.group, memory_order_relaxed);
     atomic_store_explicit(&member->children, 0, memory_order_relaxed);
-    member->name[0] = '\0';
+    memcpy(member->name, member_identity.name, MEMBER_NAME_SIZE);
 }
 
 static int back_ledger(unsigned slot, struct member *member)

@@ -32,6 +32,15 @@ struct member {
     char name[MEMBER_NAME_SIZE];
 };
 
+/* What this process writes into its slot whenever it becomes a member. A fork child has its parent's until it is given
+ * its own; written only where no other thread joins. */
+struct member_identity {
+    char name[MEMBER_NAME_SIZE];
+    member_owner parent;
+    uint64_t group;
+};
+extern struct member_identity member_identity;
+
 /* This process's owner word with flags 0, or 0 when it is no member (yet). Changed by member_join(), member_leave() and
  * in a fork child only; read it by the two functions below. */
 extern _Atomic(member_owner) member_me;
