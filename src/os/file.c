@@ -1,0 +1,92 @@
+/* Files and duplicates of descriptors. Called by src/process. */
+#define _GNU_SOURCE
+#include "os/file.h"
+
+#include "os/fault.h"
+#include "os/process.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int os_open(const char *path, int flags)
+{
+    int fault = os_fault(OS_OPEN);
+    if (fault)
+        return fault;
+    int fd = open(path, flags | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+ssize_t os_read(int fd, void *buffer, size_t size)
+{
+    int fault = os_fault(OS_READ);
+    if (fault)
+        return fault;
+    ssize_t count = read(fd, buffer, size);
+    return count < 0 ? -errno : count;
+}
+
+ssize_t os_write(int fd, const void *data, size_t size)
+{
+    int fault = os_fault(OS_WRITE);
+    if (fault)
+        return fault;
+    ssize_t count = write(fd, data, size);
+    return count < 0 ? -errno : count;
+}
+
+int os_read_all(int fd, void *buffer, size_t size)
+{
+    char *at = buffer;
+    while (size > 0) {
+        ssize_t count = os_read(fd, at, size);
+        if (count == 0)
+            return -EPIPE;
+        if (count < 0 && count != -EINTR)
+            return (int)count;
+        if (count > 0) {
+            at += count;
+            size -= (size_t)count;
+        }
+    }
+    return 0;
+}
+
+int os_write_all(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t count = os_write(fd, at, size);
+        if (count < 0 && count != -EINTR)
+            return (int)count;
+        if (count > 0) {
+            at += count;
+            size -= (size_t)count;
+        }
+    }
+    return 0;
+}
+
+int os_duplicate(int fd)
+{
+    int fault = os_fault(OS_DUP);
+    if (fault)
+        return fault;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
+    return copy < 0 ? -errno : copy;
+}
+
+int os_scratch_file(void)
+{
+    int fault = os_fault(OS_MEMFD_CREATE);
+    if (fault)
+        return fault;
+    int fd = memfd_create("mproc-start", MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int os_rewind(int fd)
+{
+    return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+}

@@ -1,0 +1,26 @@
+/* Files and duplicates of descriptors. Everything that is opened here is close-on-exec. */
+#ifndef MPROC_OS_FILE_H
+#define MPROC_OS_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* open() with these flags. The descriptor or -errno. */
+int os_open(const char *path, int flags);
+
+/* read() and write(): how many bytes, 0 at the end of file, or -errno. */
+ssize_t os_read(int fd, void *buffer, size_t size);
+ssize_t os_write(int fd, const void *data, size_t size);
+
+/* All of it, however many calls that takes: 0, -EPIPE at an early end of file, -errno. */
+int os_read_all(int fd, void *buffer, size_t size);
+int os_write_all(int fd, const void *data, size_t size);
+
+/* Another descriptor for the same open file. */
+int os_duplicate(int fd);
+
+/* An anonymous file in memory for what a child is told, empty and positioned at 0; and back to 0. */
+int os_scratch_file(void);
+int os_rewind(int fd);
+
+#endif

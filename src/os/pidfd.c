@@ -1,0 +1,65 @@
+/* Processes by descriptor. Called by src/process. It never reaps a process that it was not asked for by name. */
+#define _GNU_SOURCE
+#include "os/pidfd.h"
+
+#include "os/fault.h"
+#include "os/poll.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int os_pidfd_open(pid_t pid)
+{
+    int fault = os_fault(OS_PIDFD_OPEN);
+    if (fault)
+        return fault;
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int os_pidfd_signal(int fd, int signal)
+{
+    int fault = os_fault(OS_PIDFD_SIGNAL);
+    if (fault)
+        return fault;
+    return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+int os_pidfd_wait(int fd, int64_t nanoseconds)
+{
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    return os_poll(&end, 1, nanoseconds);
+}
+
+static int exitcode_of(const siginfo_t *info)
+{
+    return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
+}
+
+int os_pidfd_reap(int fd, int *exitcode)
+{
+    int fault = os_fault(OS_WAITID);
+    if (fault)
+        return fault;
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG))
+        return -errno;
+    if (info.si_pid == 0)
+        return 0;
+    *exitcode = exitcode_of(&info);
+    return 1;
+}
+
+int os_reap(pid_t pid)
+{
+    siginfo_t info;
+    int result;
+    do {
+        result = os_fault(OS_WAITID);
+        if (!result && waitid(P_PID, (id_t)pid, &info, WEXITED))
+            result = -errno;
+    } while (result == -EINTR);
+    return result;
+}

@@ -1,0 +1,25 @@
+/* Processes by descriptor: a pidfd names one process for ever, whatever becomes of its number. */
+#ifndef MPROC_OS_PIDFD_H
+#define MPROC_OS_PIDFD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A descriptor for the process with that number, close-on-exec; -ESRCH when there is none. Only the parent of a process
+ * that was not reaped knows for sure which process that is. */
+int os_pidfd_open(pid_t pid);
+
+/* Send a signal. 0; -ESRCH when the process has ended and was reaped; -EPERM. */
+int os_pidfd_signal(int fd, int signal);
+
+/* Wait at most so many nanoseconds for the end of the process. 1: it has ended; 0: it has not; -EINTR and others. */
+int os_pidfd_wait(int fd, int64_t nanoseconds);
+
+/* Reap a child without waiting. 1: it has ended and *exitcode is its exit code, or minus its signal; 0: it has not
+ * ended; -ECHILD: no child of this process, or somebody else reaped it. */
+int os_pidfd_reap(int fd, int *exitcode);
+
+/* Wait for a child by its number and reap it: for a child that has no pidfd. */
+int os_reap(pid_t pid);
+
+#endif

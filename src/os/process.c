@@ -1,0 +1,159 @@
+/* New processes. Called by src/process. It knows system calls and what the C library needs around them; what a child
+ * does is decided above. */
+#define _GNU_SOURCE
+#include "os/process.h"
+
+#include "os/fault.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef PR_GET_TID_ADDRESS
+#define PR_GET_TID_ADDRESS 40
+#endif
+
+pid_t os_fork(void)
+{
+    int fault = os_fault(OS_FORK);
+    if (fault)
+        return fault;
+    pid_t pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
+/* What the C library notes about its thread in the kernel: where it keeps the thread's number, and its list of robust
+ * mutexes. A copy that the library did not make itself must be told both again. */
+struct thread_notes {
+    int *tid;
+    void *robust_list;
+    size_t robust_size;
+};
+
+static struct thread_notes read_thread_notes(void)
+{
+    struct thread_notes notes = {NULL, NULL, 0};
+    if (prctl(PR_GET_TID_ADDRESS, &notes.tid))
+        notes.tid = NULL;
+    if (syscall(SYS_get_robust_list, 0, &notes.robust_list, &notes.robust_size))
+        notes.robust_list = NULL;
+    return notes;
+}
+
+pid_t os_fork_sibling(void)
+{
+    int fault = os_fault(OS_FORK);
+    if (fault)
+        return fault;
+    struct thread_notes notes = read_thread_notes();
+    unsigned long flags = CLONE_PARENT | SIGCHLD;
+    if (notes.tid)
+        flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+#if defined(__x86_64__)
+    long pid = syscall(SYS_clone, flags, NULL, NULL, notes.tid, NULL);
+#else
+    long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, notes.tid);
+#endif
+    if (pid == 0 && notes.robust_list)
+        syscall(SYS_set_robust_list, notes.robust_list, notes.robust_size);
+    return pid < 0 ? -errno : (pid_t)pid;
+}
+
+static bool is_among(int fd, const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] == fd)
+            return true;
+    return false;
+}
+
+/* Move the descriptors to their places in the child: first those out of the way that lie where others will go, then
+ * each to its place. A descriptor that is there already only loses its close-on-exec flag. */
+static int place_descriptors(posix_spawn_file_actions_t *actions, const int *fds, size_t count)
+{
+    int end = OS_FIRST_FD + (int)count;
+    int spare = end;
+    int moved[OS_SPAWN_FDS];
+    for (size_t i = 0; i < count; i++) {
+        moved[i] = fds[i];
+        if (fds[i] >= end || fds[i] == OS_FIRST_FD + (int)i)
+            continue;
+        while (is_among(spare, fds, count))
+            spare++;
+        moved[i] = spare++;
+        int error = posix_spawn_file_actions_adddup2(actions, fds[i], moved[i]);
+        if (error)
+            return error;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int error = posix_spawn_file_actions_adddup2(actions, moved[i], OS_FIRST_FD + (int)i);
+        if (error)
+            return error;
+    }
+    return posix_spawn_file_actions_addclosefrom_np(actions, end);
+}
+
+static int set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t none, children;
+    sigemptyset(&none);
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &children);
+    return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, size_t count)
+{
+    int fault = os_fault(OS_FORK);
+    if (!fault)
+        fault = os_fault(OS_EXEC);
+    if (!fault && count > OS_SPAWN_FDS)
+        fault = -EINVAL;
+    if (fault)
+        return fault;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error)
+        return -error;
+    error = posix_spawnattr_init(&attributes);
+    if (!error) {
+        pid_t pid = -1;
+        error = place_descriptors(&actions, fds, count);
+        if (!error)
+            error = set_signals(&attributes);
+        if (!error)
+            error = posix_spawn(&pid, path, &actions, &attributes, argv, envp);
+        posix_spawnattr_destroy(&attributes);
+        posix_spawn_file_actions_destroy(&actions);
+        return error ? -error : pid;
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return -error;
+}
+
+static bool has_hung_up(int fd)
+{
+    struct pollfd end = {.fd = fd, .events = 0};
+    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP);
+}
+
+int os_kill_me_at_hangup(int fd)
+{
+    int fault = os_fault(OS_FCNTL);
+    if (fault)
+        return fault;
+    if (fcntl(fd, F_SETSIG, SIGKILL) || fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK))
+        return -errno;
+    if (has_hung_up(fd))
+        raise(SIGKILL); /* it happened before the kernel knew whom to tell */
+    return 0;
+}

@@ -1,0 +1,30 @@
+/* New processes: copies of this one, and fresh runs of a program. */
+#ifndef MPROC_OS_PROCESS_H
+#define MPROC_OS_PROCESS_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The first descriptor that is not stdio. */
+#define OS_FIRST_FD 3
+
+/* The most descriptors beyond stdio that a program can be started with. */
+#define OS_SPAWN_FDS 80
+
+/* Copy this process, with all that the C library does around it. The child's pid, 0 in the child, -errno. */
+pid_t os_fork(void);
+
+/* Copy this process as another child of its parent, who will reap it. To be called by a process with one thread. No
+ * handler of pthread_atfork() is run. As os_fork() otherwise. */
+pid_t os_fork_sibling(void);
+
+/* Run a program. It gets stdio, these descriptors and no others; they become 3, 4 and so on in their order. No signal
+ * is blocked in it, and SIGCHLD is not ignored. The child's pid, or -errno, also when the program cannot be executed.
+ * Cheap however large this process is. */
+pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, size_t count);
+
+/* Have the kernel send this process SIGKILL when the pipe that is read by fd has no writer any more. fd must be an open
+ * file description of its own. */
+int os_kill_me_at_hangup(int fd);
+
+#endif

@@ -1,0 +1,37 @@
+/* Signals of this process. Called by src/process; these calls cannot fail with good arguments. */
+#define _GNU_SOURCE
+#include "os/signal.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void os_signals_block(sigset_t *before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+void os_signals_restore(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+static bool is_to_reset(int number, const struct sigaction *action)
+{
+    if (number == SIGCHLD)
+        return action->sa_handler == SIG_IGN || (action->sa_flags & SA_NOCLDWAIT) || action->sa_handler != SIG_DFL;
+    return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+void os_signals_reset(void)
+{
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    struct sigaction action;
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &action) == 0 && is_to_reset(number, &action))
+            sigaction(number, &standard, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
