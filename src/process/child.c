@@ -1,0 +1,68 @@
+/* What a child does. Called by fork.c and by init.c, in the child; it never returns to them.
+ *
+ * The child ends by exit(), so that handlers which its target registered are run; the first that is registered, and so
+ * the last that is run, is ours, and leaves before those of the parent. */
+#include "process/child.h"
+
+#include "ipc/connection.h"
+#include "os/descriptor.h"
+#include "os/signal.h"
+#include "process/life.h"
+#include "process/streams.h"
+#include "util/log.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CANNOT_RUN 127
+
+_Static_assert(PROCESS_NAME_SIZE == MEMBER_NAME_SIZE, "a name fits its place");
+
+static void leave(int status, void *unused)
+{
+    (void)unused;
+    handle_end_all();
+    streams_flush();
+    member_leave();
+    _exit(status);
+}
+
+static void take_identity(const struct start *start)
+{
+    if (self.has_parent)
+        os_close(self.parent.pidfd);
+    memcpy(self.process.name, start->name, PROCESS_NAME_SIZE);
+    memcpy(self.line, start->line, PROCESS_NAME_SIZE);
+    memcpy(self.parent.name, start->parent_name, PROCESS_NAME_SIZE);
+    self.process.daemon = start->daemon;
+    self.parent.pid = start->parent_pid;
+    self.parent.pidfd = start->sentinel;
+    self.has_parent = true;
+    log_set_process_name(start->name);
+    atomic_store_explicit(&self.children, 0, memory_order_relaxed);
+}
+
+/* What the family will see of this process when it first uses a shared object. One of a group is to be found there even
+ * if it never does. */
+static void introduce(const struct start *start)
+{
+    memcpy(member_identity.name, start->name, MEMBER_NAME_SIZE);
+    member_identity.parent = start->parent;
+    member_identity.group = start->group;
+    if (start->group)
+        member_join();
+}
+
+_Noreturn void child_run(const struct start *start)
+{
+    if (start->leash >= 0 && life_wear(start->leash))
+        _exit(CANNOT_RUN);
+    os_signals_reset();
+    take_identity(start);
+    if (start->connections_listed)
+        connection_keep_only(start->connections, start->connection_count);
+    introduce(start);
+    if (on_exit(leave, NULL))
+        _exit(CANNOT_RUN);
+    exit(start->fn(start->arg));
+}

@@ -1,0 +1,10 @@
+/* What a child does, from its first instruction to its end, by whatever method it was started. */
+#ifndef MPROC_PROCESS_CHILD_H
+#define MPROC_PROCESS_CHILD_H
+
+#include "process/start.h"
+
+/* Become the child that was started, run its target and end. To be called with every signal blocked. */
+_Noreturn void child_run(const struct start *start);
+
+#endif

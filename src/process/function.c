@@ -1,0 +1,152 @@
+/* References to functions. Called by the start methods that make fresh processes, and by the pool. A reference names an
+ * object file by its build id, so that another build of it is not taken for the same. */
+#include "process/function.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <limits.h>
+#include <link.h>
+#include <mproc/base.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is looked for, and where it was found. */
+struct search {
+    const struct function_reference *reference;
+    uintptr_t address;
+    struct function_reference *found; /* a reference to be filled */
+    bool is_first;                    /* the program itself is listed first */
+    function_address *function;
+};
+
+static uint64_t extent_of(const struct dl_phdr_info *object)
+{
+    uint64_t extent = 0;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && part->p_vaddr + part->p_memsz > extent)
+            extent = part->p_vaddr + part->p_memsz;
+    }
+    return extent;
+}
+
+static bool is_code(const struct dl_phdr_info *object, uintptr_t address)
+{
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) &&
+            address - (object->dlpi_addr + part->p_vaddr) < part->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+static size_t padded(size_t size)
+{
+    return (size + 3) & ~(size_t)3;
+}
+
+/* Look for the build id among the notes of one segment. Returns its size, or 0. */
+static uint8_t id_in_notes(const unsigned char *at, size_t left, uint8_t id[FUNCTION_ID_SIZE])
+{
+    ElfW(Nhdr) note;
+    while (left >= sizeof note) {
+        memcpy(&note, at, sizeof note);
+        size_t name = padded(note.n_namesz);
+        size_t size = sizeof note + name + padded(note.n_descsz);
+        if (size > left)
+            return 0;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
+            memcmp(at + sizeof note, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0 && note.n_descsz <= FUNCTION_ID_SIZE) {
+            memcpy(id, at + sizeof note + name, note.n_descsz);
+            return (uint8_t)note.n_descsz;
+        }
+        at += size;
+        left -= size;
+    }
+    return 0;
+}
+
+static uint8_t build_id(const struct dl_phdr_info *object, uint8_t id[FUNCTION_ID_SIZE])
+{
+    uint8_t size = 0;
+    for (int i = 0; i < object->dlpi_phnum && size == 0; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        if (part->p_type == PT_NOTE)
+            size = id_in_notes((const unsigned char *)(object->dlpi_addr + part->p_vaddr), part->p_memsz, id);
+    }
+    return size;
+}
+
+static void copy_path(char path[FUNCTION_PATH_SIZE], const char *name, bool is_program)
+{
+    char whole[PATH_MAX];
+    path[0] = '\0';
+    if (!is_program && name && realpath(name, whole) && strlen(whole) < FUNCTION_PATH_SIZE)
+        strcpy(path, whole);
+}
+
+static int refer_in(struct dl_phdr_info *object, size_t size, void *data)
+{
+    struct search *search = data;
+    bool is_program = search->is_first;
+    (void)size;
+    search->is_first = false;
+    if (!is_code(object, search->address))
+        return 0;
+    struct function_reference *found = search->found;
+    found->offset = search->address - object->dlpi_addr;
+    found->extent = extent_of(object);
+    found->id_size = build_id(object, found->id);
+    copy_path(found->path, object->dlpi_name, is_program);
+    return 1;
+}
+
+int function_refer(struct function_reference *reference, function_address *function)
+{
+    memset(reference, 0, sizeof *reference);
+    struct search search = {.address = (uintptr_t)function, .found = reference, .is_first = true};
+    return dl_iterate_phdr(refer_in, &search) ? 0 : MPROC_NO_FUNCTION;
+}
+
+static bool is_same_object(const struct dl_phdr_info *object, bool is_program, const struct function_reference *wanted)
+{
+    uint8_t id[FUNCTION_ID_SIZE];
+    char path[FUNCTION_PATH_SIZE];
+    if (extent_of(object) != wanted->extent)
+        return false;
+    uint8_t id_size = build_id(object, id);
+    if (id_size || wanted->id_size)
+        return id_size == wanted->id_size && memcmp(id, wanted->id, id_size) == 0;
+    copy_path(path, object->dlpi_name, is_program);
+    return strcmp(path, wanted->path) == 0;
+}
+
+static int find_in(struct dl_phdr_info *object, size_t size, void *data)
+{
+    struct search *search = data;
+    bool is_program = search->is_first;
+    uintptr_t address = object->dlpi_addr + search->reference->offset;
+    (void)size;
+    search->is_first = false;
+    if (!is_same_object(object, is_program, search->reference) || !is_code(object, address))
+        return 0;
+    search->function = (function_address *)address;
+    return 1;
+}
+
+static function_address *find_loaded(const struct function_reference *reference)
+{
+    struct search search = {.reference = reference, .is_first = true};
+    dl_iterate_phdr(find_in, &search);
+    return search.function;
+}
+
+function_address *function_find(const struct function_reference *reference)
+{
+    function_address *function = find_loaded(reference);
+    if (!function && reference->path[0] && dlopen(reference->path, RTLD_NOW | RTLD_LOCAL))
+        function = find_loaded(reference);
+    return function;
+}

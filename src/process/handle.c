@@ -1,0 +1,275 @@
+/* The handles of this process on its children. Called by process.c, start.c and group.c. A handle that a program gives
+ * us is looked up in a table before it is touched, so that one that was freed already does no harm.
+ *
+ * A child is reaped by whichever call finds first that it has ended; nothing is done behind the program's back. */
+#include "process/handle.h"
+
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/descriptor.h"
+#include "os/pidfd.h"
+#include "process/local.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define BUCKETS 64
+
+/* So many freed handles are looked at when a process is started: each start leaves one at most, so they do not heap up.
+ */
+#define REAPED_AT_ONCE 8
+
+static struct mproc_process *table[BUCKETS]; /* under the local lock */
+
+/* Freed handles of processes that had not ended, oldest first; under the local lock. */
+static struct mproc_process *freed_first;
+static struct mproc_process **freed_end = &freed_first;
+
+static struct mproc_process **bucket_of(const mproc_process *process)
+{
+    return &table[((uintptr_t)process >> 4) % BUCKETS];
+}
+
+struct mproc_process *handle_new(void)
+{
+    struct mproc_process *handle = os_malloc(sizeof *handle);
+    if (handle) {
+        memset(handle, 0, sizeof *handle);
+        handle->pidfd = -1;
+    }
+    return handle;
+}
+
+void handle_discard(struct mproc_process *handle)
+{
+    if (handle->pidfd >= 0)
+        os_close(handle->pidfd);
+    free(handle);
+}
+
+void handle_list(struct mproc_process *handle)
+{
+    struct mproc_process **bucket = bucket_of(handle);
+    local_lock();
+    handle->generation = local_generation();
+    handle->next = *bucket;
+    *bucket = handle;
+    local_unlock();
+}
+
+static struct mproc_process **find(const mproc_process *process)
+{
+    struct mproc_process **at = bucket_of(process);
+    while (*at && *at != process)
+        at = &(*at)->next;
+    return at;
+}
+
+struct mproc_process *handle_get(const mproc_process *process)
+{
+    local_lock();
+    struct mproc_process *handle = *find(process);
+    if (handle)
+        handle->users++;
+    local_unlock();
+    return handle;
+}
+
+static void push_freed(struct mproc_process *handle)
+{
+    handle->next = NULL;
+    *freed_end = handle;
+    freed_end = &handle->next;
+}
+
+static struct mproc_process *pop_freed(void)
+{
+    struct mproc_process *handle = freed_first;
+    if (handle)
+        freed_first = handle->next;
+    if (!freed_first)
+        freed_end = &freed_first;
+    return handle;
+}
+
+static bool is_own(const struct mproc_process *handle)
+{
+    return handle->generation == local_generation();
+}
+
+/* What becomes of a freed handle that nobody uses: it is destroyed, unless there is still a child to be reaped. With
+ * the lock. */
+static void settle(struct mproc_process *handle)
+{
+    if (handle->state == HANDLE_RUNNING && is_own(handle))
+        push_freed(handle);
+    else
+        handle_discard(handle);
+}
+
+void handle_put(struct mproc_process *handle)
+{
+    local_lock();
+    if (--handle->users == 0 && handle->freed)
+        settle(handle);
+    local_unlock();
+}
+
+void handle_free(struct mproc_process *handle)
+{
+    handle_look(handle);
+    local_lock();
+    struct mproc_process **at = find(handle);
+    if (*at) {
+        *at = handle->next;
+        handle->freed = true;
+    }
+    local_unlock();
+}
+
+bool handle_is_own(const struct mproc_process *handle)
+{
+    local_lock();
+    bool own = is_own(handle);
+    local_unlock();
+    return own;
+}
+
+/* Reap it if it has ended. With the lock. Returns whether it has ended just now. */
+static bool reap(struct mproc_process *handle)
+{
+    if (handle->state != HANDLE_RUNNING || !is_own(handle))
+        return false;
+    int result = os_pidfd_reap(handle->pidfd, &handle->exitcode);
+    if (result == 1)
+        handle->state = HANDLE_ENDED;
+    else if (result == -ECHILD)
+        handle->state = HANDLE_LOST;
+    return handle->state != HANDLE_RUNNING;
+}
+
+/* Give back at once what the dead process held of the family's objects. Without the lock. */
+static void sweep(pid_t pid, member_owner parent)
+{
+    if (parent)
+        member_sweep(member_find(pid, parent));
+}
+
+enum handle_state handle_look(struct mproc_process *handle)
+{
+    local_lock();
+    bool ended = reap(handle);
+    enum handle_state state = handle->state;
+    local_unlock();
+    if (ended)
+        sweep(handle->pid, handle->parent);
+    return state;
+}
+
+static enum handle_state state_of(const struct mproc_process *handle)
+{
+    local_lock();
+    enum handle_state state = handle->state;
+    local_unlock();
+    return state;
+}
+
+int handle_wait(struct mproc_process *handle, int64_t deadline)
+{
+    while (state_of(handle) == HANDLE_RUNNING) {
+        int64_t nap = os_nap(deadline);
+        int result = os_pidfd_wait(handle->pidfd, nap);
+        if (result < 0 && result != -EINTR)
+            return result;
+        if (result != 0 && handle_look(handle) != HANDLE_RUNNING)
+            return 0;
+        if (nap == 0)
+            return MPROC_TIMEOUT;
+    }
+    return 0;
+}
+
+/* Whether it is listed, of this process, and running; it is reaped if it has ended. With the lock. */
+static bool is_active(struct mproc_process *handle)
+{
+    return is_own(handle) && !reap(handle) && handle->state == HANDLE_RUNNING;
+}
+
+size_t handle_active(struct mproc_process **handles, size_t capacity)
+{
+    size_t count = 0;
+    local_lock();
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct mproc_process *handle = table[i]; handle; handle = handle->next)
+            if (is_active(handle) && count++ < capacity)
+                handles[count - 1] = handle;
+    local_unlock();
+    return count;
+}
+
+/* The oldest freed handle, or NULL. If its process has ended it is reaped and destroyed, and *pid and *parent say who
+ * that was; else it becomes the youngest. */
+static bool reap_oldest(pid_t *pid, member_owner *parent)
+{
+    local_lock();
+    struct mproc_process *handle = pop_freed();
+    bool ended = handle && handle->users == 0 && (reap(handle) || !is_own(handle));
+    if (ended) {
+        *pid = handle->pid;
+        *parent = is_own(handle) ? handle->parent : 0;
+        handle_discard(handle);
+    } else if (handle) {
+        push_freed(handle);
+    }
+    local_unlock();
+    return ended;
+}
+
+void handle_reap_freed(void)
+{
+    pid_t pid;
+    member_owner parent;
+    for (int i = 0; i < REAPED_AT_ONCE; i++)
+        if (reap_oldest(&pid, &parent))
+            sweep(pid, parent);
+}
+
+/* Call visit, with the lock, for each child of this process that has not ended, until it returns true. Returns that
+ * handle, with one user more, or NULL. */
+static struct mproc_process *seek(bool (*visit)(struct mproc_process *))
+{
+    struct mproc_process *found = NULL;
+    local_lock();
+    for (size_t i = 0; i < BUCKETS && !found; i++)
+        for (struct mproc_process *handle = table[i]; handle && !found; handle = handle->next)
+            if (is_active(handle) && visit(handle))
+                found = handle;
+    for (struct mproc_process *handle = freed_first; handle && !found; handle = handle->next)
+        if (is_active(handle) && visit(handle))
+            found = handle;
+    if (found)
+        found->users++;
+    local_unlock();
+    return found;
+}
+
+static bool kill_daemon(struct mproc_process *handle)
+{
+    if (handle->daemon)
+        os_pidfd_signal(handle->pidfd, SIGKILL);
+    return false;
+}
+
+static bool any(struct mproc_process *handle)
+{
+    (void)handle;
+    return true;
+}
+
+void handle_end_all(void)
+{
+    struct mproc_process *handle;
+    seek(kill_daemon);
+    while ((handle = seek(any)) != NULL && handle_wait(handle, OS_NEVER) == 0)
+        ;
+}

@@ -1,0 +1,67 @@
+/* The handles of this process on its children: which there are, whether they have ended, and how. */
+#ifndef MPROC_PROCESS_HANDLE_H
+#define MPROC_PROCESS_HANDLE_H
+
+#include "arena/member.h"
+#include <mproc/process.h>
+
+#define PROCESS_NAME_SIZE 64
+
+enum handle_state {
+    HANDLE_RUNNING,
+    HANDLE_ENDED, /* reaped; exitcode is known */
+    HANDLE_LOST   /* ended, and reaped by somebody else */
+};
+
+/* Memory of this process alone. The fields of the first part do not change once it is listed; the others are under the
+ * local lock. */
+struct mproc_process {
+    pid_t pid;
+    int pidfd;
+    unsigned generation; /* of the process that started it, see local.h */
+    bool daemon;
+    member_owner parent; /* what that process was in the family, or 0 */
+    struct mproc_group *group;
+    char name[PROCESS_NAME_SIZE];
+
+    enum handle_state state;
+    int exitcode;
+    unsigned users; /* calls that are at work on it; it is not destroyed before they are through */
+    bool freed;
+    bool told; /* mproc_group_wait_any() has told of its end */
+    struct mproc_process *next;
+};
+
+/* Make a handle that is not listed yet, or NULL; and destroy one that never was. */
+struct mproc_process *handle_new(void);
+void handle_discard(struct mproc_process *handle);
+
+/* List a handle whose process runs. */
+void handle_list(struct mproc_process *handle);
+
+/* Use a handle that a caller gave: NULL unless it is listed. To be followed by handle_put(). */
+struct mproc_process *handle_get(const mproc_process *process);
+void handle_put(struct mproc_process *handle);
+
+/* Whether the process is a child of this process. */
+bool handle_is_own(const struct mproc_process *handle);
+
+/* Look whether the process has ended, and reap it if so. For children of this process. */
+enum handle_state handle_look(struct mproc_process *handle);
+
+/* Wait until it has ended and reap it. 0, MPROC_TIMEOUT, -errno. */
+int handle_wait(struct mproc_process *handle, int64_t deadline);
+
+/* Take a handle from its owner; a process that still runs is remembered until it ends. */
+void handle_free(struct mproc_process *handle);
+
+/* The handles of own children that have not ended; the others are reaped. Writes up to capacity, returns how many. */
+size_t handle_active(struct mproc_process **handles, size_t capacity);
+
+/* Reap some of those children whose handle is freed and that have ended. */
+void handle_reap_freed(void);
+
+/* Kill the daemons of this process, and wait for its other children. */
+void handle_end_all(void);
+
+#endif

@@ -1,0 +1,82 @@
+/* How a child knows of its parent's life. Called by the start of processes.
+ *
+ * The leash of a daemon is the reading end of a pipe whose writing end is open in its parent only. When the parent is
+ * gone, by whatever signal, the kernel closes that end and sends SIGKILL to whoever asked for it on the reading end.
+ * PR_SET_PDEATHSIG would not do: it goes by the parent's thread, so a daemon would die when the thread that started it
+ * ends. To whom the signal goes is kept per open file description, hence each daemon gets one of its own. */
+#include "process/life.h"
+
+#include "os/descriptor.h"
+#include "os/file.h"
+#include "os/pidfd.h"
+#include "os/pipe.h"
+#include "os/process.h"
+#include "process/local.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Of this process, opened when first needed; under the local lock. */
+static int own_pidfd = -1;
+static int leashes[2] = {-1, -1};
+
+static int duplicate_own_pidfd(void)
+{
+    if (own_pidfd < 0) {
+        int fd = os_pidfd_open(getpid());
+        if (fd < 0)
+            return fd;
+        own_pidfd = fd;
+    }
+    return os_duplicate(own_pidfd);
+}
+
+int life_sentinel(void)
+{
+    local_lock();
+    int fd = duplicate_own_pidfd();
+    local_unlock();
+    return fd;
+}
+
+static int open_leash(void)
+{
+    char path[32];
+    if (leashes[0] < 0) {
+        int result = os_pipe(leashes);
+        if (result) {
+            leashes[0] = leashes[1] = -1;
+            return result;
+        }
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", leashes[0]);
+    return os_open(path, O_RDONLY | O_NONBLOCK);
+}
+
+int life_leash(void)
+{
+    local_lock();
+    int fd = open_leash();
+    local_unlock();
+    return fd;
+}
+
+int life_wear(int leash)
+{
+    return os_kill_me_at_hangup(leash);
+}
+
+static void forget(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void life_forget(void)
+{
+    forget(&own_pidfd);
+    forget(&leashes[0]);
+    forget(&leashes[1]);
+}

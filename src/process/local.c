@@ -1,0 +1,37 @@
+/* The lock on this process's own state, kept whole over fork(). Called by every file of this folder. The child of any
+ * fork, by the library or by the program, forgets here what is the parent's alone. */
+#include "process/local.h"
+
+#include "process/life.h"
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned generation; /* under the lock */
+
+void local_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void local_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+unsigned local_generation(void)
+{
+    return generation;
+}
+
+/* Only async-signal-safe calls. */
+static void after_fork_in_child(void)
+{
+    generation++;
+    life_forget();
+    local_unlock();
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(local_lock, local_unlock, after_fork_in_child);
+}

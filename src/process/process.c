@@ -1,0 +1,192 @@
+/* What a program can ask of a process that it started, of itself, and of the process that started it. */
+#include "os/clock.h"
+#include "os/pidfd.h"
+#include "process/local.h"
+#include "process/self.h"
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+static bool is_self(const mproc_process *process)
+{
+    return process == &self.process;
+}
+
+static bool is_parent(const mproc_process *process)
+{
+    return process == &self.parent && self.has_parent;
+}
+
+int mproc_process_join(mproc_process *process, mproc_time timeout)
+{
+    if (!os_timeout_is_valid(timeout))
+        return -EINVAL;
+    if (is_self(process))
+        return -EDEADLK;
+    if (is_parent(process))
+        return -ECHILD;
+    int64_t deadline = os_deadline(timeout);
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return -EINVAL;
+    int result = handle_is_own(handle) ? handle_wait(handle, deadline) : -ECHILD;
+    handle_put(handle);
+    return result;
+}
+
+static int exitcode_of(struct mproc_process *handle, int *exitcode)
+{
+    if (!handle_is_own(handle))
+        return -ECHILD;
+    switch (handle_look(handle)) {
+    case HANDLE_RUNNING:
+        return MPROC_RUNNING;
+    case HANDLE_LOST:
+        return -ECHILD;
+    default:
+        *exitcode = handle->exitcode; /* does not change any more */
+        return 0;
+    }
+}
+
+int mproc_process_exitcode(mproc_process *process, int *exitcode)
+{
+    if (!exitcode)
+        return -EINVAL;
+    if (is_self(process))
+        return MPROC_RUNNING;
+    if (is_parent(process))
+        return -ECHILD;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return -EINVAL;
+    int result = exitcode_of(handle, exitcode);
+    handle_put(handle);
+    return result;
+}
+
+static bool runs(int pidfd)
+{
+    return os_pidfd_wait(pidfd, 0) != 1;
+}
+
+bool mproc_process_is_alive(mproc_process *process)
+{
+    if (is_self(process))
+        return true;
+    if (is_parent(process))
+        return runs(self.parent.pidfd);
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return false;
+    bool alive = handle_is_own(handle) ? handle_look(handle) == HANDLE_RUNNING : runs(handle->pidfd);
+    handle_put(handle);
+    return alive;
+}
+
+pid_t mproc_process_pid(const mproc_process *process)
+{
+    if (is_self(process))
+        return getpid();
+    if (is_parent(process))
+        return process->pid;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return -EINVAL;
+    pid_t pid = handle->pid;
+    handle_put(handle);
+    return pid;
+}
+
+const char *mproc_process_name(const mproc_process *process)
+{
+    if (is_self(process) || is_parent(process))
+        return process->name;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return NULL;
+    const char *name = handle->name;
+    handle_put(handle);
+    return name;
+}
+
+bool mproc_process_is_daemon(const mproc_process *process)
+{
+    if (is_self(process))
+        return self.process.daemon;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return false;
+    bool daemon = handle->daemon;
+    handle_put(handle);
+    return daemon;
+}
+
+int mproc_process_sentinel(const mproc_process *process)
+{
+    if (is_parent(process))
+        return self.parent.pidfd;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return -EINVAL;
+    int fd = handle->pidfd;
+    handle_put(handle);
+    return fd;
+}
+
+static int send(mproc_process *process, int signal)
+{
+    if (is_self(process) || is_parent(process))
+        return -ECHILD;
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return -EINVAL;
+    int result = 0;
+    if (!handle_is_own(handle) || handle_look(handle) == HANDLE_RUNNING)
+        result = os_pidfd_signal(handle->pidfd, signal);
+    handle_put(handle);
+    return result == -ESRCH ? 0 : result;
+}
+
+int mproc_process_terminate(mproc_process *process)
+{
+    return send(process, SIGTERM);
+}
+
+int mproc_process_kill(mproc_process *process)
+{
+    return send(process, SIGKILL);
+}
+
+int mproc_process_interrupt(mproc_process *process)
+{
+    return send(process, SIGINT);
+}
+
+mproc_process *mproc_process_free(mproc_process *process)
+{
+    struct mproc_process *handle = handle_get(process);
+    if (!handle)
+        return NULL;
+    if (!handle->group)
+        handle_free(handle);
+    handle_put(handle);
+    return NULL;
+}
+
+mproc_process *mproc_current_process(void)
+{
+    return &self.process;
+}
+
+mproc_process *mproc_parent_process(void)
+{
+    return self.has_parent ? &self.parent : NULL;
+}
+
+int mproc_active_children(mproc_process **children, size_t capacity)
+{
+    if (!children && capacity)
+        return -EINVAL;
+    return (int)handle_active(children, capacity);
+}

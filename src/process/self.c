@@ -1,0 +1,24 @@
+/* What this process is. Read by every file of this folder; written by child.c. */
+#include "process/self.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct self self = {
+    .process = {.pidfd = -1, .name = "MainProcess"},
+    .parent = {.pidfd = -1},
+};
+
+void self_next_line(char line[PROCESS_NAME_SIZE])
+{
+    unsigned number = atomic_fetch_add_explicit(&self.children, 1, memory_order_relaxed) + 1;
+    if (self.line[0] == '\0' || snprintf(line, PROCESS_NAME_SIZE, "%s:%u", self.line, number) >= PROCESS_NAME_SIZE)
+        snprintf(line, PROCESS_NAME_SIZE, "%u", number);
+}
+
+void self_copy_name(char name[PROCESS_NAME_SIZE], const char *text)
+{
+    size_t length = strnlen(text, PROCESS_NAME_SIZE - 1);
+    memcpy(name, text, length);
+    name[length] = '\0';
+}

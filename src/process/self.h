@@ -1,0 +1,25 @@
+/* What this process is: its name, its parent, the children it has counted. */
+#ifndef MPROC_PROCESS_SELF_H
+#define MPROC_PROCESS_SELF_H
+
+#include "process/handle.h"
+
+/* Of this process alone. Written before main() and once more by a child before its target runs; only the count changes
+ * later. */
+struct self {
+    struct mproc_process process; /* its handle: name and daemon are what counts */
+    struct mproc_process parent;  /* meaningful with has_parent */
+    bool has_parent;
+    char line[PROCESS_NAME_SIZE]; /* "1:2": the second child of the first child of the program; "" in the program */
+    _Atomic(unsigned) children;
+};
+
+extern struct self self;
+
+/* The place in the line of descent of the next child. */
+void self_next_line(char line[PROCESS_NAME_SIZE]);
+
+/* Cut a name to its place. */
+void self_copy_name(char name[PROCESS_NAME_SIZE], const char *text);
+
+#endif

@@ -1,0 +1,38 @@
+/* The start of a process, between the call and the child: what each start method needs, and what the child is told. */
+#ifndef MPROC_PROCESS_START_H
+#define MPROC_PROCESS_START_H
+
+#include "process/self.h"
+
+/* Made by the parent, read by the child. The descriptors belong to whoever made it; in the child they are its own. */
+struct start {
+    mproc_target *fn;
+    void *arg;
+    size_t arg_size;
+    mproc_connection *const *connections;
+    size_t connection_count;
+    bool connections_listed; /* else a forked child keeps them all */
+
+    char name[PROCESS_NAME_SIZE];
+    char line[PROCESS_NAME_SIZE];
+    bool daemon;
+    char parent_name[PROCESS_NAME_SIZE];
+    pid_t parent_pid;
+    member_owner parent; /* what the parent is in the family, or 0 */
+    uint64_t group;      /* the mark of a process group, or 0 */
+
+    int sentinel; /* a pidfd of the parent */
+    int leash;    /* of a daemon, see life.h; else -1 */
+};
+
+/* Start a process of a group, or of none (NULL). As mproc_process_start() otherwise. */
+int start_process(mproc_process **process, mproc_target *fn, void *arg, const mproc_process_options *options,
+                  struct mproc_group *group);
+
+/* The methods. Each returns the child's pid, or what mproc_process_start() returns: negative, or a condition in
+ * *condition with a pid of 0. */
+pid_t start_fork(const struct start *start);
+pid_t start_spawn(const struct start *start, int *condition);
+pid_t start_by_server(const struct start *start, int *condition);
+
+#endif
