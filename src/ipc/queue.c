@@ -15,7 +15,7 @@
  * may not wait for a message or for room waits for the lock. */
 #define LOCK_GRACE MPROC_MS(20)
 
-/* How often to look for a message before sleeping. */
+/* How often to look before sleeping. */
 #define SPIN_ROUNDS 200
 
 /* An address that no other thread of this process has. */
@@ -126,32 +126,35 @@ static bool has_room(mproc_queue *queue, size_t count)
     return ring_is_closed(put) || ring_count(put) - ring_count(load(&queue->get.word)) + count <= queue->maxsize;
 }
 
-static int wait_for_room(mproc_queue *queue, size_t count, int64_t deadline)
-{
-    uint32_t seen = cell_prepare(&queue->room);
-    return has_room(queue, count) ? 0 : cell_sleep(&queue->room, seen, deadline);
-}
-
-static bool spin_for_message(mproc_queue *queue)
+/* The other side is at work, as a rule: look for a while before sleeping. */
+static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count)
 {
     if (!os_cpu_may_spin())
         return false;
     for (int i = 0; i < SPIN_ROUNDS; i++) {
-        if (queue_is_ready(queue))
+        if (condition(queue, count))
             return true;
         os_cpu_relax();
     }
     return false;
 }
 
-static int wait_for_message(mproc_queue *queue, int64_t deadline)
+/* One round of waiting in a cell for the condition. MPROC_TIMEOUT when the deadline has come; else look again. */
+static int wait_for(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count,
+                    struct wait_cell *cell, int64_t deadline)
 {
     if (deadline == 0)
         return MPROC_TIMEOUT;
-    if (spin_for_message(queue))
+    if (spin(condition, queue, count))
         return 0;
-    uint32_t seen = cell_prepare(&queue->messages);
-    return queue_is_ready(queue) ? 0 : cell_sleep(&queue->messages, seen, deadline);
+    uint32_t seen = cell_prepare(cell);
+    return condition(queue, count) ? 0 : cell_sleep(cell, seen, deadline);
+}
+
+static bool has_message(mproc_queue *queue, size_t count)
+{
+    (void)count;
+    return queue_is_ready(queue);
 }
 
 /* ---- putting ---- */
@@ -193,7 +196,7 @@ static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
         unlock_put(queue);
         if (closed)
             return MPROC_CLOSED;
-        result = wait_for_room(queue, count, deadline);
+        result = wait_for(has_room, queue, count, &queue->room, deadline);
         if (result)
             return result;
     }
@@ -346,17 +349,25 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
         owner_lock_release(&queue->get.lock);
         if (closed)
             return MPROC_CLOSED;
-        result = wait_for_message(queue, deadline);
+        result = wait_for(has_message, queue, 1, &queue->messages, deadline);
         if (result)
             return result;
     }
 }
 
+/* Putters that sleep for room are woken when a quarter of the queue is free, not for each message: else a full queue
+ * would cost two switches of process a message. Where getters stop short of that, the putters look after a tick. */
 static void end_get(mproc_queue *queue, const struct position *position, size_t count)
 {
     ring_commit_get(queue, position, count);
+    bool wake_putter = false;
+    if (queue->maxsize != SIZE_MAX) {
+        uint64_t left = queue->get.puts_seen -
+                        ring_count(load(&queue->get.word)); /* or less, when more came: a wake too early does no harm */
+        wake_putter = left <= queue->maxsize - queue->maxsize / 4;
+    }
     owner_lock_release(&queue->get.lock);
-    if (queue->maxsize != SIZE_MAX)
+    if (wake_putter)
         wake(&queue->room, count);
 }
 
