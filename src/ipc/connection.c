@@ -47,7 +47,7 @@ static void after_fork_in_parent(void)
 /* Threads of the parent may have held any of these. */
 static void after_fork_in_child(void)
 {
-    pthread_mutex_init(&list_lock, NULL);
+    pthread_mutex_unlock(&list_lock);
     for (struct mproc_connection *connection = list; connection; connection = connection->next) {
         pthread_mutex_init(&connection->sending, NULL);
         pthread_mutex_init(&connection->receiving, NULL);
