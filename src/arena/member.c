@@ -221,6 +221,13 @@ bool member_is_dead(member_owner owner)
     return !is_same(owner) || owner != member_current();
 }
 
+bool member_confirm(void)
+{
+    member_owner me = member_current();
+    return me && is_same(me) && os_memory_size(region.fd) == (int64_t)region.size &&
+           os_record_lock(region.fd, life_byte(member_slot(me))) == 0 && is_same(me);
+}
+
 member_owner member_find(pid_t pid, member_owner parent)
 {
     if (!region.base)

@@ -77,6 +77,11 @@ struct member *member_at(unsigned slot);
 /* Whether that member is gone, by the kernel's word. Flags are ignored. One system call at most. */
 bool member_is_dead(member_owner owner);
 
+/* Whether this process still has what proves its life; false when it is no member. For one that has run somebody else's
+ * code: if that closed descriptors which are not its own, others take this process for dead, and it must touch nothing
+ * shared any more. */
+bool member_confirm(void);
+
 /* The living member with that pid which has this parent, or 0: how a parent finds its child. */
 member_owner member_find(pid_t pid, member_owner parent);
 
@@ -90,8 +95,8 @@ void member_tick(void);
 /* Sweep every dead member now. */
 void member_sweep_all(void);
 
-/* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for the
- * same member, when the sweeper itself dies: it must be idempotent. True when all is done; false to be called again
+/* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for
+ * the same member, when the sweeper itself dies: it must be idempotent. True when all is done; false to be called again
  * later, because a lock could not be had soon. To be registered once, by a constructor. */
 typedef bool member_sweeper(unsigned slot, member_owner owner);
 void member_on_sweep(member_sweeper *sweeper);
