@@ -1,0 +1,61 @@
+/* Supervising children by their number. Called by the server of a pool and by its workers; never by a process of the
+ * user's, whose children and signals are its own. */
+#include "os/supervise.h"
+
+#include "os/fault.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int os_reap_any(pid_t *pid, int *exitcode)
+{
+    int fault = os_fault(OS_WAITID);
+    if (fault)
+        return fault;
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG))
+        return -errno;
+    if (info.si_pid == 0)
+        return 0;
+    *pid = info.si_pid;
+    *exitcode = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    return 1;
+}
+
+int os_signal_child(pid_t pid, int signal)
+{
+    int fault = os_fault(OS_KILL);
+    if (fault)
+        return fault;
+    return kill(pid, signal) ? -errno : 0;
+}
+
+int os_die_with_parent(pid_t parent)
+{
+    int fault = os_fault(OS_PRCTL);
+    if (fault)
+        return fault;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+        return -errno;
+    return getppid() == parent ? 0 : -ESRCH; /* it may have ended before the kernel knew what to do then */
+}
+
+void os_on_child(void (*handler)(int signal))
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_NOCLDSTOP};
+    sigaction(SIGCHLD, &action, NULL);
+}
+
+void os_forget_children(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &action, NULL);
+}
+
+void os_ignore_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &action, NULL);
+}
