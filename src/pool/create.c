@@ -1,0 +1,118 @@
+/* The pool as a whole: made, closed, terminated, joined, freed. */
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "pool/host.h"
+#include <errno.h>
+
+static bool is_method(enum mproc_start_method method)
+{
+    return method == MPROC_START_DEFAULT || method == MPROC_START_FORK || method == MPROC_START_SPAWN;
+}
+
+static enum mproc_start_method choose_method(enum mproc_start_method wanted)
+{
+    if (wanted != MPROC_START_DEFAULT)
+        return wanted;
+    return MPROC_START_FORK;
+}
+
+static void destroy(mproc_pool *pool)
+{
+    mproc_process_free(pool->server);
+    store_free_pool(pool->shared);
+    pthread_mutex_destroy(&pool->mutex);
+    free(pool);
+}
+
+/* Make a pool that has no process yet. */
+static int make(mproc_pool **pool, unsigned workers, enum mproc_start_method method)
+{
+    mproc_pool *made = os_malloc(sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    *made = (mproc_pool){.method = choose_method(method)};
+    int result = store_new_pool(&made->shared, workers);
+    if (!result)
+        result = -pthread_mutex_init(&made->mutex, NULL);
+    if (result)
+        free(made);
+    else
+        *pool = made;
+    return result;
+}
+
+int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
+{
+    static const mproc_pool_options defaults;
+    mproc_pool *made;
+    options = options ? options : &defaults;
+    if (!pool)
+        return -EINVAL;
+    *pool = NULL;
+    if (options->workers > POOL_WORKERS_MAX || !is_method(options->method))
+        return -EINVAL;
+    int result = make(&made, options->workers ? options->workers : (unsigned)os_cpu_count(), options->method);
+    if (result)
+        return result;
+    result = host_start(made);
+    if (result) {
+        mproc_pool_free(made);
+        return result;
+    }
+    *pool = made;
+    return 0;
+}
+
+int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
+{
+    int result = capacity && !pids ? -EINVAL : host_check(pool);
+    if (result)
+        return result;
+    int count = 0;
+    for (unsigned i = 0; i < pool->shared->worker_count; i++) {
+        struct worker_slot *slot = &pool->shared->workers[i];
+        pid_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
+        if (pid <= 0 || !atomic_load_explicit(&slot->word, memory_order_acquire) ||
+            atomic_load_explicit(&slot->ended, memory_order_acquire))
+            continue;
+        if ((size_t)count < capacity)
+            pids[count] = pid;
+        count++;
+    }
+    return count;
+}
+
+int mproc_pool_close(mproc_pool *pool)
+{
+    int result = host_check(pool);
+    return result ? result : host_set_state(pool, POOL_CLOSED);
+}
+
+int mproc_pool_terminate(mproc_pool *pool)
+{
+    int result = host_check(pool);
+    return result ? result : host_set_state(pool, POOL_TERMINATED);
+}
+
+int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
+{
+    int result = host_check(pool);
+    if (result)
+        return result;
+    if (!os_timeout_is_valid(timeout) || pool_state(pool->shared) == POOL_OPEN)
+        return -EINVAL;
+    return host_wait_end(pool, os_deadline(timeout));
+}
+
+mproc_pool *mproc_pool_free(mproc_pool *pool)
+{
+    if (!pool)
+        return NULL;
+    if (host_check(pool) == 0) {
+        host_set_state(pool, POOL_TERMINATED);
+        host_wait_end(pool, OS_NEVER);
+        destroy(pool);
+    }
+    return NULL;
+}

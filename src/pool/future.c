@@ -1,0 +1,122 @@
+/* Futures: a job of one item, for which its maker waits when it likes. The handle is memory of the host alone; several
+ * threads may ask it at once, but only one may free it. */
+#include "pool/future.h"
+
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "pool/host.h"
+#include <errno.h>
+#include <string.h>
+
+struct mproc_future {
+    mproc_pool *pool;
+    struct job *job;
+};
+
+int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
+                      size_t in_size, size_t out_size)
+{
+    const struct host_job wish = {.task = fn,
+                                  .ctx = ctx,
+                                  .in = in,
+                                  .in_size = in_size,
+                                  .copy_in = true,
+                                  .out_size = out_size,
+                                  .own_status = true,
+                                  .count = 1};
+    if (!future || !fn || !in != !in_size)
+        return -EINVAL;
+    int result = host_check(pool);
+    *future = NULL;
+    if (result)
+        return result;
+    mproc_future *made = os_malloc(sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    made->pool = pool;
+    result = host_submit(pool, &wish, &made->job);
+    if (result)
+        free(made);
+    else
+        *future = made;
+    return result;
+}
+
+/* Look at the one chunk of a future's job, which is done in whatever way. */
+static bool is_done(const mproc_future *future)
+{
+    size_t from = 0;
+    return job_is_settled(future->job, &from);
+}
+
+/* How it ended. A job that was cancelled has written no status. */
+static mproc_item_status outcome(const mproc_future *future)
+{
+    int result = job_result(future->job);
+    if (result == MPROC_CANCELLED || result == MPROC_NO_FUNCTION)
+        return (mproc_item_status){.result = result};
+    return *future->job->status;
+}
+
+static int wait_for(mproc_future *future, mproc_time timeout)
+{
+    size_t from = 0;
+    if (!future || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = host_check(future->pool);
+    return result ? result : host_wait(future->pool, future->job, &from, os_deadline(timeout));
+}
+
+int mproc_future_wait(mproc_future *future, mproc_time timeout)
+{
+    return wait_for(future, timeout);
+}
+
+int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
+{
+    int result = wait_for(future, timeout);
+    if (result)
+        return result;
+    mproc_item_status status = outcome(future);
+    if (out && future->job->out && (status.result == 0 || status.result == MPROC_TASK_FAILED))
+        memcpy(out, future->job->out, future->job->out_size);
+    return status.result;
+}
+
+int mproc_future_status(mproc_future *future, mproc_item_status *status)
+{
+    if (!future || !status)
+        return -EINVAL;
+    if (!is_done(future))
+        return MPROC_RUNNING;
+    *status = outcome(future);
+    return 0;
+}
+
+bool mproc_future_is_done(mproc_future *future)
+{
+    return future && is_done(future);
+}
+
+mproc_future *mproc_future_free(mproc_future *future)
+{
+    if (!future)
+        return NULL;
+    if (host_check(future->pool) == 0)
+        host_give_up_job(future->pool, future->job);
+    free(future);
+    return NULL;
+}
+
+struct wait_cell *future_wait_cell(mproc_future *future)
+{
+    return &future->job->cell;
+}
+
+bool future_is_ready(mproc_future *future)
+{
+    if (is_done(future))
+        return true;
+    host_look(future->pool);
+    return is_done(future);
+}

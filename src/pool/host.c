@@ -1,0 +1,218 @@
+/* The host's side of a pool: the life of its server, and waiting. Any thread of the host may be here. What it promises:
+ * whoever waits looks at the server's life at least every tick, so the death of the server, which takes all workers
+ * with it, delays the pool's work and does no more. */
+#include "pool/host.h"
+
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/descriptor.h"
+#include "os/pidfd.h"
+#include <errno.h>
+#include <signal.h>
+
+/* How long a waiter looks at its job before it sleeps. */
+#define SPIN_TIME MPROC_US(20)
+
+/* How often the server's life is looked at, at most; and how long a server that could not be started is left at that.
+ */
+#define LOOK_PAUSE    MPROC_MS(20)
+#define RESTART_PAUSE MPROC_MS(100)
+
+/* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
+#define SETTLE_TIME MPROC_MS(100)
+
+int host_check(const mproc_pool *pool)
+{
+    if (!pool)
+        return -EINVAL;
+    return pool->shared->host == member_current() ? 0 : -EPERM;
+}
+
+/* ---- the server ---- */
+
+static int start_server(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    struct pool_server_start start = {.pool = shared, .serial = pool_reserve(shared, &shared->server_word)};
+    const mproc_process_options options = {
+        .name = "PoolServer", .daemon = true, .method = pool->method, .arg_size = sizeof start};
+    pool->server = mproc_process_free(pool->server);
+    int result = mproc_process_start(&pool->server, pool_server, &start, &options);
+    if (result)
+        atomic_store_explicit(&shared->server_word, 0, memory_order_release);
+    return result;
+}
+
+/* Kill a worker that outlived its server: it lives on for a moment, or a task has told the kernel to let it. The number
+ * is the worker's if the worker lives after it was turned into a descriptor. */
+static void kill_straggler(struct worker_slot *slot)
+{
+    int fd = os_pidfd_open(atomic_load_explicit(&slot->pid, memory_order_relaxed));
+    if (fd < 0)
+        return;
+    if (!pool_is_vacant(&slot->word))
+        os_pidfd_signal(fd, SIGKILL);
+    os_close(fd);
+}
+
+/* Settle what the workers of a dead server held. False when some of them still live. */
+static bool settle_workers(struct pool *shared)
+{
+    bool all = true;
+    for (unsigned i = 0; i < shared->worker_count; i++) {
+        struct worker_slot *slot = &shared->workers[i];
+        if (!pool_is_vacant(&slot->word)) {
+            kill_straggler(slot);
+            all = false;
+            continue;
+        }
+        if (atomic_load_explicit(&slot->word, memory_order_acquire) == 0)
+            continue;
+        bool known = atomic_load_explicit(&slot->ended, memory_order_acquire);
+        int exit = known ? atomic_load_explicit(&slot->exit, memory_order_relaxed) : -SIGKILL;
+        all = pool_settle_worker(shared, i, exit) == 0 && all;
+    }
+    return all;
+}
+
+static bool wait_for_workers(struct pool *shared)
+{
+    int64_t end = os_now() + SETTLE_TIME;
+    while (!settle_workers(shared)) {
+        if (os_now() >= end)
+            return false;
+        cell_sleep(&shared->changed, cell_prepare(&shared->changed), os_now() + MPROC_MS(1));
+    }
+    return true;
+}
+
+static void set_ended(struct pool *shared)
+{
+    atomic_store_explicit(&shared->ended, 1, memory_order_release);
+    cell_wake(&shared->changed, CELL_ALL);
+}
+
+static bool has_ended(struct pool *shared)
+{
+    return atomic_load_explicit(&shared->ended, memory_order_acquire);
+}
+
+/* Put every job with chunks that nobody has into the list. The oldest is put in front last. */
+static bool offer_all(struct pool *shared)
+{
+    bool done = true;
+    for (struct job *job = atomic_load_explicit(&shared->newest, memory_order_relaxed); job; job = job->older)
+        done = pool_offer_again(shared, job) == 0 && done;
+    return done;
+}
+
+/* With the mutex. */
+static void mend_server(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    if (has_ended(shared) || mproc_process_is_alive(pool->server) || os_now() < pool->restart_at)
+        return;
+    pool->restart_at = os_now() + RESTART_PAUSE;
+    if (has_ended(shared) || !wait_for_workers(shared) || !offer_all(shared))
+        return;
+    if (pool_state(shared) == POOL_TERMINATED)
+        set_ended(shared);
+    else
+        start_server(pool);
+}
+
+void host_look(mproc_pool *pool)
+{
+    int64_t now = os_now();
+    int64_t look_at = atomic_load_explicit(&pool->look_at, memory_order_relaxed);
+    if (now < look_at || !atomic_compare_exchange_strong_explicit(&pool->look_at, &look_at, now + LOOK_PAUSE,
+                                                                  memory_order_relaxed, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    mend_server(pool);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+int host_start(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    int result = start_server(pool);
+    while (!result) {
+        uint32_t seen = cell_prepare(&shared->changed);
+        result = atomic_load_explicit(&shared->started, memory_order_acquire);
+        if (result != POOL_STARTING)
+            return result;
+        result = mproc_process_is_alive(pool->server) ? 0 : -EAGAIN;
+        if (!result)
+            cell_sleep(&shared->changed, seen, OS_NEVER);
+    }
+    return result;
+}
+
+int host_wait_end(mproc_pool *pool, int64_t deadline)
+{
+    struct pool *shared = pool->shared;
+    while (!has_ended(shared)) {
+        uint32_t seen = cell_prepare(&shared->changed);
+        if (has_ended(shared))
+            break;
+        if (cell_sleep(&shared->changed, seen, deadline) == MPROC_TIMEOUT && !has_ended(shared))
+            return MPROC_TIMEOUT;
+        host_look(pool);
+    }
+    pthread_mutex_lock(&pool->mutex);
+    int result = mproc_process_join(pool->server, os_until(deadline) == OS_NEVER ? MPROC_FOREVER : os_until(deadline));
+    pthread_mutex_unlock(&pool->mutex);
+    return result == MPROC_TIMEOUT ? result : 0;
+}
+
+int host_set_state(mproc_pool *pool, enum pool_state state)
+{
+    struct pool *shared = pool->shared;
+    pthread_mutex_lock(&pool->mutex);
+    int result = pool_lock(shared);
+    if (!result) {
+        if (pool_state(shared) < state)
+            atomic_store_explicit(&shared->state, state, memory_order_release);
+        pool_unlock(shared);
+    }
+    struct job *job =
+        result || state != POOL_TERMINATED ? NULL : atomic_load_explicit(&shared->newest, memory_order_relaxed);
+    for (; job; job = job->older)
+        host_stop(pool, job);
+    pthread_mutex_unlock(&pool->mutex);
+    cell_wake(&shared->work, CELL_ALL);
+    cell_wake(&shared->server, CELL_ALL);
+    return result;
+}
+
+/* ---- waiting ---- */
+
+static bool spin(struct job *job, size_t *from)
+{
+    if (!os_cpu_may_spin())
+        return false;
+    int64_t end = os_now() + SPIN_TIME;
+    do {
+        for (int i = 0; i < 16; i++) {
+            if (job_is_settled(job, from))
+                return true;
+            os_cpu_relax();
+        }
+    } while (os_now() < end);
+    return false;
+}
+
+int host_wait(mproc_pool *pool, struct job *job, size_t *from, int64_t deadline)
+{
+    if (job_is_settled(job, from) || (deadline != 0 && spin(job, from)))
+        return 0;
+    for (;;) {
+        uint32_t seen = cell_prepare(&job->cell);
+        if (job_is_settled(job, from))
+            return 0;
+        if (cell_sleep(&job->cell, seen, deadline) == MPROC_TIMEOUT)
+            return job_is_settled(job, from) ? 0 : MPROC_TIMEOUT;
+        host_look(pool);
+    }
+}

@@ -1,0 +1,90 @@
+/* Jobs: their chunks and their end. Called by workers, by the server and by the host. Making and freeing jobs is the
+ * host's alone, see host.c. */
+#include "pool/job.h"
+
+#include <signal.h>
+
+bool job_is_settled(struct job *job, size_t *from)
+{
+    bool stopped = job_flags(job) & JOB_STOPPED;
+    while (*from < job->chunk_count) {
+        uint64_t word = atomic_load_explicit(&job->chunks[*from], memory_order_acquire);
+        if (stopped && job_chunk_state(word) == JOB_FREE) {
+            uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, job_chunk_settled(word));
+            if (atomic_compare_exchange_strong_explicit(&job->chunks[*from], &word, cancelled, memory_order_acq_rel,
+                                                        memory_order_acquire))
+                word = cancelled;
+        }
+        if (!job_chunk_is_settled(word))
+            return false;
+        ++*from;
+    }
+    return true;
+}
+
+void job_add_finished(struct job *job, size_t chunks)
+{
+    uint64_t before = atomic_fetch_add_explicit(&job->finished, chunks, memory_order_acq_rel);
+    if (before + chunks >= job->chunk_count || (job_flags(job) & (JOB_SCARRED | JOB_STOPPED)))
+        cell_wake(&job->cell, CELL_ALL);
+}
+
+int job_result(const struct job *job)
+{
+    uint32_t flags = job_flags(job);
+    bool whole = true;
+    if (flags & JOB_NO_FUNCTION)
+        return MPROC_NO_FUNCTION;
+    for (size_t i = 0; (flags & JOB_STOPPED) && i < job->chunk_count; i++) {
+        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_acquire);
+        whole = whole && job_chunk_state(word) == JOB_DONE;
+    }
+    if (!whole)
+        return MPROC_CANCELLED;
+    if (flags & JOB_DIED)
+        return MPROC_WORKER_DIED;
+    return flags & JOB_FAILED ? MPROC_TASK_FAILED : 0;
+}
+
+/* An item that the server killed on the host's behalf was cancelled; any other death is the item's outcome. Returns how
+ * many items of the chunk have their outcome now. */
+static size_t settle_item(struct job *job, size_t chunk, size_t item, int exit)
+{
+    size_t settled = item - job_chunk_begin(job, chunk);
+    if ((job_flags(job) & JOB_KILL) && exit == -SIGKILL)
+        return settled;
+    if (job->status)
+        job->status[item] = (mproc_item_status){.result = MPROC_WORKER_DIED, .code = exit};
+    atomic_fetch_or_explicit(&job->flags, JOB_DIED, memory_order_relaxed);
+    return settled + 1;
+}
+
+void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, int exit)
+{
+    atomic_fetch_or_explicit(&job->flags, JOB_SCARRED, memory_order_acq_rel);
+    uint64_t word = chunk < job->chunk_count ? atomic_load_explicit(&job->chunks[chunk], memory_order_acquire) : 0;
+    if (job_chunk_state(word) == JOB_TAKEN && job_chunk_worker(word) == worker) {
+        size_t settled = job_chunk_settled(word);
+        if (current & 1)
+            settled = settle_item(job, chunk, (size_t)(current >> 1), exit);
+        enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE
+                                     : job_flags(job) & JOB_STOPPED          ? JOB_CANCELLED
+                                                                             : JOB_FREE;
+        atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled), memory_order_release);
+    }
+    cell_wake(&job->cell, CELL_ALL);
+}
+
+bool job_rewind(struct job *job)
+{
+    if (job_flags(job) & JOB_STOPPED)
+        return false;
+    for (size_t i = 0; i < job->chunk_count; i++) {
+        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_acquire);
+        if (job_chunk_state(word) != JOB_FREE)
+            continue;
+        atomic_store_explicit(&job->next_chunk, i, memory_order_release);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,151 @@
+/* A job: one function over count items, in the arena, for the workers of one pool to share. A map is a job, and so is a
+ * submitted task, whose count is 1.
+ *
+ * Items are dealt out in chunks. Each chunk has one word, which is the truth about it:
+ *
+ *     FREE(settled)  ->  TAKEN(settled, worker)  ->  DONE           by the worker, when it has run the rest
+ *                                                ->  CANCELLED      by the worker, when it sees that the job is stopped
+ *                                                ->  FREE, DONE or CANCELLED (settled + what it did), by the server
+ *                                                                   (or the host, for a dead server), once the kernel
+ *                                                                   has proven that the worker is dead
+ *     FREE(settled)  ->  CANCELLED                                  by the host, when it cancels
+ *
+ * settled counts the chunk's first items that have their outcome. Within a chunk the worker's own word `current` (see
+ * pool.h) tells which item it is at: those before it have their outcome, and those after it were not begun. So a death
+ * costs the item at which it struck, no item runs twice, and a chunk goes on where the dead worker left it.
+ *
+ * A job is settled when each chunk is DONE or CANCELLED; nobody but the host that made it touches its arrays then. Its
+ * memory is freed once it is neither in the list nor named by any worker's slot. */
+#ifndef MPROC_POOL_JOB_H
+#define MPROC_POOL_JOB_H
+
+#include "arena/heap.h"
+#include "process/function.h"
+#include "sync/cell.h"
+#include <mproc/pool.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum job_chunk_state {
+    JOB_FREE = 0,
+    JOB_TAKEN = 1,
+    JOB_DONE = 2,
+    JOB_CANCELLED = 3
+};
+
+/* Flags of a job. They are only ever set. */
+enum job_flag {
+    JOB_STOPPED = 1,     /* no further item is begun */
+    JOB_KILL = 2,        /* with STOPPED: workers that are at an item of it are to be killed */
+    JOB_FAILED = 4,      /* a function returned other than 0 */
+    JOB_DIED = 8,        /* a worker died at an item */
+    JOB_SCARRED = 16,    /* a worker died in it: finished may be too low */
+    JOB_NO_FUNCTION = 32 /* a worker could not find the function */
+};
+
+/* A function that jobs of the pool run. Made by the host, constant once it is listed; it stays as long as the pool. */
+struct job_function {
+    struct job_function *older; /* the list of the pool */
+    unsigned number;            /* counted from 0 */
+    mproc_task *address;        /* in the host */
+    struct function_reference reference;
+};
+
+/* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then. */
+struct job {
+    const struct job_function *function; /* before; so are the next ten */
+    void *ctx;
+    const unsigned char *in;
+    unsigned char *out;
+    mproc_item_status *status; /* NULL, or count entries */
+    size_t in_size;
+    size_t out_size;
+    size_t count;
+    size_t chunk_size;
+    size_t chunk_count;
+    bool runs;                 /* whether a worker may draw several chunks at a time */
+    _Atomic(uint64_t) *chunks; /* the words as said above */
+    heap_place payload;        /* by the host: the second block, where chunks and copied arrays are, or 0 */
+    struct job *_Atomic older; /* the list of all jobs of the pool, by the host alone, see store.c */
+    struct job *newer;
+    struct job *_Atomic next; /* the list of jobs with work, under the pool's lock, see list.c */
+    struct job *_Atomic previous;
+    _Atomic(bool) queued;                      /* whether it is in that list; under the pool's lock */
+    _Atomic(bool) published;                   /* whether it was ever put there; under the pool's lock */
+    struct job *given_up;                      /* by the host alone: the next of its jobs that wait to be freed */
+    _Atomic(uint32_t) flags;                   /* enum job_flag; by anybody, only by fetch_or */
+    struct wait_cell cell;                     /* woken when the job is settled */
+    _Alignas(64) _Atomic(uint64_t) next_chunk; /* hint: the chunks below were drawn. fetch_add by a worker that draws;
+                                                  store by whoever gives back a dead worker's chunk */
+    _Alignas(64) _Atomic(uint64_t) finished;   /* hint: chunks settled; fetch_add, after the fact */
+    _Alignas(64) unsigned char inline_data[];  /* what is small enough to be here rather than in the payload */
+};
+
+static inline enum job_chunk_state job_chunk_state(uint64_t word)
+{
+    return (enum job_chunk_state)(word & 3);
+}
+
+static inline unsigned job_chunk_worker(uint64_t word)
+{
+    return (unsigned)(word >> 2 & 0x3fff);
+}
+
+static inline uint64_t job_chunk_settled(uint64_t word)
+{
+    return word >> 16;
+}
+
+static inline uint64_t job_chunk_word(enum job_chunk_state state, unsigned worker, uint64_t settled)
+{
+    return settled << 16 | (uint64_t)worker << 2 | (uint64_t)state;
+}
+
+static inline bool job_chunk_is_settled(uint64_t word)
+{
+    return word & 2;
+}
+
+static inline size_t job_chunk_begin(const struct job *job, size_t chunk)
+{
+    return chunk * job->chunk_size;
+}
+
+/* The number of items in a chunk: the last one may be shorter. */
+static inline size_t job_chunk_length(const struct job *job, size_t chunk)
+{
+    size_t left = job->count - job_chunk_begin(job, chunk);
+    return left < job->chunk_size ? left : job->chunk_size;
+}
+
+static inline uint32_t job_flags(const struct job *job)
+{
+    return atomic_load_explicit(&job->flags, memory_order_acquire);
+}
+
+/* Whether there is nothing more to be taken from it: stopped, or all chunks drawn. */
+static inline bool job_is_dealt_out(const struct job *job)
+{
+    return (job_flags(job) & JOB_STOPPED) ||
+           atomic_load_explicit(&job->next_chunk, memory_order_acquire) >= job->chunk_count;
+}
+
+/* Whether the job is settled. *from is where to begin to look, and is moved over what is settled for good; 0 at first.
+ * Cancels on its way what is FREE in a stopped job, so that whoever waits for a stopped job sees its end. */
+bool job_is_settled(struct job *job, size_t *from);
+
+/* Count chunks as finished, and wake who waits when there may be no other left. */
+void job_add_finished(struct job *job, size_t chunks);
+
+/* How the whole job ended, once it is settled: 0, a condition as mproc_pool_map() documents, MPROC_CANCELLED when it
+ * was stopped before its end. */
+int job_result(const struct job *job);
+
+/* Mend the chunk that a worker died in: worker is its slot's number, current its slot's last word, exit its exit code
+ * or minus its signal. Idempotent. */
+void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, int exit);
+
+/* The lowest FREE chunk becomes the next to be drawn. False when there is none, or the job is stopped. */
+bool job_rewind(struct job *job);
+
+#endif

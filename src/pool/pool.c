@@ -1,0 +1,97 @@
+/* What server and host do alike to a pool in the arena: its lock, and what a dead worker leaves. */
+#include "pool/pool.h"
+
+int pool_lock(struct pool *pool)
+{
+    int result = owner_lock_acquire(&pool->lock, MPROC_FOREVER);
+    if (result == MPROC_OWNER_DIED) {
+        list_mend(&pool->list);
+        result = 0;
+    }
+    return result;
+}
+
+void pool_unlock(struct pool *pool)
+{
+    owner_lock_release(&pool->lock);
+}
+
+static uint64_t starting_word(uint32_t serial)
+{
+    return (uint64_t)serial << 32 | 1;
+}
+
+uint32_t pool_reserve(struct pool *pool, _Atomic(uint64_t) *word)
+{
+    uint32_t serial = atomic_fetch_add_explicit(&pool->serial, 1, memory_order_relaxed) + 1;
+    atomic_store_explicit(word, starting_word(serial), memory_order_release);
+    return serial;
+}
+
+bool pool_take_place(_Atomic(uint64_t) *word, uint32_t serial)
+{
+    uint64_t starting = starting_word(serial);
+    return atomic_compare_exchange_strong_explicit(word, &starting, member_current(), memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+bool pool_is_vacant(_Atomic(uint64_t) *word)
+{
+    uint64_t now = atomic_load_explicit(word, memory_order_acquire);
+    while (now && !pool_word_is_owner(now))
+        if (atomic_compare_exchange_weak_explicit(word, &now, 0, memory_order_acq_rel, memory_order_acquire))
+            now = 0;
+    return now == 0 || member_is_dead(now);
+}
+
+struct job *pool_first_job(struct pool *pool)
+{
+    struct job *job;
+    while ((job = list_first(&pool->list)) != NULL && job_is_dealt_out(job))
+        list_remove(&pool->list, job);
+    return job;
+}
+
+bool pool_names_job(struct pool *pool, const struct job *job)
+{
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        if (atomic_load_explicit(&pool->workers[i].job, memory_order_acquire) == job)
+            return true;
+    return false;
+}
+
+int pool_offer_again(struct pool *pool, struct job *job)
+{
+    if (!job_rewind(job))
+        return 0;
+    int result = pool_lock(pool);
+    if (result)
+        return result;
+    if (atomic_load_explicit(&job->published, memory_order_relaxed) &&
+        !atomic_load_explicit(&job->queued, memory_order_relaxed))
+        list_add_first(&pool->list, job);
+    pool_unlock(pool);
+    cell_wake(&pool->work, CELL_ALL);
+    return 0;
+}
+
+int pool_settle_worker(struct pool *pool, unsigned index, int exit)
+{
+    struct worker_slot *slot = &pool->workers[index];
+    struct job *job = atomic_load_explicit(&slot->job, memory_order_acquire);
+    if (job) {
+        job_settle_death(job, index, atomic_load_explicit(&slot->chunk, memory_order_acquire),
+                         atomic_load_explicit(&slot->current, memory_order_acquire), exit);
+        int result = pool_offer_again(pool, job);
+        if (result)
+            return result;
+    }
+    uint32_t spinner = index + 1;
+    atomic_compare_exchange_strong_explicit(&pool->spinner, &spinner, 0, memory_order_acq_rel, memory_order_relaxed);
+    atomic_store_explicit(&slot->current, 0, memory_order_release);
+    atomic_store_explicit(&slot->job, NULL, memory_order_release);
+    atomic_store_explicit(&slot->word, 0, memory_order_release); /* commit */
+    cell_wake(&pool->changed, CELL_ALL);
+    cell_wake(&pool->work, CELL_ALL); /* it may have died of a wake-up that was meant for all */
+    return 0;
+}

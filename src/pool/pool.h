@@ -1,0 +1,132 @@
+/* A pool in the arena, as its three kinds of process share it: the host, which made it; the server, its child, which
+ * forks, reaps and kills the workers and does nothing else; and the workers, which run the tasks. docs/pool.md has the
+ * whole argument. */
+#ifndef MPROC_POOL_POOL_H
+#define MPROC_POOL_POOL_H
+
+#include "arena/owner_lock.h"
+#include "pool/job.h"
+#include "pool/list.h"
+
+#define POOL_WORKERS_MAX 1024
+
+/* What stands in pool->started until the server knows whether the workers could be started. */
+#define POOL_STARTING INT32_MIN
+
+/* The exit code of a worker that a task has made unfit to go on. */
+#define POOL_WORKER_UNFIT 125
+
+enum pool_state {
+    POOL_OPEN = 0,
+    POOL_CLOSED = 1,    /* no more jobs; workers end when the list is empty */
+    POOL_TERMINATED = 2 /* all jobs are stopped; workers are killed */
+};
+
+/* What the server does to a worker that may have to be killed: see kill_if_wanted() in server.c. */
+enum pool_kill {
+    POOL_KILL_NOT = 0,
+    POOL_KILL_ASKED = 1, /* it looks whether the worker is still at the job; the worker begins no other meanwhile */
+    POOL_KILL_SENT = 2   /* the signal is on its way */
+};
+
+/* One worker's place.
+ *
+ * Invariant: word is 0, nobody is here; or STARTING, a process was or will be forked for it; or the owner word of the
+ * worker that lives here, or died here and was not yet settled. Commit of a start: the worker's compare-and-swap from
+ * the STARTING word with its own serial to its owner word; a host that gave up on a dead server's half-made worker has
+ * changed the word before, so such a worker ends and touches nothing. A process that ends with the word still STARTING
+ * has an errno as its exit code. Commit of an end: the store of 0, after the chunk
+ * that the worker held was settled. Until then the place is not used again, so the number of a slot in a chunk's word
+ * names one process.
+ *
+ * The worker moves job before it touches the job, and chunk before it takes the chunk; current goes back to 0 before
+ * the next chunk is taken. So these words show what a dead worker may have held, and the chunk's own word whether it
+ * did. */
+struct worker_slot {
+    _Alignas(64) _Atomic(uint64_t) word;
+    _Atomic(int32_t) pid;     /* by server and worker (the same value); of the last one who lived here */
+    _Atomic(uint32_t) ended;  /* by the server: 1 when exit tells how the worker here ended */
+    _Atomic(int32_t) exit;    /* by the server, before ended: exit code or minus the signal */
+    _Atomic(uint32_t) kill;   /* by the server: enum pool_kill */
+    _Atomic(uint32_t) served; /* by the worker: 1 when it has begun an item; 0 by the server before the fork */
+    struct job *_Atomic job;  /* by the worker, under the pool's lock when not NULL: the job it may touch */
+    _Atomic(uint64_t) chunk;  /* by the worker: which of its chunks it takes or has */
+    _Alignas(64) _Atomic(uint64_t) current; /* by the worker: item << 1 | 1 while it is at an item, else 0 */
+};
+
+/* The pool. Made by the host before there is a server. */
+struct pool {
+    member_owner host;       /* constant */
+    unsigned worker_count;   /* constant */
+    _Atomic(uint32_t) state; /* enum pool_state; by the host, under lock; only grows */
+    _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as
+                                its last act, or by the host for a dead server */
+    _Atomic(uint64_t) server_word; /* as a slot's word, for the server: STARTING by the host, then by the server */
+    _Atomic(int32_t) started;      /* POOL_STARTING, then once, by the server: 0 or -errno */
+    _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
+    _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
+    struct wait_cell server;       /* the server sleeps here */
+    struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
+    _Alignas(64) struct owner_lock lock; /* for list */
+    struct job_list list;                /* jobs with work */
+    struct wait_cell work;               /* idle workers sleep here */
+    _Atomic(uint32_t) spinner;           /* slot + 1 of the idle worker that looks without sleeping, or 0; by CAS from 0
+                                            and back by that worker, or by whoever settles it when it is dead */
+
+    /* What the host keeps here, see store.c. By the host alone, with the mutex of its handle. */
+    _Alignas(64) struct job *_Atomic newest;
+    struct job_function *_Atomic functions;
+    heap_place moving;
+    heap_place next; /* the host's next older pool */
+
+    struct worker_slot workers[];
+};
+
+/* Take the pool's lock; the list is whole then. 0, or -errno when this process can be no member. */
+int pool_lock(struct pool *pool);
+void pool_unlock(struct pool *pool);
+
+/* Whether some worker's slot names the job. */
+bool pool_names_job(struct pool *pool, const struct job *job);
+
+/* A word for a process about to be started, in its place; then that process takes the place with it, or ends: false. */
+uint32_t pool_reserve(struct pool *pool, _Atomic(uint64_t) *word);
+bool pool_take_place(_Atomic(uint64_t) *word, uint32_t serial);
+
+/* Whether the place's process is dead, or never was one and never will be. For a place whose starter is dead. */
+bool pool_is_vacant(_Atomic(uint64_t) *word);
+
+/* Settle what a worker held that the kernel has proven dead, and free its slot. exit: its exit code or minus its
+ * signal. Safe to be done again after a death in between. For the server, and for the host when the server is dead. 0,
+ * or -errno when it must be done again. */
+int pool_settle_worker(struct pool *pool, unsigned index, int exit);
+
+/* Put a job back in the list if it has chunks that nobody has, and wake workers for it. 0 or -errno. */
+int pool_offer_again(struct pool *pool, struct job *job);
+
+/* The first job that has work left, or NULL; with the pool's lock held. Jobs that are dealt out leave the list. */
+struct job *pool_first_job(struct pool *pool);
+
+/* The body of the server process: a target of mproc_process_start(), with a copy of this as its argument. */
+struct pool_server_start {
+    struct pool *pool;
+    uint32_t serial;
+};
+int pool_server(void *start);
+
+/* The body of a worker, in a process that the server has just forked. parent is the server's pid, serial stands in the
+ * slot's STARTING word. */
+_Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, pid_t parent);
+
+/* An owner word has a slot in its bits 16 to 31. */
+static inline bool pool_word_is_owner(uint64_t word)
+{
+    return word & 0xffff0000;
+}
+
+static inline enum pool_state pool_state(struct pool *pool)
+{
+    return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+#endif

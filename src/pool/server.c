@@ -1,0 +1,281 @@
+/* The pool's server: a child of the host with one thread, which forks the workers, reaps them, settles what the dead
+ * ones held, replaces them, and kills those that the host wants gone. It runs no task and waits for nothing but its
+ * wait cell, which the host, the workers and its own SIGCHLD handler wake.
+ *
+ * It may die at any instruction: the kernel then kills the workers, and the host settles all (host.c) and starts
+ * another. What it does to the pool is therefore either a single store or done again from the start: a worker's exit is
+ * noted in its slot, and only then is the slot settled. */
+#include "os/clock.h"
+#include "os/futex.h"
+#include "os/process.h"
+#include "os/supervise.h"
+#include "pool/pool.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* How long to wait before a worker is started again when the last ones ended before they began an item. It doubles from
+ * the first to the last with each. */
+#define FIRST_PAUSE MPROC_MS(1)
+#define LAST_PAUSE  MPROC_SEC(1)
+
+struct server {
+    struct pool *pool;
+    pid_t pid;
+    uint32_t cancels; /* the value of pool->cancels up to which jobs were looked at */
+    unsigned alive;   /* slots whose process was not reaped and settled */
+    int64_t pause;    /* the last one */
+    int64_t start_at; /* no worker is started before */
+    int failure;      /* why the first workers could not be started, or 0 */
+};
+
+static struct pool *own_pool; /* for the handler */
+
+static void on_child(int number)
+{
+    int error = errno;
+    (void)number;
+    cell_wake(&own_pool->server, CELL_ALL);
+    errno = error;
+}
+
+static bool is_starting(const struct server *server)
+{
+    return atomic_load_explicit(&server->pool->started, memory_order_relaxed) == POOL_STARTING;
+}
+
+static uint64_t word_of(struct worker_slot *slot)
+{
+    return atomic_load_explicit(&slot->word, memory_order_acquire);
+}
+
+static void pause_starts(struct server *server)
+{
+    int64_t now = os_now();
+    if (server->pause == 0 || now - server->start_at > LAST_PAUSE) /* the first, or the first for long */
+        server->pause = FIRST_PAUSE;
+    else
+        server->pause = server->pause * 2 < LAST_PAUSE ? server->pause * 2 : LAST_PAUSE;
+    server->start_at = now + server->pause;
+}
+
+/* ---- deaths ---- */
+
+static void note_end(struct server *server, struct worker_slot *slot, int exit)
+{
+    atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
+    atomic_store_explicit(&slot->ended, 1, memory_order_release);
+    if (atomic_load_explicit(&slot->served, memory_order_relaxed))
+        server->pause = 0;
+    else if (exit != 0)
+        pause_starts(server);
+    if (exit > 0 && !pool_word_is_owner(word_of(slot)) && is_starting(server))
+        server->failure = -exit;
+}
+
+static void reap(struct server *server)
+{
+    pid_t pid;
+    int exit;
+    while (server->alive && os_reap_any(&pid, &exit) == 1) {
+        for (unsigned i = 0; i < server->pool->worker_count; i++) {
+            struct worker_slot *slot = &server->pool->workers[i];
+            if (word_of(slot) && atomic_load_explicit(&slot->pid, memory_order_relaxed) == pid)
+                note_end(server, slot, exit);
+        }
+    }
+}
+
+static void settle_ended(struct server *server)
+{
+    for (unsigned i = 0; i < server->pool->worker_count; i++) {
+        struct worker_slot *slot = &server->pool->workers[i];
+        if (word_of(slot) && atomic_load_explicit(&slot->ended, memory_order_relaxed) &&
+            pool_settle_worker(server->pool, i, atomic_load_explicit(&slot->exit, memory_order_relaxed)) == 0)
+            server->alive--;
+    }
+}
+
+/* ---- killing ---- */
+
+static bool may_signal(struct worker_slot *slot)
+{
+    return word_of(slot) && !atomic_load_explicit(&slot->ended, memory_order_relaxed);
+}
+
+static int kill_worker(struct worker_slot *slot)
+{
+    return os_signal_child(atomic_load_explicit(&slot->pid, memory_order_relaxed), SIGKILL);
+}
+
+static void kill_all(struct server *server)
+{
+    for (unsigned i = 0; i < server->pool->worker_count; i++)
+        if (may_signal(&server->pool->workers[i]))
+            kill_worker(&server->pool->workers[i]);
+}
+
+static bool is_at_killed_job(struct worker_slot *slot)
+{
+    const struct job *job = atomic_load_explicit(&slot->job, memory_order_seq_cst);
+    return job && (job_flags(job) & JOB_KILL);
+}
+
+static void set_kill(struct worker_slot *slot, enum pool_kill kill)
+{
+    atomic_store_explicit(&slot->kill, kill, memory_order_seq_cst);
+}
+
+/* Kill a worker if it is at a job that is to be killed, and none that has just gone on to another job: it begins none
+ * while kill is set. The pool's lock is held, so the jobs that slots name are not freed. False: to be tried again. */
+static bool kill_if_wanted(struct worker_slot *slot)
+{
+    uint32_t kill = atomic_load_explicit(&slot->kill, memory_order_relaxed);
+    if (kill == POOL_KILL_SENT || (kill == POOL_KILL_NOT && !is_at_killed_job(slot)))
+        return true;
+    set_kill(slot, POOL_KILL_ASKED);
+    if (!is_at_killed_job(slot)) {
+        set_kill(slot, POOL_KILL_NOT);
+        os_futex_wake(&slot->kill, 1);
+        return true;
+    }
+    if (kill_worker(slot))
+        return false;
+    set_kill(slot, POOL_KILL_SENT);
+    return true;
+}
+
+static void kill_wanted(struct server *server)
+{
+    uint32_t cancels = atomic_load_explicit(&server->pool->cancels, memory_order_acquire);
+    bool done = true;
+    if (cancels == server->cancels || pool_lock(server->pool))
+        return;
+    for (unsigned i = 0; i < server->pool->worker_count; i++)
+        if (may_signal(&server->pool->workers[i]))
+            done = kill_if_wanted(&server->pool->workers[i]) && done;
+    pool_unlock(server->pool);
+    if (done)
+        server->cancels = cancels;
+}
+
+/* ---- starting ---- */
+
+static int start_worker(struct server *server, unsigned index)
+{
+    struct worker_slot *slot = &server->pool->workers[index];
+    atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
+    uint32_t serial = pool_reserve(server->pool, &slot->word);
+    pid_t pid = os_fork();
+    if (pid == 0)
+        pool_worker(server->pool, index, serial, server->pid);
+    if (pid < 0) {
+        atomic_store_explicit(&slot->word, 0, memory_order_release);
+        return pid;
+    }
+    atomic_store_explicit(&slot->pid, pid, memory_order_release);
+    server->alive++;
+    return 0;
+}
+
+/* In a closed pool a worker is wanted only for what a dead one left. */
+static bool workers_are_wanted(struct pool *pool)
+{
+    enum pool_state state = pool_state(pool);
+    return state == POOL_OPEN || (state == POOL_CLOSED && list_first(&pool->list));
+}
+
+static void start_missing(struct server *server)
+{
+    struct pool *pool = server->pool;
+    if (server->alive == pool->worker_count || !workers_are_wanted(pool) || os_now() < server->start_at)
+        return;
+    for (unsigned i = 0; i < pool->worker_count; i++) {
+        int result = word_of(&pool->workers[i]) ? 0 : start_worker(server, i);
+        if (result == 0)
+            continue;
+        pause_starts(server);
+        if (is_starting(server))
+            server->failure = result;
+        return;
+    }
+}
+
+/* Tell the host that the first workers run, when they do. */
+static void tell_started(struct server *server)
+{
+    struct pool *pool = server->pool;
+    if (!is_starting(server))
+        return;
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        if (!pool_word_is_owner(word_of(&pool->workers[i])))
+            return;
+    atomic_store_explicit(&pool->started, 0, memory_order_release);
+    cell_wake(&pool->changed, CELL_ALL);
+}
+
+/* ---- the end ---- */
+
+static bool all_is_done(struct server *server)
+{
+    struct pool *pool = server->pool;
+    if (server->alive || pool_state(pool) == POOL_OPEN)
+        return false;
+    if (pool_state(pool) == POOL_TERMINATED)
+        return true;
+    if (pool_lock(pool))
+        return false;
+    bool done = pool_first_job(pool) == NULL;
+    pool_unlock(pool);
+    return done;
+}
+
+static void end(struct server *server)
+{
+    struct pool *pool = server->pool;
+    if (server->failure)
+        atomic_store_explicit(&pool->started, server->failure, memory_order_release);
+    atomic_store_explicit(&pool->ended, 1, memory_order_release);
+    cell_wake(&pool->changed, CELL_ALL);
+}
+
+/* One look at everything. Returns whether the server's work is over. */
+static bool look(struct server *server)
+{
+    bool terminated =
+        pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host);
+    reap(server);
+    settle_ended(server);
+    if (terminated) {
+        kill_all(server);
+        return server->alive == 0;
+    }
+    kill_wanted(server);
+    start_missing(server);
+    tell_started(server);
+    return all_is_done(server);
+}
+
+int pool_server(void *arg)
+{
+    const struct pool_server_start *start = arg;
+    struct server server = {.pool = start->pool, .pid = getpid()};
+    if (!member_self() || !pool_take_place(&start->pool->server_word, start->serial))
+        return EXIT_FAILURE;
+    own_pool = start->pool;
+    os_ignore_interrupt(); /* the host alone answers Ctrl-C */
+    os_on_child(on_child);
+    for (;;) {
+        uint32_t seen = cell_prepare(&server.pool->server);
+        if (look(&server))
+            break;
+        bool waits = server.alive < server.pool->worker_count && workers_are_wanted(server.pool);
+        cell_sleep(&server.pool->server, seen, waits ? server.start_at : OS_NEVER);
+    }
+    end(&server);
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* What a host keeps in the arena for its pools. Called by the host, and by whoever sweeps a dead one.
+ *
+ * There are three lists: the pools of a member, which begin in its ledger, and the jobs and the functions of a pool.
+ * Each is written by the host alone, under a mutex of its own process, so only a death of the host can leave one half
+ * done. Invariant: a block is listed, or its place `moving` names it, or nobody has it. A block is made as moving,
+ * filled, listed by one store and then no longer moving; it goes the same way back. So the sweep frees what is listed,
+ * and a moving block that is not. It may die itself and be done again. */
+#include "pool/store.h"
+
+#include "arena/ledger.h"
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+/* Between the threads of this process, for the list of its pools. */
+static pthread_mutex_t pools_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static struct ledger *own_ledger(void)
+{
+    return ledger_at(member_slot(member_current()));
+}
+
+static void is_listed(heap_place *moving)
+{
+    atomic_store_explicit(moving, 0, memory_order_release);
+}
+
+/* ---- pools ---- */
+
+static struct pool *first_pool(struct ledger *ledger)
+{
+    return (struct pool *)atomic_load_explicit(&ledger->pools, memory_order_acquire);
+}
+
+static heap_place *place_of_pool(struct ledger *ledger, const struct pool *pool)
+{
+    heap_place *place = &ledger->pools;
+    while (atomic_load_explicit(place, memory_order_relaxed) != (uintptr_t)pool)
+        place = &((struct pool *)atomic_load_explicit(place, memory_order_relaxed))->next;
+    return place;
+}
+
+/* Take a pool without jobs from the list and free it. */
+static void remove_pool(struct ledger *ledger, struct pool *pool)
+{
+    heap_place *place = place_of_pool(ledger, pool);
+    atomic_store_explicit(&ledger->moving_pool, (uintptr_t)pool, memory_order_release);
+    atomic_store_explicit(place, atomic_load_explicit(&pool->next, memory_order_relaxed), memory_order_release);
+    heap_free_from(&ledger->moving_pool);
+}
+
+int store_new_pool(struct pool **pool, unsigned worker_count)
+{
+    void *block;
+    size_t size = sizeof **pool + worker_count * sizeof(struct worker_slot);
+    if (!member_self())
+        return member_join();
+    struct ledger *ledger = own_ledger();
+    pthread_mutex_lock(&pools_mutex);
+    int result = heap_alloc_zeroed(size, &ledger->moving_pool, &block);
+    if (!result) {
+        *pool = block;
+        (*pool)->host = member_current();
+        (*pool)->worker_count = worker_count;
+        atomic_store_explicit(&(*pool)->started, POOL_STARTING, memory_order_relaxed);
+        atomic_store_explicit(&(*pool)->next, (uintptr_t)first_pool(ledger), memory_order_relaxed);
+        atomic_store_explicit(&ledger->pools, (uintptr_t)block, memory_order_release); /* commit */
+        is_listed(&ledger->moving_pool);
+    }
+    pthread_mutex_unlock(&pools_mutex);
+    return result;
+}
+
+static void free_contents(struct pool *pool)
+{
+    struct job *job;
+    struct job_function *function;
+    while ((job = atomic_load_explicit(&pool->newest, memory_order_acquire)) != NULL) {
+        job->newer = NULL; /* a host that died in between may have left it behind */
+        store_free_job(pool, job);
+    }
+    while ((function = atomic_load_explicit(&pool->functions, memory_order_acquire)) != NULL) {
+        atomic_store_explicit(&pool->moving, (uintptr_t)function, memory_order_release);
+        atomic_store_explicit(&pool->functions, function->older, memory_order_release);
+        heap_free_from(&pool->moving);
+    }
+}
+
+void store_free_pool(struct pool *pool)
+{
+    free_contents(pool);
+    pthread_mutex_lock(&pools_mutex);
+    remove_pool(own_ledger(), pool);
+    pthread_mutex_unlock(&pools_mutex);
+}
+
+/* ---- jobs ---- */
+
+int store_new_job(struct pool *pool, size_t size, struct job **job)
+{
+    void *block;
+    struct job *older = atomic_load_explicit(&pool->newest, memory_order_relaxed);
+    int result = heap_alloc(sizeof **job + size, &pool->moving, &block);
+    if (result)
+        return result;
+    *job = block;
+    memset(block, 0, sizeof **job);
+    (*job)->older = older;
+    atomic_store_explicit(&pool->newest, *job, memory_order_release); /* commit */
+    if (older)
+        older->newer = *job;
+    is_listed(&pool->moving);
+    return 0;
+}
+
+void store_free_job(struct pool *pool, struct job *job)
+{
+    heap_free_from(&job->payload);
+    atomic_store_explicit(&pool->moving, (uintptr_t)job, memory_order_release);
+    atomic_store_explicit(job->newer ? &job->newer->older : &pool->newest, job->older, memory_order_release);
+    if (job->older)
+        job->older->newer = job->newer;
+    heap_free_from(&pool->moving);
+}
+
+/* ---- functions ---- */
+
+static bool is_same(const struct function_reference *a, const struct function_reference *b)
+{
+    return a->offset == b->offset && a->extent == b->extent && a->id_size == b->id_size &&
+           memcmp(a->id, b->id, a->id_size) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+static const struct job_function *known_function(struct pool *pool, mproc_task *task,
+                                                 const struct function_reference *reference)
+{
+    struct job_function *entry = atomic_load_explicit(&pool->functions, memory_order_relaxed);
+    while (entry && (entry->address != task || !is_same(&entry->reference, reference)))
+        entry = entry->older;
+    return entry;
+}
+
+/* A function is referred to anew each time: another object file may lie at its address by now. */
+int store_function(struct pool *pool, mproc_task *task, const struct job_function **entry)
+{
+    void *block;
+    struct function_reference reference;
+    struct job_function *older = atomic_load_explicit(&pool->functions, memory_order_relaxed);
+    int result = function_refer(&reference, (function_address *)(void *)task);
+    if (result)
+        return result;
+    *entry = known_function(pool, task, &reference);
+    if (*entry)
+        return 0;
+    result = heap_alloc(sizeof **entry, &pool->moving, &block);
+    if (result)
+        return result;
+    struct job_function *made = block;
+    *made = (struct job_function){
+        .older = older, .number = older ? older->number + 1 : 0, .address = task, .reference = reference};
+    atomic_store_explicit(&pool->functions, made, memory_order_release); /* commit */
+    is_listed(&pool->moving);
+    *entry = made;
+    return 0;
+}
+
+/* ---- the sweep ---- */
+
+/* Whether no process of a dead host's pool can touch it any more. */
+static bool is_deserted(struct pool *pool)
+{
+    bool deserted = pool_is_vacant(&pool->server_word);
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        deserted = pool_is_vacant(&pool->workers[i].word) && deserted;
+    return deserted;
+}
+
+/* The rest of what moved when the host died: listed, or the list's no more. */
+static void sweep_moving_job(struct pool *pool)
+{
+    uintptr_t moving = atomic_load_explicit(&pool->moving, memory_order_acquire);
+    for (struct job *job = atomic_load_explicit(&pool->newest, memory_order_acquire); job; job = job->older)
+        if ((uintptr_t)job == moving)
+            is_listed(&pool->moving);
+    for (struct job_function *entry = atomic_load_explicit(&pool->functions, memory_order_acquire); entry;
+         entry = entry->older)
+        if ((uintptr_t)entry == moving)
+            is_listed(&pool->moving);
+    heap_free_from(&pool->moving);
+}
+
+static void sweep_moving_pool(struct ledger *ledger)
+{
+    uintptr_t moving = atomic_load_explicit(&ledger->moving_pool, memory_order_acquire);
+    for (struct pool *pool = first_pool(ledger); pool;
+         pool = (struct pool *)atomic_load_explicit(&pool->next, memory_order_acquire))
+        if ((uintptr_t)pool == moving)
+            is_listed(&ledger->moving_pool);
+    heap_free_from(&ledger->moving_pool);
+}
+
+static bool sweep_pools(unsigned slot, member_owner owner)
+{
+    struct ledger *ledger = ledger_at(slot);
+    struct pool *pool;
+    (void)owner;
+    sweep_moving_pool(ledger);
+    while ((pool = first_pool(ledger)) != NULL) {
+        if (!is_deserted(pool))
+            return false;
+        sweep_moving_job(pool);
+        free_contents(pool);
+        remove_pool(ledger, pool);
+    }
+    return true;
+}
+
+__attribute__((constructor)) static void register_sweep(void)
+{
+    member_on_sweep(sweep_pools);
+}

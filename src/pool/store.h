@@ -1,0 +1,23 @@
+/* What a host keeps in the arena for its pools: the pools themselves, their jobs and the functions these run. Nothing
+ * of it outlives the host: when it dies, whoever sweeps it frees all this, once server and workers are gone too. */
+#ifndef MPROC_POOL_STORE_H
+#define MPROC_POOL_STORE_H
+
+#include "pool/pool.h"
+
+/* Make a pool, all zero but for host and worker_count, and list it; and free it with all that it has, once none of its
+ * processes is left. 0, -ENOMEM, -errno. */
+int store_new_pool(struct pool **pool, unsigned worker_count);
+void store_free_pool(struct pool *pool);
+
+/* Make a job with room for size bytes at its end, all zero but for the room, and list it. With the mutex of the pool's
+ * handle, as all that follow. */
+int store_new_job(struct pool *pool, size_t size, struct job **job);
+
+/* Free a job that no list but this one and no slot names. */
+void store_free_job(struct pool *pool, struct job *job);
+
+/* The entry for a function: 0, MPROC_NO_FUNCTION, -ENOMEM, -errno. */
+int store_function(struct pool *pool, mproc_task *task, const struct job_function **entry);
+
+#endif

@@ -1,0 +1,348 @@
+/* A worker of a pool: takes chunks of jobs and runs their items, until the pool is closed and empty. It is forked by
+ * the server and killed by it, or by the kernel when the server is gone; it may die at any instruction.
+ *
+ * What a worker holds is told by its slot: see struct worker_slot. What it promises: job is in the slot before the job
+ * is touched and until it is no more, chunk before the chunk is taken, current before the item is begun, and 0 before
+ * the next chunk is taken. */
+#include "arena/member.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/futex.h"
+#include "os/supervise.h"
+#include "pool/pool.h"
+#include "process/self.h"
+#include "process/streams.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long an idle worker looks for work before it sleeps. About what a sleep and a wake-up cost. */
+#define SPIN_TIME MPROC_US(20)
+
+/* How long the chunks that a worker draws at a time should last: long against the draw, short against the whole. */
+#define RUN_SHORT MPROC_US(25)
+#define RUN_LONG  MPROC_US(100)
+
+/* Results are zeroed so many bytes ahead of the items: few enough that they are still in the cache. */
+#define ZERO_AHEAD ((size_t)16384)
+
+#define FUNCTIONS_KNOWN 16
+
+struct known_function {
+    const struct job_function *entry;
+    mproc_task *address;
+};
+
+struct worker {
+    struct pool *pool;
+    struct worker_slot *slot;
+    unsigned index;
+    struct known_function known[FUNCTIONS_KNOWN];
+
+    /* Of the present job. */
+    mproc_task *task;
+    size_t run_at;     /* drawn chunks that were not tried yet: from here */
+    size_t run_end;    /* to here */
+    size_t run_length; /* how many to draw next time */
+    int64_t run_began;
+    size_t steal_at;   /* all chunks from here on were seen not to be free, once everything was drawn */
+    size_t unreported; /* chunks finished that job->finished does not count yet */
+};
+
+/* Set in a worker, and reset in a copy that a task makes of it by fork(): such a copy must not go on as the worker. */
+static volatile bool is_worker;
+
+static void forget_worker(void)
+{
+    is_worker = false;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    member_on_fork(forget_worker);
+}
+
+/* ---- items ---- */
+
+static void item_failed(struct job *job, size_t item, int code)
+{
+    if (job->status)
+        job->status[item] = (mproc_item_status){.result = MPROC_TASK_FAILED, .code = code};
+    atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
+}
+
+/* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
+ * outcome of each item before the begin of the next. */
+static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    _Atomic(uint64_t) *current = &worker->slot->current;
+    mproc_task *task = worker->task;
+    void *ctx = job->ctx;
+    uintptr_t in = (uintptr_t)job->in + item * job->in_size;
+    uintptr_t out = (uintptr_t)job->out + item * job->out_size;
+    for (; item < end; item++, in += job->in_size, out += job->out_size) {
+        atomic_store_explicit(current, (uint64_t)item << 1 | 1, memory_order_release);
+        int code = task(ctx, (const void *)in, (void *)out);
+        if (__builtin_expect(!is_worker, 0))
+            _exit(code);
+        if (__builtin_expect(code != 0, 0))
+            item_failed(job, item, code);
+        if (__builtin_expect(atomic_load_explicit(&job->flags, memory_order_relaxed) & JOB_STOPPED, 0))
+            return item + 1;
+    }
+    return item;
+}
+
+/* Run a chunk from item on, and return where it stopped. */
+static size_t run_chunk_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    size_t bytes = job->out_size + (job->status ? sizeof *job->status : 0);
+    size_t ahead = bytes ? ZERO_AHEAD / bytes + 1 : end - item;
+    while (item < end && !(job_flags(job) & JOB_STOPPED)) {
+        size_t stop = end - item < ahead ? end : item + ahead;
+        if (job->out)
+            memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
+        if (job->status)
+            memset(job->status + item, 0, (stop - item) * sizeof *job->status);
+        item = run_items(worker, job, item, stop);
+    }
+    return item;
+}
+
+/* Run a chunk that was taken. What the items printed is written before the chunk is seen to be done. */
+static void run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled)
+{
+    size_t begin = job_chunk_begin(job, chunk);
+    size_t length = job_chunk_length(job, chunk);
+    size_t reached = run_chunk_items(worker, job, begin + settled, begin + length) - begin;
+    if (__fpending(stdout) > 0)
+        fflush(stdout);
+    enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
+    atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached), memory_order_release);
+    atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
+    worker->unreported++;
+}
+
+/* ---- chunks ---- */
+
+static bool take(struct worker *worker, struct job *job, size_t chunk, size_t *settled)
+{
+    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_relaxed);
+    if (job_chunk_state(word) != JOB_FREE)
+        return false;
+    *settled = job_chunk_settled(word);
+    atomic_store_explicit(&worker->slot->chunk, chunk, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&job->chunks[chunk], &word,
+                                                   job_chunk_word(JOB_TAKEN, worker->index, *settled),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+static void report(struct worker *worker, struct job *job)
+{
+    if (worker->unreported)
+        job_add_finished(job, worker->unreported);
+    worker->unreported = 0;
+}
+
+/* How many chunks to draw: twice as many while they are quickly run, but never so many that the others starve. */
+static void adapt_run(struct worker *worker, struct job *job)
+{
+    int64_t now = os_now();
+    int64_t took = now - worker->run_began;
+    size_t most = job->chunk_count / (worker->pool->worker_count * (size_t)8);
+    if (worker->run_began && took < RUN_SHORT && worker->run_length < most)
+        worker->run_length *= 2;
+    if (took > RUN_LONG && worker->run_length > 1)
+        worker->run_length /= 2;
+    worker->run_began = now;
+}
+
+/* Draw the next chunks. False when all were drawn. */
+static bool draw(struct worker *worker, struct job *job)
+{
+    report(worker, job);
+    if (job_is_dealt_out(job))
+        return false;
+    if (job->runs)
+        adapt_run(worker, job);
+    uint64_t first = atomic_fetch_add_explicit(&job->next_chunk, worker->run_length, memory_order_acq_rel);
+    if (first >= job->chunk_count)
+        return false;
+    worker->run_at = first;
+    worker->run_end = first + worker->run_length < job->chunk_count ? first + worker->run_length : job->chunk_count;
+    return true;
+}
+
+/* Take a chunk of the job, if there is one that nobody has: of those drawn; else draw; else one that another worker has
+ * drawn and not begun, from the far end of what it drew. */
+static bool take_next(struct worker *worker, struct job *job, size_t *chunk, size_t *settled)
+{
+    do {
+        while (worker->run_at < worker->run_end) {
+            *chunk = worker->run_at++;
+            if (take(worker, job, *chunk, settled))
+                return true;
+        }
+    } while (draw(worker, job));
+    if (!job->runs || (job_flags(job) & JOB_STOPPED) ||
+        atomic_load_explicit(&job->finished, memory_order_relaxed) >= job->chunk_count)
+        return false;
+    while (worker->steal_at > 0) {
+        *chunk = --worker->steal_at;
+        if (take(worker, job, *chunk, settled))
+            return true;
+    }
+    return false;
+}
+
+/* ---- jobs ---- */
+
+/* The job's function in this process; NULL when it cannot be found. */
+static mproc_task *find_task(struct worker *worker, const struct job *job)
+{
+    struct known_function *known = &worker->known[job->function->number % FUNCTIONS_KNOWN];
+    if (known->entry != job->function) {
+        known->address = (mproc_task *)(void *)function_find(&job->function->reference);
+        known->entry = known->address ? job->function : NULL;
+    }
+    return known->address;
+}
+
+static void run_job(struct worker *worker, struct job *job)
+{
+    size_t chunk, settled;
+    worker->task = find_task(worker, job);
+    if (!worker->task) {
+        atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
+        cell_wake(&job->cell, CELL_ALL);
+        return;
+    }
+    worker->run_at = worker->run_end = 0;
+    worker->run_length = 1;
+    worker->run_began = 0;
+    worker->steal_at = job->chunk_count;
+    worker->unreported = 0;
+    atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);
+    while (take_next(worker, job, &chunk, &settled))
+        run_chunk(worker, job, chunk, settled);
+    report(worker, job);
+    streams_flush();
+}
+
+/* Name the next job in the slot; NULL when there is none at the moment. A job of one chunk leaves the list at once: no
+ * other worker need look at it. */
+static struct job *pick(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    if (pool_lock(pool))
+        return NULL;
+    struct job *job = pool_first_job(pool);
+    if (job) {
+        atomic_store_explicit(&worker->slot->job, job, memory_order_seq_cst);
+        if (job->chunk_count == 1)
+            list_remove(&pool->list, job);
+    }
+    bool more = list_first(&pool->list) != NULL;
+    pool_unlock(pool);
+    if (job && more) /* whoever added it may have counted on a worker that was about to be found busy */
+        cell_wake(&pool->work, 1);
+    while (job && atomic_load_explicit(&worker->slot->kill, memory_order_seq_cst) != POOL_KILL_NOT)
+        os_futex_wait(&worker->slot->kill, POOL_KILL_ASKED, OS_TICK);
+    return job;
+}
+
+static void leave_job(struct worker *worker)
+{
+    atomic_store_explicit(&worker->slot->job, NULL, memory_order_release);
+    cell_wake(&worker->pool->changed, CELL_ALL);
+}
+
+/* ---- idleness ---- */
+
+static bool is_wanted(struct pool *pool)
+{
+    return list_first(&pool->list) || pool_state(pool) != POOL_OPEN;
+}
+
+/* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
+ * the spinner gives up is seen by its next look, which is after its store to spinner. */
+static void spin(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    uint32_t nobody = 0;
+    if (!os_cpu_may_spin() || !atomic_compare_exchange_strong_explicit(&pool->spinner, &nobody, worker->index + 1,
+                                                                       memory_order_acq_rel, memory_order_relaxed))
+        return;
+    int64_t end = os_now() + SPIN_TIME;
+    while (!is_wanted(pool) && os_now() < end)
+        for (int i = 0; i < 16 && !is_wanted(pool); i++)
+            os_cpu_relax();
+    atomic_store_explicit(&pool->spinner, 0, memory_order_seq_cst);
+}
+
+/* Wait until there may be work. False when the pool needs this worker no more. */
+static bool await_work(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    spin(worker);
+    while (!is_wanted(pool)) {
+        uint32_t seen = cell_prepare(&pool->work);
+        if (is_wanted(pool))
+            break;
+        cell_sleep(&pool->work, seen, OS_NEVER);
+    }
+    return list_first(&pool->list) || pool_state(pool) == POOL_OPEN;
+}
+
+/* ---- the process ---- */
+
+/* What the process is called from now on. Its tasks may start processes of any kind; it joins them when it ends. */
+static void take_name(unsigned index)
+{
+    char name[PROCESS_NAME_SIZE];
+    snprintf(name, sizeof name, "Worker-%u", index + 1);
+    self_copy_name(self.process.name, name);
+    self.process.daemon = false;
+    memcpy(member_identity.name, self.process.name, MEMBER_NAME_SIZE);
+}
+
+/* Take the slot that the server forked this process for. Before that the slot may be somebody else's. */
+static int take_slot(struct worker_slot *slot, uint32_t serial)
+{
+    int result = member_join();
+    if (result)
+        return result;
+    if (!pool_take_place(&slot->word, serial))
+        return -ESRCH;
+    atomic_store_explicit(&slot->pid, (int32_t)getpid(), memory_order_relaxed);
+    return 0;
+}
+
+/* A task that closes every descriptor closes the one that proves this process's life, and others would take it for dead
+ * while it holds the pool's lock. Such a worker ends, and is replaced. */
+_Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, pid_t parent)
+{
+    struct worker worker = {.pool = pool, .slot = &pool->workers[index], .index = index};
+    os_forget_children();
+    take_name(index);
+    int result = os_die_with_parent(parent);
+    if (!result)
+        result = take_slot(worker.slot, serial);
+    if (result)
+        _exit(-result); /* for the server to read */
+    is_worker = true;
+    cell_wake(&pool->server, CELL_ALL);
+    while (await_work(&worker)) {
+        struct job *job = pick(&worker);
+        if (!job)
+            continue;
+        run_job(&worker, job);
+        leave_job(&worker);
+        if (!member_confirm())
+            _exit(POOL_WORKER_UNFIT);
+    }
+    exit(0);
+}
