@@ -1,0 +1,35 @@
+/* mproc_lock: the owner lock of src/arena behind the checks of a public function. */
+#include "sync/lock.h"
+
+_Static_assert(sizeof(struct lock) == sizeof(mproc_lock), "the public type has room for it");
+
+int mproc_lock_init(mproc_lock *handle)
+{
+    struct lock *lock = (struct lock *)handle;
+    int result = object_check_place(lock, _Alignof(struct lock));
+    if (result)
+        return result;
+    atomic_store_explicit(&lock->lock.word, 0, memory_order_relaxed);
+    object_set_up(OBJECT_LOCK, &lock->object);
+    return 0;
+}
+
+int mproc_lock_acquire(mproc_lock *handle, mproc_time timeout)
+{
+    struct lock *lock = lock_from(handle);
+    if (!lock || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    return owner_lock_acquire(&lock->lock, timeout);
+}
+
+int mproc_lock_release(mproc_lock *handle)
+{
+    struct lock *lock = lock_from(handle);
+    return lock ? owner_lock_release(&lock->lock) : -EINVAL;
+}
+
+bool mproc_lock_is_locked(const mproc_lock *handle)
+{
+    struct lock *lock = lock_from(handle);
+    return lock && owner_lock_is_held(&lock->lock);
+}

@@ -1,0 +1,72 @@
+/* What all synchronization objects share: the stamp by which an object is known, and the checks of the public
+ * functions. Used by the files of src/sync alone.
+ *
+ * A stamp is {kind xor address, nonce}. The upper half says that this very place was set up as this kind of object, so
+ * memory that was never set up, a copy, and a pointer to something else are all recognized. The nonce is another one at
+ * each set-up: what a ledger notes about an object carries it, so that a note which outlived its object does not touch
+ * what was set up at the same address later. */
+#ifndef MPROC_SYNC_OBJECT_H
+#define MPROC_SYNC_OBJECT_H
+
+#include "arena/member.h"
+#include "os/clock.h"
+#include <errno.h>
+#include <mproc/sync.h>
+
+/* Odd, where an address shifted by two is even: so a stamp is never 0. */
+enum object_kind {
+    OBJECT_LOCK = 0x6b636f6d,
+    OBJECT_RLOCK = 0x6b636f73,
+    OBJECT_SEMAPHORE = 0x616d6573,
+    OBJECT_EVENT = 0x746e6577,
+    OBJECT_CONDITION = 0x646e6f63,
+    OBJECT_BARRIER = 0x72726163
+};
+
+/* What each of them begins with. */
+struct object {
+    _Atomic(uint64_t) stamp; /* written last by _init */
+};
+
+static inline uint64_t object_mark(enum object_kind kind, const void *address)
+{
+    return (uint64_t)((uint32_t)kind ^ (uint32_t)((uintptr_t)address >> 2)) << 32;
+}
+
+static inline uint32_t object_nonce(const struct object *object)
+{
+    return (uint32_t)atomic_load_explicit(&object->stamp, memory_order_relaxed);
+}
+
+/* Whether an object of this kind was set up here. */
+static inline bool object_is(enum object_kind kind, const void *address)
+{
+    const struct object *object = address;
+    return object && ((uintptr_t)object & 7) == 0 &&
+           ((atomic_load_explicit(&object->stamp, memory_order_acquire) ^ object_mark(kind, object)) >> 32) == 0;
+}
+
+/* Whether it is the same that a ledger noted, and not a later one in the same place. */
+static inline bool object_is_same(enum object_kind kind, const void *address, uint32_t nonce)
+{
+    const struct object *object = address;
+    return region_contains(object) &&
+           atomic_load_explicit(&object->stamp, memory_order_acquire) == (object_mark(kind, object) | nonce);
+}
+
+/* Whether an object may stand here: 0, -EINVAL for NULL or a bad alignment, MPROC_NOT_SHARED. */
+static inline int object_check_place(const void *address, size_t alignment)
+{
+    if (!address || (uintptr_t)address % alignment)
+        return -EINVAL;
+    return region_contains(address) ? 0 : MPROC_NOT_SHARED;
+}
+
+/* Write the stamp: the object is set up. */
+static inline void object_set_up(enum object_kind kind, struct object *object)
+{
+    uint32_t nonce = (uint32_t)((uint64_t)os_now() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    atomic_store_explicit(&object->stamp, object_mark(kind, object) | nonce, memory_order_release);
+}
+
+#endif
