@@ -18,6 +18,7 @@
 #include "arena/owner_lock.h"
 #include "sync/cell.h"
 #include <mproc/queue.h>
+#include <stdatomic.h>
 
 struct segment {
     size_t capacity;                     /* bytes in ring, a multiple of 16; constant */
@@ -73,6 +74,20 @@ struct mproc_queue {
 
 #define RING_BLOCK   ((size_t)8192) /* a queue with its base segment */
 #define RING_LARGEST ((uint64_t)1 << 47)
+#define RING_HEADER  ((size_t)16)
+#define RING_KEEP    REGION_CHUNK /* a drained queue gives a segment back whose ring is larger */
+
+enum record_kind {
+    RECORD_DATA = 1,
+    RECORD_PAD = 2,
+    RECORD_LINK = 3
+};
+
+/* What stands before each message in a ring. */
+struct record {
+    uint64_t size;
+    uint64_t kind;
+};
 
 static inline uint64_t ring_count(uint64_t word)
 {
@@ -89,40 +104,162 @@ void ring_init(mproc_queue *queue);
 /* Free all segments but the base. */
 void ring_drop(mproc_queue *queue);
 
-/* Take a side's lock, mending what a dead holder left. 0, MPROC_TIMEOUT, -errno. */
-int ring_lock_put(mproc_queue *queue, mproc_time timeout);
-int ring_lock_get(mproc_queue *queue, mproc_time timeout);
+/* ---- both sides ---- */
 
-/* Where the next record would be put. */
-struct position ring_put_position(mproc_queue *queue);
+static inline struct record *ring_record(const struct position *position)
+{
+    return (struct record *)(void *)(position->segment->ring + position->at);
+}
+
+/* The bytes of the record at this position. */
+static inline void *ring_data(const struct position *position)
+{
+    return position->segment->ring + position->at + RING_HEADER;
+}
+
+/* The bytes that a record of so many bytes takes. */
+static inline size_t ring_record_size(size_t size)
+{
+    return RING_HEADER + ((size + RING_HEADER - 1) & ~(RING_HEADER - 1));
+}
+
+/* Go behind a record of so many bytes. */
+static inline void ring_pass(struct position *position, size_t size)
+{
+    size_t bytes = ring_record_size(size);
+    position->offset += bytes;
+    position->at += bytes;
+    if (position->at == position->segment->capacity)
+        position->at = 0;
+}
+
+/* ---- the putting side, under its lock ---- */
+
+void ring_mend_put(mproc_queue *queue);
+
+/* Take the lock, mending what a dead holder left. 0, MPROC_TIMEOUT, -errno. */
+static inline int ring_lock_put(mproc_queue *queue, mproc_time timeout)
+{
+    int result = owner_lock_acquire(&queue->put.lock, timeout);
+    if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
+        return result;
+    ring_mend_put(queue);
+    return 0;
+}
+
+static inline struct position ring_put_position(mproc_queue *queue)
+{
+    return queue->put.position[atomic_load_explicit(&queue->put.word, memory_order_relaxed) & 1];
+}
+
+static inline bool ring_fits(mproc_queue *queue, const struct position *position, size_t bytes)
+{
+    return position->offset - queue->put.head_seen + bytes + RING_HEADER <= position->segment->capacity;
+}
+
+int ring_make_room_slow(mproc_queue *queue, struct position *position, size_t bytes, size_t remaining);
 
 /* Make room for a record of size bytes at *position and move it there, skipping or linking as needed; remaining: bytes
  * of this and all later records of the same commit. 0 or -ENOMEM; call ring_abandon() then. */
-int ring_make_room(mproc_queue *queue, struct position *position, size_t size, size_t remaining);
-
-/* The bytes of a record at this position; the bytes that a record of a size takes. */
-void *ring_data(const struct position *position);
-size_t ring_record_size(size_t size);
+static inline int ring_make_room(mproc_queue *queue, struct position *position, size_t size, size_t remaining)
+{
+    size_t need = ring_record_size(size);
+    if (__builtin_expect(need <= position->segment->capacity - position->at && ring_fits(queue, position, need), 1))
+        return 0;
+    return ring_make_room_slow(queue, position, need, remaining);
+}
 
 /* Write the record's header, and move behind it. */
-void ring_finish(struct position *position, size_t size);
+static inline void ring_finish(struct position *position, size_t size)
+{
+    *ring_record(position) = (struct record){.size = size, .kind = RECORD_DATA};
+    ring_pass(position, size);
+}
 
-/* Commit count messages up to this position. False when the queue was closed meanwhile: nothing was put. */
-bool ring_commit_put(mproc_queue *queue, const struct position *position, uint64_t count);
+/* Commit count messages up to this position, when the word is still that. The swap is sequentially consistent, so that
+ * the look for sleepers which follows it needs no fence. */
+static inline bool ring_swap_put(mproc_queue *queue, const struct position *position, uint64_t word, uint64_t count)
+{
+    queue->put.position[~word & 1] = *position;
+    uint64_t next = (word + (count << 2)) ^ 1;
+    if (!atomic_compare_exchange_strong_explicit(&queue->put.word, &word, next, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return false;
+    if (__builtin_expect(atomic_load_explicit(&queue->put.incoming, memory_order_relaxed) != 0, 0))
+        atomic_store_explicit(&queue->put.incoming, 0, memory_order_release);
+    return true;
+}
+
+/* The same; false when the queue was closed: nothing was put. */
+static inline bool ring_commit_put(mproc_queue *queue, const struct position *position, uint64_t count)
+{
+    uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
+    return !ring_is_closed(word) && ring_swap_put(queue, position, word, count);
+}
 
 /* Forget what was made since the last commit. */
 void ring_abandon(mproc_queue *queue);
 
-/* How many messages there are to get, under the get lock. */
-uint64_t ring_available(mproc_queue *queue);
+/* ---- the getting side, under its lock ---- */
+
+void ring_mend_get(mproc_queue *queue);
+
+static inline int ring_lock_get(mproc_queue *queue, mproc_time timeout)
+{
+    int result = owner_lock_acquire(&queue->get.lock, timeout);
+    if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
+        return result;
+    ring_mend_get(queue);
+    return 0;
+}
+
+static inline struct position ring_get_position(mproc_queue *queue)
+{
+    return queue->get.position[atomic_load_explicit(&queue->get.word, memory_order_relaxed) & 1];
+}
+
+/* How many messages there are to get. */
+static inline uint64_t ring_available(mproc_queue *queue)
+{
+    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    if (queue->get.puts_seen <= got)
+        queue->get.puts_seen = ring_count(atomic_load_explicit(&queue->put.word, memory_order_acquire));
+    return queue->get.puts_seen - got;
+}
+
+bool ring_next_slow(mproc_queue *queue, struct position *position, bool may_cross);
 
 /* Find the record of the next message, of which there must be one, at or behind *position, and its size. When it is in
  * the next segment, leave this one, if may_cross says that *position is the committed one; else false: commit first. */
-bool ring_next(mproc_queue *queue, struct position *position, bool may_cross, size_t *size);
-struct position ring_get_position(mproc_queue *queue);
-void ring_pass(struct position *position, size_t size);
+static inline bool ring_next(mproc_queue *queue, struct position *position, bool may_cross, size_t *size)
+{
+    if (__builtin_expect(ring_record(position)->kind != RECORD_DATA, 0) && !ring_next_slow(queue, position, may_cross))
+        return false;
+    *size = ring_record(position)->size;
+    return true;
+}
 
 /* Take count messages up to this position out of the queue. */
-void ring_commit_get(mproc_queue *queue, const struct position *position, uint64_t count);
+static inline void ring_store_get(mproc_queue *queue, const struct position *position, uint64_t count)
+{
+    uint64_t word = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
+    queue->get.position[~word & 1] = *position;
+    uint64_t next = (word + (count << 2)) ^ 1;
+    if (queue->maxsize == SIZE_MAX)
+        atomic_store_explicit(&queue->get.word, next, memory_order_release);
+    else /* putters may wait: the look for them that follows needs no fence */
+        atomic_exchange_explicit(&queue->get.word, next, memory_order_seq_cst);
+    atomic_store_explicit(&position->segment->head, position->offset, memory_order_release);
+}
+
+void ring_shrink(mproc_queue *queue);
+
+/* The same, and back to the base segment when the queue is drained and large. */
+static inline void ring_commit_get(mproc_queue *queue, const struct position *position, uint64_t count)
+{
+    ring_store_get(queue, position, count);
+    if (__builtin_expect(position->segment->capacity > RING_KEEP, 0) && ring_available(queue) == 0)
+        ring_shrink(queue);
+}
 
 #endif
