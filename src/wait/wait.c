@@ -7,22 +7,16 @@
  * Nothing is kept between two calls. */
 #include "arena/member.h"
 #include "ipc/connection.h"
+#include "ipc/queue.h"
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/poll.h"
+#include "pool/future.h"
 #include "sync/bell.h"
 #include "sync/cell.h"
 #include <errno.h>
-#include <mproc/pool.h>
 #include <mproc/process.h>
-#include <mproc/queue.h>
-
-struct wait_cell *queue_wait_cell(mproc_queue *queue) __attribute__((weak));
-bool queue_is_ready(mproc_queue *queue) __attribute__((weak));
-struct wait_cell *future_wait_cell(mproc_future *future) __attribute__((weak));
-bool future_is_ready(mproc_future *future) __attribute__((weak));
-#pragma weak mproc_process_sentinel
 
 enum {
     WATCHES_ON_STACK = 33
@@ -56,9 +50,12 @@ static int descriptor_of(const mproc_wait_item *item)
     }
 }
 
+/* The cell of a shared item, or NULL when there is no such thing. */
 static struct wait_cell *cell_of(const mproc_wait_item *item)
 {
-    return item->kind == MPROC_WAIT_QUEUE ? queue_wait_cell(item->on.queue) : future_wait_cell(item->on.future);
+    if (item->kind == MPROC_WAIT_QUEUE)
+        return queue_wait_cell(item->on.queue);
+    return item->on.future ? future_wait_cell(item->on.future) : NULL;
 }
 
 /* Whether an item is ready as far as memory tells. */
@@ -82,7 +79,7 @@ static int list_watches(struct wait *wait)
     for (size_t i = 0; i < wait->count; i++) {
         const mproc_wait_item *item = &wait->items[i];
         if (is_shared(item)) {
-            if (item->kind == MPROC_WAIT_QUEUE ? !item->on.queue : !item->on.future)
+            if (!cell_of(item))
                 return -EINVAL;
             wait->shared++;
             continue;
