@@ -148,36 +148,34 @@ static bool machine_has(size_t size)
     return (kilobytes < 0 || size / 1024 < (size_t)kilobytes) && cgroup_has(size);
 }
 
+static int allocate(int fd, int mode, size_t offset, size_t size)
+{
+    int result;
+    do {
+        result = os_fault(OS_FALLOCATE);
+        if (!result && fallocate(fd, FALLOC_FL_KEEP_SIZE | mode, (off_t)offset, (off_t)size))
+            result = -errno;
+    } while (result == -EINTR);
+    return result == -ENOSPC ? -ENOMEM : result;
+}
+
 int os_memory_back(int fd, size_t offset, size_t size)
 {
-    int fault = os_fault(OS_FALLOCATE);
-    if (fault)
-        return fault;
     if (size >= LARGE_REQUEST && !machine_has(size))
         return -ENOMEM;
-    while (size > 0) {
+    int result = 0;
+    while (!result && size > 0) {
         size_t step = size < BACKING_STEP ? size : BACKING_STEP;
-        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)step)) {
-            if (errno == EINTR)
-                continue;
-            return errno == ENOSPC ? -ENOMEM : -errno;
-        }
+        result = allocate(fd, 0, offset, step);
         offset += step;
         size -= step;
     }
-    return 0;
+    return result;
 }
 
 int os_memory_punch(int fd, size_t offset, size_t size)
 {
-    int fault = os_fault(OS_FALLOCATE);
-    if (fault)
-        return fault;
-    while (fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, (off_t)offset, (off_t)size)) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return 0;
+    return allocate(fd, FALLOC_FL_PUNCH_HOLE, offset, size);
 }
 
 int64_t os_memory_resident(int fd)
