@@ -30,18 +30,22 @@ void cell_arm_bell(struct wait_cell *cell)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* The sleeper bit is taken away in one of two ways. Who wakes all takes it before the wake: whoever prepared before
+ * that is woken, or finds another word and does not fall asleep. Who wakes some and finds fewer takes it after, and
+ * then wakes again those that prepared in between, for they found the bit set and changed nothing. */
 void cell_wake_slow(struct wait_cell *cell, int count)
 {
+    uint32_t gone = count == CELL_ALL ? CELL_BELL | CELL_SLEEPERS : CELL_BELL;
     uint32_t word = atomic_load_explicit(&cell->word, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&cell->word, &word, (word + CELL_STEP) & ~CELL_BELL,
-                                                  memory_order_seq_cst, memory_order_relaxed)) {
+    while (!atomic_compare_exchange_weak_explicit(&cell->word, &word, (word + CELL_STEP) & ~gone, memory_order_seq_cst,
+                                                  memory_order_relaxed)) {
     }
     if (word & CELL_BELL)
         bell_ring();
-    if (!(word & CELL_SLEEPERS) || os_futex_wake(&cell->word, count) >= count)
+    if (!(word & CELL_SLEEPERS) || os_futex_wake(&cell->word, count) >= count || count == CELL_ALL)
         return;
-    /* Nobody sleeps now. If nobody has prepared since, the next wake need not come here. */
     word = (word + CELL_STEP) & ~CELL_BELL;
-    atomic_compare_exchange_strong_explicit(&cell->word, &word, word & ~CELL_SLEEPERS, memory_order_seq_cst,
-                                            memory_order_relaxed);
+    if (atomic_compare_exchange_strong_explicit(&cell->word, &word, word & ~CELL_SLEEPERS, memory_order_seq_cst,
+                                                memory_order_relaxed))
+        os_futex_wake(&cell->word, CELL_ALL);
 }
