@@ -77,6 +77,24 @@ int os_duplicate(int fd)
     return copy < 0 ? -errno : copy;
 }
 
+int os_replace(int fd, int target)
+{
+    int fault = os_fault(OS_DUP);
+    if (fault)
+        return fault;
+    return dup2(fd, target) < 0 ? -errno : 0;
+}
+
+int os_change_directory(int fd)
+{
+    return fchdir(fd) ? -errno : 0;
+}
+
+int os_may_execute(const char *path)
+{
+    return access(path, X_OK) ? -errno : 0;
+}
+
 int os_scratch_file(void)
 {
     int fault = os_fault(OS_MEMFD_CREATE);

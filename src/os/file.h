@@ -19,6 +19,15 @@ int os_write_all(int fd, const void *data, size_t size);
 /* Another descriptor for the same open file. */
 int os_duplicate(int fd);
 
+/* Make target another descriptor for the same open file, not close-on-exec; what it was is closed. */
+int os_replace(int fd, int target);
+
+/* Go to the directory that is open there. */
+int os_change_directory(int fd);
+
+/* Whether this process may execute the file: 0 or -errno. */
+int os_may_execute(const char *path);
+
 /* An anonymous file in memory for what a child is told, empty and positioned at 0; and back to 0. */
 int os_scratch_file(void);
 int os_rewind(int fd);

@@ -11,13 +11,17 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef PR_GET_TID_ADDRESS
 #define PR_GET_TID_ADDRESS 40
 #endif
+
+#define OWN_EXECUTABLE "/proc/self/exe"
 
 pid_t os_fork(void)
 {
@@ -138,6 +142,27 @@ pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const i
     }
     posix_spawn_file_actions_destroy(&actions);
     return -error;
+}
+
+static bool is_own_executable(const char *path)
+{
+    struct stat named, own;
+    return stat(path, &named) == 0 && stat(OWN_EXECUTABLE, &own) == 0 && named.st_dev == own.st_dev &&
+           named.st_ino == own.st_ino;
+}
+
+int os_own_executable(char *path, size_t size)
+{
+    int fault = os_fault(OS_OPEN);
+    if (fault)
+        return fault;
+    ssize_t length = readlink(OWN_EXECUTABLE, path, size - 1);
+    if (length < 0)
+        return -errno;
+    path[length] = '\0';
+    if (!is_own_executable(path)) /* replaced or deleted: the link still leads to what runs here */
+        memcpy(path, OWN_EXECUTABLE, sizeof OWN_EXECUTABLE);
+    return 0;
 }
 
 static bool has_hung_up(int fd)

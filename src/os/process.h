@@ -23,6 +23,9 @@ pid_t os_fork_sibling(void);
  * Cheap however large this process is. */
 pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, size_t count);
 
+/* The path of the program that this process runs: by its name, if that still is the same file. 0 or -errno. */
+int os_own_executable(char *path, size_t size);
+
 /* Have the kernel send this process SIGKILL when the pipe that is read by fd has no writer any more. fd must be an open
  * file description of its own. */
 int os_kill_me_at_hangup(int fd);

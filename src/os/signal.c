@@ -35,3 +35,16 @@ void os_signals_reset(void)
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+void os_signal_disarm(int number)
+{
+    const struct sigaction nothing = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(number, &nothing, NULL);
+}

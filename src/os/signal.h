@@ -12,4 +12,8 @@ void os_signals_restore(const sigset_t *before);
  * ignored stays so. Then no signal is blocked. */
 void os_signals_reset(void);
 
+/* Let a signal do nothing here, and by default what it does in a process that calls os_signals_reset() later. One that
+ * is ignored stays so. */
+void os_signal_disarm(int number);
+
 #endif

@@ -33,6 +33,7 @@ static void take_identity(const struct start *start)
         os_close(self.parent.pidfd);
     memcpy(self.process.name, start->name, PROCESS_NAME_SIZE);
     memcpy(self.line, start->line, PROCESS_NAME_SIZE);
+    memcpy(self.groups, start->groups, GROUPS_SIZE);
     memcpy(self.parent.name, start->parent_name, PROCESS_NAME_SIZE);
     self.process.daemon = start->daemon;
     self.parent.pid = start->parent_pid;
@@ -49,8 +50,10 @@ static void introduce(const struct start *start)
     memcpy(member_identity.name, start->name, MEMBER_NAME_SIZE);
     member_identity.parent = start->parent;
     member_identity.group = start->group;
-    if (start->group)
-        member_join();
+    if (!start->group)
+        return;
+    setenv(GROUPS_VARIABLE, start->groups, 1);
+    member_join();
 }
 
 _Noreturn void child_run(const struct start *start)

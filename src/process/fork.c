@@ -1,10 +1,13 @@
 /* The start method fork: the child is a copy of this process. Called by start.c. */
+#include "os/allocate.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "process/child.h"
 #include "process/streams.h"
+#include <errno.h>
+#include <string.h>
 
-pid_t start_fork(const struct start *start)
+static pid_t fork_child(const struct start *start)
 {
     sigset_t before;
     os_signals_block(&before); /* no handler of the parent's may run in the child */
@@ -13,5 +16,19 @@ pid_t start_fork(const struct start *start)
     if (pid == 0)
         child_run(start);
     os_signals_restore(&before);
+    return pid;
+}
+
+pid_t start_fork(const struct start *start)
+{
+    if (start->arg_size == 0)
+        return fork_child(start);
+    struct start with_copy = *start;
+    with_copy.arg = os_malloc(start->arg_size);
+    if (!with_copy.arg)
+        return -ENOMEM;
+    memcpy(with_copy.arg, start->arg, start->arg_size); /* what it points to may be shared, and changed by others */
+    pid_t pid = fork_child(&with_copy);
+    free(with_copy.arg);
     return pid;
 }

@@ -7,7 +7,9 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "os/eventfd.h"
 #include "os/pidfd.h"
+#include "os/supervise.h"
 #include "process/local.h"
 #include <errno.h>
 #include <signal.h>
@@ -47,11 +49,37 @@ void handle_discard(struct mproc_process *handle)
     free(handle);
 }
 
+/* A descriptor that is readable: the sentinel of a process that was gone before it could get one. */
+static int open_ended(void)
+{
+    int fd = os_eventfd_create();
+    if (fd >= 0)
+        os_eventfd_ring(fd);
+    return fd;
+}
+
+/* The child is not reaped before we do it, unless the program reaps all its children. */
+int handle_attach(struct mproc_process *handle, pid_t pid)
+{
+    handle->generation = local_generation();
+    handle->pid = pid;
+    handle->pidfd = os_pidfd_open(pid);
+    if (handle->pidfd == -ESRCH) {
+        handle->state = HANDLE_LOST;
+        handle->pidfd = open_ended();
+    }
+    if (handle->pidfd >= 0)
+        return 0;
+    int result = handle->pidfd;
+    os_signal_child(pid, SIGKILL);
+    os_reap(pid);
+    return result;
+}
+
 void handle_list(struct mproc_process *handle)
 {
     struct mproc_process **bucket = bucket_of(handle);
     local_lock();
-    handle->generation = local_generation();
     handle->next = *bucket;
     *bucket = handle;
     local_unlock();

@@ -18,7 +18,7 @@ enum handle_state {
 struct mproc_process {
     pid_t pid;
     int pidfd;
-    unsigned generation; /* of the process that started it, see local.h */
+    unsigned generation; /* of the process that made it, see local.h */
     bool daemon;
     member_owner parent; /* what that process was in the family, or 0 */
     struct mproc_group *group;
@@ -30,13 +30,17 @@ struct mproc_process {
     bool freed;
     bool told; /* mproc_group_wait_any() has told of its end */
     struct mproc_process *next;
+    struct mproc_process *sibling; /* the next member of its group */
 };
 
 /* Make a handle that is not listed yet, or NULL; and destroy one that never was. */
 struct mproc_process *handle_new(void);
 void handle_discard(struct mproc_process *handle);
 
-/* List a handle whose process runs. */
+/* Give a handle its child, which has just been made. On failure the child is no more. 0 or -errno. */
+int handle_attach(struct mproc_process *handle, pid_t pid);
+
+/* List a handle that has a child. */
 void handle_list(struct mproc_process *handle);
 
 /* Use a handle that a caller gave: NULL unless it is listed. To be followed by handle_put(). */

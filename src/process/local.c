@@ -2,6 +2,7 @@
  * fork, by the library or by the program, forgets here what is the parent's alone. */
 #include "process/local.h"
 
+#include "process/forkserver.h"
 #include "process/life.h"
 #include <pthread.h>
 
@@ -23,15 +24,28 @@ unsigned local_generation(void)
     return generation;
 }
 
+static void before_fork(void)
+{
+    forkserver_before_fork();
+    local_lock();
+}
+
+static void after_fork_in_parent(void)
+{
+    local_unlock();
+    forkserver_after_fork_in_parent();
+}
+
 /* Only async-signal-safe calls. */
 static void after_fork_in_child(void)
 {
     generation++;
     life_forget();
     local_unlock();
+    forkserver_after_fork_in_child();
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-    pthread_atfork(local_lock, local_unlock, after_fork_in_child);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -4,6 +4,10 @@
 
 #include "process/handle.h"
 
+/* The variable in the environment of a group's members and of what they execute: "mark:mark", the outermost first. */
+#define GROUPS_VARIABLE "MPROC_GROUP"
+#define GROUPS_SIZE     136
+
 /* Of this process alone. Written before main() and once more by a child before its target runs; only the count changes
  * later. */
 struct self {
@@ -11,6 +15,7 @@ struct self {
     struct mproc_process parent;  /* meaningful with has_parent */
     bool has_parent;
     char line[PROCESS_NAME_SIZE]; /* "1:2": the second child of the first child of the program; "" in the program */
+    char groups[GROUPS_SIZE];     /* the marks of its groups, see group.h */
     _Atomic(unsigned) children;
 };
 

@@ -3,15 +3,14 @@
 #include "process/start.h"
 
 #include "ipc/connection.h"
-#include "os/allocate.h"
 #include "os/descriptor.h"
-#include "os/eventfd.h"
-#include "os/pidfd.h"
+#include "process/authkey.h"
+#include "process/group.h"
 #include "process/life.h"
 #include "process/local.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +28,15 @@ int mproc_set_start_method(enum mproc_start_method method)
 enum mproc_start_method mproc_get_start_method(void)
 {
     return (enum mproc_start_method)atomic_load_explicit(&default_method, memory_order_relaxed);
+}
+
+/* Groups are inherited; a group's own members get its mark too. */
+static void describe_groups(struct start *start, struct mproc_group *group)
+{
+    start->group = member_identity.group;
+    memcpy(start->groups, self.groups, GROUPS_SIZE);
+    if (group)
+        group_mark(group, start);
 }
 
 static int check_connections(const mproc_process_options *options)
@@ -67,20 +75,6 @@ static void watch_exit(void)
     local_unlock();
 }
 
-/* A private copy of the argument for a forked child: what it points to may be shared, and changed by others. */
-static int copy_argument(struct start *start, const mproc_process_options *options)
-{
-    if (options->arg_size == 0)
-        return 0;
-    void *copy = os_malloc(options->arg_size);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, start->arg, options->arg_size);
-    start->arg = copy;
-    start->arg_size = options->arg_size;
-    return 0;
-}
-
 static void describe(struct start *start, const mproc_process_options *options)
 {
     self_next_line(start->line);
@@ -90,6 +84,7 @@ static void describe(struct start *start, const mproc_process_options *options)
         snprintf(start->name, PROCESS_NAME_SIZE, "Process-%.50s", start->line);
     memcpy(start->parent_name, self.process.name, PROCESS_NAME_SIZE);
     start->daemon = options->daemon;
+    start->arg_size = options->arg_size;
     start->connections = options->connections;
     start->connection_count = options->connection_count;
     start->connections_listed = options->connections != NULL;
@@ -98,9 +93,10 @@ static void describe(struct start *start, const mproc_process_options *options)
 }
 
 /* Everything that can fail and can be had before there is a child. */
-static int prepare(struct start *start, const mproc_process_options *options)
+static int prepare(struct start *start, const mproc_process_options *options, struct mproc_group *group)
 {
     describe(start, options);
+    describe_groups(start, group);
     start->sentinel = life_sentinel();
     if (start->sentinel < 0)
         return start->sentinel;
@@ -109,7 +105,7 @@ static int prepare(struct start *start, const mproc_process_options *options)
         if (start->leash < 0)
             return start->leash;
     }
-    return copy_argument(start, options);
+    return authkey_settle();
 }
 
 static void release(struct start *start)
@@ -118,46 +114,18 @@ static void release(struct start *start)
         os_close(start->sentinel);
     if (start->leash >= 0)
         os_close(start->leash);
-    if (start->arg_size)
-        free(start->arg);
 }
 
-static pid_t run_method(const struct start *start, enum mproc_start_method method, int *condition)
+static pid_t run_method(struct start *start, enum mproc_start_method method, int *condition)
 {
-    (void)condition;
     switch (method == MPROC_START_DEFAULT ? mproc_get_start_method() : method) {
     case MPROC_START_SPAWN:
+        return start_spawn(start, condition);
     case MPROC_START_FORKSERVER:
-        return -ENOSYS;
+        return start_by_server(start, condition);
     default:
         return start_fork(start);
     }
-}
-
-/* A descriptor that is readable: the sentinel of a process that was gone before it could get one. */
-static int open_ended(void)
-{
-    int fd = os_eventfd_create();
-    if (fd >= 0)
-        os_eventfd_ring(fd);
-    return fd;
-}
-
-/* Give a handle its child. The child is not reaped before that, unless the program does so with all its children. */
-static int attach(struct mproc_process *handle, pid_t pid)
-{
-    handle->pid = pid;
-    handle->pidfd = os_pidfd_open(pid);
-    if (handle->pidfd == -ESRCH) {
-        handle->state = HANDLE_LOST;
-        handle->pidfd = open_ended();
-    }
-    if (handle->pidfd >= 0)
-        return 0;
-    int result = handle->pidfd;
-    kill(pid, SIGKILL);
-    os_reap(pid);
-    return result;
 }
 
 static int start_into(struct mproc_process *handle, struct start *start, const mproc_process_options *options)
@@ -170,7 +138,7 @@ static int start_into(struct mproc_process *handle, struct start *start, const m
     memcpy(handle->name, start->name, PROCESS_NAME_SIZE);
     handle->daemon = start->daemon;
     handle->parent = start->parent;
-    return attach(handle, pid);
+    return handle_attach(handle, pid);
 }
 
 int start_process(mproc_process **process, mproc_target *fn, void *arg, const mproc_process_options *options,
@@ -189,7 +157,7 @@ int start_process(mproc_process **process, mproc_target *fn, void *arg, const mp
     if (!handle)
         return -ENOMEM;
     handle->group = group;
-    result = prepare(&start, options);
+    result = prepare(&start, options, group);
     if (result)
         release(&start);
     else

@@ -18,8 +18,9 @@ struct start {
     bool daemon;
     char parent_name[PROCESS_NAME_SIZE];
     pid_t parent_pid;
-    member_owner parent; /* what the parent is in the family, or 0 */
-    uint64_t group;      /* the mark of a process group, or 0 */
+    member_owner parent;      /* what the parent is in the family, or 0 */
+    uint64_t group;           /* the mark of its process group in the family, or 0; see group.h */
+    char groups[GROUPS_SIZE]; /* the marks of all groups that it is in, as its environment says them */
 
     int sentinel; /* a pidfd of the parent */
     int leash;    /* of a daemon, see life.h; else -1 */
@@ -32,7 +33,7 @@ int start_process(mproc_process **process, mproc_target *fn, void *arg, const mp
 /* The methods. Each returns the child's pid, or what mproc_process_start() returns: negative, or a condition in
  * *condition with a pid of 0. */
 pid_t start_fork(const struct start *start);
-pid_t start_spawn(const struct start *start, int *condition);
-pid_t start_by_server(const struct start *start, int *condition);
+pid_t start_spawn(struct start *start, int *condition);
+pid_t start_by_server(struct start *start, int *condition);
 
 #endif

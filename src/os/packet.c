@@ -1,0 +1,79 @@
+/* Packets with descriptors. Called by both sides of the fork server. */
+#include "os/packet.h"
+
+#include "os/fault.h"
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+union control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(OS_PACKET_FDS * sizeof(int))];
+};
+
+int os_packet_pair(int fds[2])
+{
+    int fault = os_fault(OS_SOCKETPAIR);
+    if (fault)
+        return fault;
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) ? -errno : 0;
+}
+
+int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t count)
+{
+    int fault = os_fault(OS_SENDMSG);
+    if (fault)
+        return fault;
+    union control control = {.bytes = {0}};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (count > OS_PACKET_FDS)
+        return -EINVAL;
+    if (count) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(count * sizeof *fds);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof *fds);
+        memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
+    }
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static size_t take_descriptors(struct msghdr *message, int fds[OS_PACKET_FDS])
+{
+    const struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return 0;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
+    memcpy(fds, CMSG_DATA(header), count * sizeof *fds);
+    return count;
+}
+
+ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_FDS], size_t *count)
+{
+    *count = 0;
+    int fault = os_fault(OS_RECVMSG);
+    if (fault)
+        return fault;
+    union control control;
+    struct iovec part = {.iov_base = buffer, .iov_len = size};
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0)
+        return -errno;
+    *count = take_descriptors(&message, fds);
+    if (!(message.msg_flags & MSG_CTRUNC))
+        return got;
+    while (*count)
+        close(fds[--*count]);
+    return -EMFILE;
+}

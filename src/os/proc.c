@@ -1,0 +1,115 @@
+/* The processes of the machine. Called by the groups, which look for descendants of their members. */
+#define _GNU_SOURCE
+#include "os/proc.h"
+
+#include "os/descriptor.h"
+#include "os/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Larger than any line of a stat file, and than most environments. */
+#define BUFFER_SIZE 16384
+
+static int open_file(pid_t pid, const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    return os_open(path, O_RDONLY);
+}
+
+/* The fields behind the name, which is in parentheses and may hold anything: the state is the first, the parent the
+ * second, the number of threads the 18th, the start the 20th. */
+static int parse(const char *text, pid_t pid, struct os_proc *proc)
+{
+    const char *end = strrchr(text, ')');
+    int parent, threads;
+    unsigned long long start;
+    char state;
+    if (!end || sscanf(end + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d %*s %llu",
+                       &state, &parent, &threads, &start) != 4)
+        return -EINVAL;
+    *proc = (struct os_proc){.pid = pid, .parent = parent, .start = start, .state = state};
+    proc->has_ended = state == 'X' || (state == 'Z' && threads <= 1);
+    return 0;
+}
+
+int os_proc_read(pid_t pid, struct os_proc *proc)
+{
+    char text[1024];
+    int fd = open_file(pid, "stat");
+    if (fd < 0)
+        return fd;
+    ssize_t size = os_read(fd, text, sizeof text - 1);
+    os_close(fd);
+    if (size < 0)
+        return (int)size;
+    text[size] = '\0';
+    return parse(text, pid, proc);
+}
+
+int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg)
+{
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+    struct os_proc proc;
+    if (!folder)
+        return -errno;
+    while ((entry = readdir(folder)) != NULL) {
+        pid_t pid = (pid_t)atoi(entry->d_name);
+        if (pid > 0 && os_proc_read(pid, &proc) == 0)
+            visit(&proc, arg);
+    }
+    closedir(folder);
+    return 0;
+}
+
+/* Look through the strings that are whole in the buffer. Returns how many bytes these are, or -1 when it is found. */
+static ssize_t search(const char *buffer, size_t size, const char *variable, const char *text)
+{
+    size_t length = strlen(variable);
+    const char *at = buffer;
+    const char *end;
+    while ((end = memchr(at, '\0', size - (size_t)(at - buffer))) != NULL) {
+        if (strncmp(at, variable, length) == 0 && at[length] == '=' && strstr(at + length + 1, text))
+            return -1;
+        at = end + 1;
+    }
+    return at - buffer;
+}
+
+bool os_proc_environment_has(pid_t pid, const char *variable, const char *text)
+{
+    char buffer[BUFFER_SIZE];
+    size_t kept = 0;
+    ssize_t size;
+    bool found = false;
+    int fd = open_file(pid, "environ");
+    if (fd < 0)
+        return false;
+    while (!found && (size = os_read(fd, buffer + kept, sizeof buffer - kept)) > 0) {
+        ssize_t done = search(buffer, kept + (size_t)size, variable, text);
+        found = done < 0;
+        kept = found ? 0 : kept + (size_t)size - (size_t)done;
+        if (!found)
+            memmove(buffer, buffer + done, kept);
+        if (kept == sizeof buffer)
+            kept = 0; /* a string longer than any of ours */
+    }
+    os_close(fd);
+    return found;
+}
+
+uint64_t os_proc_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK);
+    return (uint64_t)now.tv_sec * ticks + (uint64_t)now.tv_nsec * ticks / 1000000000;
+}

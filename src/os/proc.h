@@ -1,0 +1,31 @@
+/* The processes of the machine, as /proc shows them. */
+#ifndef MPROC_OS_PROC_H
+#define MPROC_OS_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One process. pid and start together name it, for a number comes again only after a while. */
+struct os_proc {
+    pid_t pid;
+    pid_t parent;
+    uint64_t start; /* when it was started, as os_proc_now() */
+    char state;     /* of its first thread: 'R', 'S', 'D', 'T', 't', 'Z', ... */
+    bool has_ended; /* and was not reaped yet */
+};
+
+/* What the kernel says about a process. 0; -ESRCH or -ENOENT when there is none; -errno. */
+int os_proc_read(pid_t pid, struct os_proc *proc);
+
+/* Call visit for each process of the machine. 0 or -errno. */
+int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg);
+
+/* Whether the environment that the process was executed with has this text in the value of this variable. False when it
+ * may not be read. */
+bool os_proc_environment_has(pid_t pid, const char *variable, const char *text);
+
+/* The time that processes started now are noted with. */
+uint64_t os_proc_now(void);
+
+#endif

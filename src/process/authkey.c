@@ -1,0 +1,51 @@
+/* The key for authenticated connections. Called before each start, so that parent and child have the same key, and by
+ * the listeners. It never leaves the family's processes but through these calls. */
+#include "process/authkey.h"
+
+#include "os/random.h"
+#include "process/local.h"
+#include <errno.h>
+#include <mproc/process.h>
+#include <string.h>
+
+#define RANDOM_SIZE 32
+
+/* Under the local lock; size 0 while there is none. */
+static unsigned char key_bytes[AUTHKEY_MAX];
+static size_t key_size;
+
+int mproc_set_authkey(const void *key, size_t size)
+{
+    if (!key || size == 0 || size > AUTHKEY_MAX)
+        return -EINVAL;
+    local_lock();
+    memcpy(key_bytes, key, size);
+    key_size = size;
+    local_unlock();
+    return 0;
+}
+
+int authkey_settle(void)
+{
+    local_lock();
+    int result = key_size ? 0 : os_random(key_bytes, RANDOM_SIZE);
+    if (!result && !key_size)
+        key_size = RANDOM_SIZE;
+    local_unlock();
+    return result;
+}
+
+int mproc_authkey(void *key, size_t capacity, size_t *size)
+{
+    if ((!key && capacity) || !size)
+        return -EINVAL;
+    int result = authkey_settle();
+    if (result)
+        return result;
+    local_lock();
+    *size = key_size;
+    memcpy(key, key_bytes, capacity < key_size ? capacity : key_size);
+    result = capacity < key_size ? MPROC_TOO_SMALL : 0;
+    local_unlock();
+    return result;
+}

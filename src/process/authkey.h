@@ -1,0 +1,12 @@
+/* The key for authenticated connections, which children inherit. */
+#ifndef MPROC_PROCESS_AUTHKEY_H
+#define MPROC_PROCESS_AUTHKEY_H
+
+#include <stddef.h>
+
+#define AUTHKEY_MAX 256
+
+/* See to it that there is a key, so that a child has the same one. 0 or -errno. */
+int authkey_settle(void);
+
+#endif

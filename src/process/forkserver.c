@@ -1,0 +1,289 @@
+/* The host's side of the fork server: starts the server when it is first needed, sends it requests, and starts another
+ * one when it has died. Called by start.c. One server per process: a forked child that needs one starts its own. */
+#include "process/forkserver.h"
+
+#include "arena/region.h"
+#include "ipc/connection.h"
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/descriptor.h"
+#include "os/file.h"
+#include "os/packet.h"
+#include "os/pidfd.h"
+#include "os/poll.h"
+#include "os/socket.h"
+#include "process/fresh.h"
+#include "process/life.h"
+#include "process/server.h"
+#include "process/streams.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How often a server that died under a request is replaced before the start fails. */
+#define ATTEMPTS 3
+
+/* Held while the server is started and while a request is sent, and across every fork(): so no child inherits an end of
+ * a report, and the end of file there is a true word. Taken before the local lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    struct mproc_process handle; /* not listed; pid 0: there is no server */
+    int requests;                /* our end of the socket */
+} server;                        /* under lock */
+static char **libraries;         /* to be loaded by the server; under lock */
+
+void forkserver_before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void forkserver_after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+void forkserver_after_fork_in_child(void)
+{
+    if (server.handle.pid) {
+        os_close(server.requests);
+        os_close(server.handle.pidfd);
+    }
+    server.handle.pid = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+pid_t forkserver_pid(void)
+{
+    pthread_mutex_lock(&lock);
+    pid_t pid = server.handle.pid;
+    pthread_mutex_unlock(&lock);
+    return pid;
+}
+
+/* ---- the objects to load ---- */
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+static char *copy_string(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = os_malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+static char **copy_list(const char *const *names, size_t count)
+{
+    char **list = os_malloc((count + 1) * sizeof *list);
+    if (!list)
+        return NULL;
+    memset(list, 0, (count + 1) * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = copy_string(names[i]);
+        if (!list[i]) {
+            free_list(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+int mproc_forkserver_preload(const char *const *names, size_t count)
+{
+    if (!names && count)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (!names[i] || !names[i][0])
+            return -EINVAL;
+    char **list = copy_list(names, count);
+    if (!list)
+        return -ENOMEM;
+    pthread_mutex_lock(&lock);
+    int result = server.handle.pid ? -EBUSY : 0;
+    char **unused = list;
+    if (!result) {
+        unused = libraries;
+        libraries = list;
+    }
+    pthread_mutex_unlock(&lock);
+    free_list(unused);
+    return result;
+}
+
+/* ---- the server; all with the lock ---- */
+
+/* The descriptors are taken by init.c in this order. */
+static pid_t execute(int record, int requests)
+{
+    int sentinel = life_sentinel();
+    if (sentinel < 0)
+        return sentinel;
+    int fds[] = {record, region.fd, region.bell, sentinel, requests};
+    pid_t pid = fresh_execute("forkserver", "", fds, sizeof fds / sizeof *fds);
+    os_close(sentinel);
+    return pid;
+}
+
+static int start_with(int record, const int ends[2])
+{
+    pid_t pid = execute(record, ends[1]);
+    if (pid < 0)
+        return pid;
+    memset(&server.handle, 0, sizeof server.handle);
+    int result = handle_attach(&server.handle, pid);
+    if (result)
+        server.handle.pid = 0;
+    else
+        server.requests = ends[0];
+    return result;
+}
+
+static int start_server(void)
+{
+    int ends[2];
+    int record = record_of_server(libraries);
+    if (record < 0)
+        return record;
+    int result = os_packet_pair(ends);
+    if (!result) {
+        result = start_with(record, ends);
+        os_close(ends[1]);
+        if (result)
+            os_close(ends[0]);
+    }
+    os_close(record);
+    return result;
+}
+
+static void drop_server(void)
+{
+    os_close(server.requests);
+    os_pidfd_signal(server.handle.pidfd, SIGKILL);
+    handle_wait(&server.handle, OS_NEVER);
+    os_close(server.handle.pidfd);
+    server.handle.pid = 0;
+}
+
+/* -EPIPE when the server is gone. */
+static int send_packet(const struct server_request *request, const int *fds, size_t count)
+{
+    struct pollfd room = {.fd = server.requests, .events = POLLOUT};
+    for (;;) {
+        int result = os_packet_send(server.requests, request, sizeof *request, fds, count);
+        if (result != -EAGAIN && result != -EINTR)
+            return result == -ECONNRESET ? -EPIPE : result;
+        result = os_poll(&room, 1, OS_TICK);
+        if (result < 0 && result != -EINTR)
+            return result;
+    }
+}
+
+/* Send a request to the server, to one made for it if there is none. */
+static int deliver(const struct server_request *request, const int *fds, size_t count)
+{
+    int result = server.handle.pid ? 0 : start_server();
+    if (!result)
+        result = send_packet(request, fds, count);
+    if (result == -EPIPE)
+        drop_server();
+    return result;
+}
+
+/* ---- a start ---- */
+
+/* What is sent to the server, see server.h. */
+struct parcel {
+    struct server_request request;
+    int fds[OS_PACKET_FDS];
+    size_t count;
+    int directory; /* or -1 */
+};
+
+static void pack(struct parcel *parcel, const struct start *start, int record)
+{
+    memset(&parcel->request, 0, sizeof parcel->request);
+    parcel->fds[0] = record;
+    parcel->fds[2] = start->sentinel;
+    parcel->count = 3;
+    parcel->request.has_leash = start->leash >= 0;
+    if (start->leash >= 0)
+        parcel->fds[parcel->count++] = start->leash;
+    parcel->directory = os_open(".", O_PATH | O_DIRECTORY);
+    parcel->request.has_directory = parcel->directory >= 0;
+    if (parcel->directory >= 0)
+        parcel->fds[parcel->count++] = parcel->directory;
+    for (int fd = 0; fd < 3; fd++) {
+        parcel->request.has_stdio[fd] = os_is_open(fd);
+        if (parcel->request.has_stdio[fd])
+            parcel->fds[parcel->count++] = fd;
+    }
+    for (size_t i = 0; i < start->connection_count; i++)
+        parcel->fds[parcel->count++] = connection_fd(start->connections[i]);
+}
+
+/* What the report says: a pid or -errno; -EPIPE when the server died and made no child. */
+static pid_t await_report(int fd)
+{
+    struct server_report report;
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        ssize_t size = os_socket_receive(fd, &report, sizeof report);
+        if (size == (ssize_t)sizeof report)
+            return report.pid;
+        if (size >= 0 || size == -ECONNRESET)
+            return -EPIPE;
+        if (size != -EAGAIN && size != -EINTR)
+            return (pid_t)size;
+        int result = os_poll(&input, 1, OS_TICK);
+        if (result < 0 && result != -EINTR)
+            return result;
+    }
+}
+
+static pid_t ask_once(struct parcel *parcel)
+{
+    int ends[2];
+    pthread_mutex_lock(&lock);
+    int result = os_socket_pair(ends);
+    if (!result) {
+        parcel->fds[1] = ends[1];
+        result = deliver(&parcel->request, parcel->fds, parcel->count);
+        os_close(ends[1]);
+    }
+    pthread_mutex_unlock(&lock);
+    if (result)
+        return result;
+    pid_t pid = await_report(ends[0]);
+    os_close(ends[0]);
+    return pid;
+}
+
+pid_t start_by_server(struct start *start, int *condition)
+{
+    struct function_reference function;
+    struct parcel parcel;
+    int result = fresh_prepare(start, &function);
+    if (result > 0)
+        *condition = result;
+    if (result)
+        return result > 0 ? 0 : result;
+    int record = record_of_child(start, &function, environ);
+    if (record < 0)
+        return record;
+    streams_flush();
+    pack(&parcel, start, record);
+    pid_t pid = -EPIPE;
+    for (int i = 0; i < ATTEMPTS && pid == -EPIPE; i++)
+        pid = ask_once(&parcel);
+    if (parcel.directory >= 0)
+        os_close(parcel.directory);
+    os_close(record);
+    return pid;
+}

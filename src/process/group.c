@@ -1,0 +1,429 @@
+/* Groups: several processes as one, with all that descends from them. Called by programs, and by start.c for the marks.
+ * A group is of the process that made it; in a fork child it is nobody's. */
+#include "process/group.h"
+
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/pidfd.h"
+#include "os/poll.h"
+#include "os/random.h"
+#include "process/local.h"
+#include "process/tree.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MARK_SIZE 17 /* 16 digits */
+
+/* How long the rest of a group that stops on failure may take to end by itself. */
+#define FAILURE_GRACE MPROC_SEC(1)
+
+/* How long to wait for the end of what was killed, beside the members, which are waited for until they are gone: it may
+ * be in an uninterruptible sleep. */
+#define KILL_TIME MPROC_SEC(2)
+
+/* How often the descendants are looked at while they are given time to end. */
+#define LOOK_AGAIN MPROC_MS(10)
+
+struct mproc_group {
+    bool stop_on_failure;
+    unsigned generation;
+    uint32_t id;
+    char mark[MARK_SIZE];
+    uint64_t since; /* when it was made, as os_proc_now() */
+
+    /* Under the local lock. */
+    struct mproc_process *first; /* the members, in order of their start */
+    struct mproc_process **end;
+    size_t count;
+    int64_t kill_at; /* when what is left after a failure is killed; OS_NEVER while there is no failure */
+};
+
+int mproc_group_create(mproc_group **group, const mproc_group_options *options)
+{
+    uint64_t random;
+    if (!group)
+        return -EINVAL;
+    *group = NULL;
+    int result = os_random(&random, sizeof random);
+    if (result)
+        return result;
+    struct mproc_group *made = os_malloc(sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    *made = (struct mproc_group){.stop_on_failure = options && options->stop_on_failure, .kill_at = OS_NEVER};
+    made->end = &made->first;
+    made->generation = local_generation();
+    made->id = (uint32_t)random | 1;
+    made->since = os_proc_now();
+    snprintf(made->mark, sizeof made->mark, "%016llx", (unsigned long long)random);
+    *group = made;
+    return 0;
+}
+
+static bool is_own(const struct mproc_group *group)
+{
+    return group->generation == local_generation();
+}
+
+/* ---- members ---- */
+
+/* The last marks are kept where there are too many: a group looks for its own, which is the last. */
+void group_mark(const struct mproc_group *group, struct start *start)
+{
+    uint64_t outermost = start->group ? start->group >> 32 : group->id;
+    size_t length = strlen(start->groups);
+    start->group = outermost << 32 | group->id;
+    if (length + 1 + MARK_SIZE > GROUPS_SIZE) {
+        memmove(start->groups, start->groups + MARK_SIZE, length + 1 - MARK_SIZE);
+        length -= MARK_SIZE;
+    }
+    snprintf(start->groups + length, GROUPS_SIZE - length, "%s%s", length ? ":" : "", group->mark);
+}
+
+int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, void *arg,
+                      const mproc_process_options *options)
+{
+    mproc_process *handle;
+    if (process)
+        *process = NULL;
+    if (!group)
+        return -EINVAL;
+    if (!is_own(group))
+        return -ECHILD;
+    int result = start_process(&handle, fn, arg, options, group);
+    if (result)
+        return result;
+    local_lock();
+    *group->end = handle;
+    group->end = &handle->sibling;
+    group->count++;
+    local_unlock();
+    if (process)
+        *process = handle;
+    return 0;
+}
+
+/* Some members, and a watch on the end of each. */
+struct selection {
+    struct mproc_process **members;
+    struct pollfd *watches;
+    size_t count;
+};
+
+typedef bool member_choice(const struct mproc_process *member);
+
+static bool is_running(const struct mproc_process *member)
+{
+    return member->state == HANDLE_RUNNING;
+}
+
+static bool is_untold(const struct mproc_process *member)
+{
+    return !member->told;
+}
+
+static void release(struct selection *selection)
+{
+    free(selection->members);
+    free(selection->watches);
+    *selection = (struct selection){NULL, NULL, 0};
+}
+
+static size_t count_of(struct mproc_group *group)
+{
+    local_lock();
+    size_t count = group->count;
+    local_unlock();
+    return count;
+}
+
+/* Those for which choose is true, in order of their start. It is called with the lock. */
+static int choose_members(struct mproc_group *group, member_choice *choose, struct selection *selection)
+{
+    size_t room = count_of(group);
+    selection->count = 0;
+    selection->members = os_malloc((room + 1) * sizeof(struct mproc_process *));
+    selection->watches = os_malloc((room + 1) * sizeof(struct pollfd));
+    if (!selection->members || !selection->watches) {
+        release(selection);
+        return -ENOMEM;
+    }
+    local_lock();
+    for (struct mproc_process *member = group->first; member && selection->count < room; member = member->sibling) {
+        if (!choose(member))
+            continue;
+        selection->members[selection->count] = member;
+        selection->watches[selection->count++] = (struct pollfd){.fd = member->pidfd, .events = POLLIN};
+    }
+    local_unlock();
+    return 0;
+}
+
+int mproc_group_size(mproc_group *group)
+{
+    if (!group)
+        return -EINVAL;
+    if (!is_own(group))
+        return -ECHILD;
+    struct selection running;
+    int result = choose_members(group, is_running, &running);
+    if (result)
+        return result;
+    int count = 0;
+    for (size_t i = 0; i < running.count; i++)
+        count += handle_look(running.members[i]) == HANDLE_RUNNING;
+    release(&running);
+    return count;
+}
+
+mproc_group *mproc_group_free(mproc_group *group)
+{
+    if (!group)
+        return NULL;
+    struct mproc_process *next;
+    for (struct mproc_process *member = group->first; member; member = next) {
+        next = member->sibling;
+        if (!handle_get(member))
+            continue;
+        handle_free(member);
+        handle_put(member);
+    }
+    free(group);
+    return NULL;
+}
+
+/* ---- the end of all ---- */
+
+static struct tree tree_of(const struct mproc_group *group)
+{
+    return (struct tree){.since = group->since, .id = group->id, .mark = group->mark};
+}
+
+/* The members that have not ended, and what descends from the group. */
+static int find_all(struct mproc_group *group, struct tree *tree)
+{
+    struct selection running;
+    int result = choose_members(group, is_running, &running);
+    if (result)
+        return result;
+    for (size_t i = 0; i < running.count; i++)
+        tree_add(tree, running.members[i]->pid, running.members[i]->pidfd);
+    release(&running);
+    tree_freeze(tree);
+    return 0;
+}
+
+/* Those that are stopped get both signals before they do anything else. */
+static void ask_to_end(struct tree *tree)
+{
+    tree_signal(tree, SIGTERM);
+    tree_signal(tree, SIGCONT);
+}
+
+/* Wait until nobody is left, looking for those who are made meanwhile. Returns whether nobody is. */
+static bool wait_for_all(struct tree *tree, int64_t deadline)
+{
+    int64_t nap = MPROC_MS(1);
+    for (;;) {
+        if (nap >= LOOK_AGAIN)
+            tree_search(tree);
+        if (tree_is_empty(tree) && tree_search(tree) == 0)
+            return true;
+        int64_t left = os_until(deadline);
+        if (left == 0)
+            return false;
+        os_poll(NULL, 0, left < nap ? left : nap);
+        nap = nap * 2 < OS_TICK ? nap * 2 : OS_TICK;
+    }
+}
+
+static void kill_all(struct tree *tree)
+{
+    tree_freeze(tree);
+    tree_signal(tree, SIGKILL);
+}
+
+static int wait_for_members(struct mproc_group *group)
+{
+    struct selection running;
+    int result = choose_members(group, is_running, &running);
+    if (result)
+        return result;
+    for (size_t i = 0; !result && i < running.count; i++)
+        result = handle_wait(running.members[i], OS_NEVER);
+    release(&running);
+    return result;
+}
+
+int mproc_group_terminate(mproc_group *group, mproc_time grace)
+{
+    if (!group || !os_timeout_is_valid(grace))
+        return -EINVAL;
+    if (!is_own(group))
+        return -ECHILD;
+    struct tree tree = tree_of(group);
+    int64_t deadline = os_deadline(grace);
+    int result = find_all(group, &tree);
+    if (result)
+        return result;
+    if (grace != MPROC_NOWAIT)
+        ask_to_end(&tree);
+    if (grace == MPROC_NOWAIT || !wait_for_all(&tree, deadline)) {
+        kill_all(&tree);
+        wait_for_all(&tree, os_deadline(KILL_TIME));
+    }
+    result = tree.error;
+    tree_destroy(&tree);
+    return result ? result : wait_for_members(group);
+}
+
+/* ---- waiting ---- */
+
+static bool has_failed(const struct mproc_process *member)
+{
+    return member->state == HANDLE_LOST || member->exitcode != 0;
+}
+
+/* The first failure of a group that stops on failure asks the others to end, and sets the time when they must. */
+static void note_end(struct mproc_group *group, const struct mproc_process *member)
+{
+    if (!group->stop_on_failure || !has_failed(member))
+        return;
+    local_lock();
+    bool first = group->kill_at == OS_NEVER;
+    if (first)
+        group->kill_at = os_deadline(FAILURE_GRACE);
+    local_unlock();
+    struct tree tree = tree_of(group);
+    if (first && find_all(group, &tree) == 0)
+        ask_to_end(&tree);
+    tree_destroy(&tree);
+}
+
+static int64_t kill_time(struct mproc_group *group)
+{
+    local_lock();
+    int64_t time = group->kill_at;
+    local_unlock();
+    return time;
+}
+
+/* Kill what did not end after a failure. */
+static void enforce(struct mproc_group *group)
+{
+    if (os_until(kill_time(group)) > 0)
+        return;
+    struct tree tree = tree_of(group);
+    if (find_all(group, &tree) == 0)
+        kill_all(&tree);
+    tree_destroy(&tree);
+    local_lock();
+    group->kill_at = os_deadline(FAILURE_GRACE);
+    local_unlock();
+}
+
+/* Sleep until one of the selection has ended, a tick is over, or something is to be done. */
+static int sleep_on(struct mproc_group *group, struct selection *selection, int64_t deadline)
+{
+    int64_t nap = os_nap(deadline);
+    int64_t left = os_until(kill_time(group));
+    int ready = os_poll(selection->watches, selection->count, left < nap ? left : nap);
+    return ready == -EINTR ? 0 : ready;
+}
+
+static bool take(struct mproc_process *member)
+{
+    local_lock();
+    bool first = !member->told;
+    member->told = true;
+    local_unlock();
+    return first;
+}
+
+/* The first of the selection that has ended and that nobody was told of, or NULL. */
+static struct mproc_process *take_ended(struct selection *selection)
+{
+    for (size_t i = 0; i < selection->count; i++) {
+        struct mproc_process *member = selection->members[i];
+        if (selection->watches[i].revents && handle_look(member) != HANDLE_RUNNING && take(member))
+            return member;
+    }
+    return NULL;
+}
+
+int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time timeout)
+{
+    if (!group || !ended || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    *ended = NULL;
+    if (!is_own(group))
+        return -ECHILD;
+    int64_t deadline = os_deadline(timeout);
+    for (;;) {
+        struct selection untold;
+        int result = choose_members(group, is_untold, &untold);
+        if (!result && untold.count == 0)
+            result = -ECHILD;
+        else if (!result)
+            result = sleep_on(group, &untold, deadline);
+        if (result > 0)
+            *ended = take_ended(&untold);
+        release(&untold);
+        if (*ended)
+            note_end(group, *ended);
+        enforce(group);
+        if (*ended || result < 0)
+            return result < 0 ? result : 0;
+        if (os_until(deadline) == 0)
+            return MPROC_TIMEOUT;
+    }
+}
+
+/* Look at those of the selection that have ended; they are chosen no more. */
+static void look_at_ended(struct mproc_group *group, struct selection *selection)
+{
+    for (size_t i = 0; i < selection->count; i++)
+        if (selection->watches[i].revents && handle_look(selection->members[i]) != HANDLE_RUNNING)
+            note_end(group, selection->members[i]);
+}
+
+static int result_of_all(struct mproc_group *group)
+{
+    local_lock();
+    int result = 0;
+    for (struct mproc_process *member = group->first; member; member = member->sibling)
+        if (has_failed(member))
+            result = MPROC_TASK_FAILED;
+    local_unlock();
+    return result;
+}
+
+int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
+{
+    if (!group || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    if (!is_own(group))
+        return -ECHILD;
+    int64_t deadline = os_deadline(timeout);
+    for (;;) {
+        struct selection running;
+        int result = choose_members(group, is_running, &running);
+        if (result)
+            return result;
+        bool done = running.count == 0;
+        if (!done)
+            result = sleep_on(group, &running, deadline);
+        if (result > 0)
+            look_at_ended(group, &running);
+        release(&running);
+        enforce(group);
+        if (done)
+            return result_of_all(group);
+        if (result < 0)
+            return result;
+        if (result == 0 && os_until(deadline) == 0)
+            return MPROC_TIMEOUT;
+    }
+}

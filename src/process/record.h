@@ -1,0 +1,46 @@
+/* The start record: what a fresh process is told by the process that started it, through a file in memory that it
+ * inherits. The file belongs to the kernel, so whoever dies on the way leaves nothing behind. */
+#ifndef MPROC_PROCESS_RECORD_H
+#define MPROC_PROCESS_RECORD_H
+
+#include "process/authkey.h"
+#include "process/function.h"
+#include "process/start.h"
+
+enum record_kind {
+    RECORD_CHILD = 1, /* run a target */
+    RECORD_SERVER     /* be the fork server */
+};
+
+/* Written by the parent, read by the fresh process; plain data. Behind it, in this order: the argument; the
+ * descriptions of the connections, each with its size before it; strings, each with its '\0'. */
+struct record {
+    _Alignas(16) uint32_t magic; /* and so the argument is aligned for whatever it is */
+    uint32_t head_size;
+    enum record_kind kind;
+    int log;
+    int method; /* the default start method */
+    struct function_reference function;
+    struct start start; /* without its pointers and descriptors, but for arg where arg_size is 0 */
+    unsigned char key[AUTHKEY_MAX];
+    size_t key_size;
+    size_t connections_size;
+    size_t strings_size; /* the environment of a child of the fork server, or the objects that the server loads */
+};
+
+/* Write the record of a child; and of a server that loads these objects. The descriptor of the file, or -errno. */
+int record_of_child(const struct start *start, const struct function_reference *function, char *const *environment);
+int record_of_server(char *const *libraries);
+
+/* Read a record; NULL when it is none, or there is no memory. It stays until the process ends. */
+struct record *record_read(int fd);
+
+/* The parts behind a record that was read. */
+void *record_argument(struct record *record);
+unsigned char *record_connections(struct record *record);
+char *record_strings(struct record *record);
+
+/* The strings as a list that ends with NULL; NULL when there is no memory. */
+char **record_string_list(struct record *record);
+
+#endif

@@ -1,0 +1,37 @@
+/* The processes of a group and all that descend from them, found from outside. */
+#ifndef MPROC_PROCESS_TREE_H
+#define MPROC_PROCESS_TREE_H
+
+#include "os/proc.h"
+#include <stddef.h>
+
+/* Private to the thread that uses it. */
+struct tree {
+    struct os_proc *list; /* in no order; state as it was last seen */
+    size_t count;
+    size_t capacity;
+    uint64_t since;   /* nothing that is older belongs to it */
+    uint32_t id;      /* in the marks of members of the family */
+    const char *mark; /* in the environment of what was executed */
+    int error;        /* the first thing that went wrong, or 0 */
+};
+
+/* Add a child of ours that has not ended, by its number and its pidfd. */
+void tree_add(struct tree *tree, pid_t pid, int pidfd);
+
+/* Forget those that have ended. Returns whether none is left. */
+bool tree_is_empty(struct tree *tree);
+
+/* Forget those that have ended, and look for more: children of those that are there, and processes with the marks.
+ * Returns how many are new; they are the last. */
+size_t tree_search(struct tree *tree);
+
+/* Stop them all, those found on the way too, until there is nobody left that could make another one. */
+void tree_freeze(struct tree *tree);
+
+/* Send a signal to all of them. */
+void tree_signal(struct tree *tree, int signal);
+
+void tree_destroy(struct tree *tree);
+
+#endif
