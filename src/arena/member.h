@@ -77,9 +77,9 @@ struct member *member_at(unsigned slot);
 /* Whether that member is gone, by the kernel's word. Flags are ignored. One system call at most. */
 bool member_is_dead(member_owner owner);
 
-/* Whether this process still has what proves its life; false when it is no member. For one that has run somebody else's
- * code: if that closed descriptors which are not its own, others take this process for dead, and it must touch nothing
- * shared any more. */
+/* Whether this process still has the descriptor that proves its life; false when it is no member. For one that has run
+ * somebody else's code: if that closed descriptors which are not its own, others take this process for dead, and it must
+ * touch nothing shared any more. Two cheap system calls. */
 bool member_confirm(void);
 
 /* The living member with that pid which has this parent, or 0: how a parent finds its child. */
