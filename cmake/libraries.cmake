@@ -2,7 +2,7 @@
 # which every hidden symbol has become local. So neither can clash with a name of the user's program.
 
 add_library(mproc SHARED $<TARGET_OBJECTS:mproc_objects>)
-target_link_options(mproc PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/mproc.map)
+target_link_options(mproc PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/mproc.map LINKER:-z,now)
 if(NOT MPROC_SANITIZE)
     target_link_options(mproc PRIVATE LINKER:-z,defs)
 endif()
