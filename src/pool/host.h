@@ -18,7 +18,7 @@ struct mproc_pool {
     _Atomic(int64_t) look_at; /* when to look at the server's life next; of the clock of os/clock.h */
 };
 
-/* What a job is made of; the rest follows from it. */
+/* What a job is made of; the rest follows from it. Counts times sizes do not overflow. */
 struct host_job {
     mproc_task *task;
     void *ctx;
@@ -37,9 +37,8 @@ struct host_job {
 /* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
 int host_check(const mproc_pool *pool);
 
-/* Make a job, and put it in the list, where workers find it. What is not shared is copied. 0; MPROC_CLOSED,
- * MPROC_CANCELLED: the pool is closed, or terminated; MPROC_NOT_SHARED, MPROC_NO_FUNCTION, -EINVAL: products that
- * overflow; -ENOMEM, -errno. Nothing is left on failure. */
+/* Make a job, and put it in the list, where workers find it. What is not shared is copied. 0; MPROC_CLOSED: the pool is
+ * closed or terminated; MPROC_NOT_SHARED, MPROC_NO_FUNCTION, -ENOMEM, -errno. Nothing is left on failure. */
 int host_submit(mproc_pool *pool, const struct host_job *wish, struct job **job);
 
 /* Wait until the job is settled. from as in job_is_settled(). 0 or MPROC_TIMEOUT. */

@@ -17,7 +17,7 @@ static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const 
         return -EINVAL;
     if (__builtin_mul_overflow(map->count, map->in_size, &bytes) ||
         __builtin_mul_overflow(map->count, map->out_size, &bytes) ||
-        __builtin_mul_overflow(map->count, sizeof *map->status, &bytes))
+        (map->status && __builtin_mul_overflow(map->count, sizeof *map->status, &bytes)))
         return -EINVAL;
     return host_check(pool);
 }

@@ -15,16 +15,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* How long to wait before a worker is started again when the last ones ended before they began an item. It doubles from
- * the first to the last with each. */
-#define FIRST_PAUSE MPROC_MS(1)
-#define LAST_PAUSE  MPROC_SEC(1)
+/* Workers that end before they began an item are replaced at once as long as they are few in a row; then after a pause,
+ * which doubles from the first to the last with each. */
+#define FEW_IN_A_ROW 16
+#define FIRST_PAUSE  MPROC_MS(1)
+#define LAST_PAUSE   MPROC_MS(500)
+#define FAILURE_AGE  MPROC_SEC(1) /* after so long without another one they are forgotten */
 
 struct server {
     struct pool *pool;
     pid_t pid;
     uint32_t cancels; /* the value of pool->cancels up to which jobs were looked at */
     unsigned alive;   /* slots whose process was not reaped and settled */
+    int failures;     /* starts in a row that failed or were in vain */
     int64_t pause;    /* the last one */
     int64_t start_at; /* no worker is started before */
     int failure;      /* why the first workers could not be started, or 0 */
@@ -50,13 +53,22 @@ static uint64_t word_of(struct worker_slot *slot)
     return atomic_load_explicit(&slot->word, memory_order_acquire);
 }
 
-static void pause_starts(struct server *server)
+static void forget_failures(struct server *server)
+{
+    server->failures = 0;
+    server->pause = 0;
+    server->start_at = 0;
+}
+
+/* A start has failed, or was in vain. */
+static void note_failure(struct server *server)
 {
     int64_t now = os_now();
-    if (server->pause == 0 || now - server->start_at > LAST_PAUSE) /* the first, or the first for long */
-        server->pause = FIRST_PAUSE;
-    else
-        server->pause = server->pause * 2 < LAST_PAUSE ? server->pause * 2 : LAST_PAUSE;
+    if (server->pause && now - server->start_at > FAILURE_AGE)
+        forget_failures(server);
+    if (++server->failures <= FEW_IN_A_ROW)
+        return;
+    server->pause = server->pause == 0 ? FIRST_PAUSE : server->pause * 2 < LAST_PAUSE ? server->pause * 2 : LAST_PAUSE;
     server->start_at = now + server->pause;
 }
 
@@ -67,9 +79,9 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
     atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
     atomic_store_explicit(&slot->ended, 1, memory_order_release);
     if (atomic_load_explicit(&slot->served, memory_order_relaxed))
-        server->pause = 0;
+        forget_failures(server);
     else if (exit != 0)
-        pause_starts(server);
+        note_failure(server);
     if (exit > 0 && !pool_word_is_owner(word_of(slot)) && is_starting(server))
         server->failure = -exit;
 }
@@ -198,7 +210,7 @@ static void start_missing(struct server *server)
         int result = word_of(&pool->workers[i]) ? 0 : start_worker(server, i);
         if (result == 0)
             continue;
-        pause_starts(server);
+        note_failure(server);
         if (is_starting(server))
             server->failure = result;
         return;

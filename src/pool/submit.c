@@ -13,6 +13,9 @@
 /* A chosen chunk has no more items, so that the last ones do not take long. */
 #define CHUNK_LARGEST ((size_t)4096)
 
+/* A wanted chunk is cut at this, so that the items settled in it can be counted in its word, see job.h. */
+#define CHUNK_LIMIT ((size_t)1 << 40)
+
 /* What is no larger than this goes into the job's own block. */
 #define INLINE_LARGEST ((size_t)1024)
 
@@ -45,6 +48,7 @@ static size_t choose_chunk(const struct host_job *wish)
         chunk = wish->count / CHUNKS_WANTED + 1;
         chunk = chunk < CHUNK_LARGEST ? chunk : CHUNK_LARGEST;
     }
+    chunk = chunk < CHUNK_LIMIT ? chunk : CHUNK_LIMIT;
     return chunk < wish->count ? chunk : wish->count;
 }
 
@@ -65,11 +69,6 @@ static bool owns_status(const struct host_job *wish)
 
 static int lay_out(struct layout *layout, const struct host_job *wish)
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(wish->count, wish->in_size, &bytes) ||
-        __builtin_mul_overflow(wish->count, wish->out_size, &bytes) ||
-        __builtin_mul_overflow(wish->count, sizeof *wish->status, &bytes))
-        return -EINVAL;
     *layout = (struct layout){.chunk_size = choose_chunk(wish)};
     layout->chunk_count = (wish->count - 1) / layout->chunk_size + 1;
     bool fits = add_part(layout, &layout->chunks, layout->chunk_count, sizeof(uint64_t)) &&
@@ -77,7 +76,7 @@ static int lay_out(struct layout *layout, const struct host_job *wish)
                 add_part(layout, &layout->in, copies_in(wish) ? wish->count : 0, wish->in_size) &&
                 add_part(layout, &layout->status, owns_status(wish) ? wish->count : 0, sizeof *wish->status) &&
                 add_part(layout, &layout->out, owns_out(wish) ? wish->count : 0, wish->out_size);
-    return fits ? 0 : -EINVAL;
+    return fits ? 0 : -ENOMEM;
 }
 
 /* Nobody else knows the job yet. out and status are zeroed by the workers, chunk by chunk. */
@@ -118,11 +117,6 @@ static int new_job(mproc_pool *pool, const struct host_job *wish, size_t inline_
     return result;
 }
 
-static int closed_result(enum pool_state state)
-{
-    return state == POOL_OPEN ? 0 : state == POOL_CLOSED ? MPROC_CLOSED : MPROC_CANCELLED;
-}
-
 /* Put a job in the list, and wake as many workers as can find something to do. The fence orders the list before the
  * look at the spinner, as the spinner's store does its going before its last look at the list. */
 static int publish(struct pool *shared, struct job *job)
@@ -130,7 +124,7 @@ static int publish(struct pool *shared, struct job *job)
     int result = pool_lock(shared);
     if (result)
         return result;
-    result = closed_result(pool_state(shared));
+    result = pool_state(shared) == POOL_OPEN ? 0 : MPROC_CLOSED;
     if (!result) {
         atomic_store_explicit(&job->published, true, memory_order_relaxed);
         list_add_last(&shared->list, job);
@@ -156,8 +150,8 @@ int host_submit(mproc_pool *pool, const struct host_job *wish, struct job **job)
     struct layout layout;
     void *memory;
     int result = lay_out(&layout, wish);
-    if (!result)
-        result = closed_result(pool_state(pool->shared));
+    if (!result && pool_state(pool->shared) != POOL_OPEN)
+        result = MPROC_CLOSED;
     if (!result && wish->ctx && !wish->ctx_size && pool->method != MPROC_START_FORK && !region_contains(wish->ctx))
         result = MPROC_NOT_SHARED;
     if (!result)
