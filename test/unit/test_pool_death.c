@@ -1,0 +1,648 @@
+/* Pools in which processes die: workers by their tasks and from outside, the server, the host. What must hold: an item
+ * is run at most once, each has exactly one outcome, a death costs the item at which it struck and no other. */
+#include "harness.h"
+
+#include "arena/member.h"
+#include "pool/host.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <mproc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static mproc_pool *make_pool(unsigned workers)
+{
+    mproc_pool *pool;
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers}), 0);
+    return pool;
+}
+
+static void nap(int milliseconds)
+{
+    struct timespec span = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+    while (nanosleep(&span, &span) && errno == EINTR)
+        ;
+}
+
+/* ---- tasks that end their worker ---- */
+
+enum way {
+    LIVE,
+    FAIL,
+    SEGFAULT,
+    ABORT,
+    EXIT_0,
+    EXIT_3,
+    LEAVE_4,
+    KILLED,
+    TERMINATED,
+    OUT_OF_TIME,
+    OVERFLOW_STACK,
+    WAYS
+};
+
+static int overflow_stack(volatile int *depth)
+{
+    volatile char frame[4096];
+    frame[0] = (char)++*depth;
+    return *depth > 0 ? overflow_stack(depth) + frame[0] : 0;
+}
+
+static void raise_plainly(int number)
+{
+    signal(number, SIG_DFL); /* a sanitizer may have its own way with it */
+    raise(number);
+}
+
+static int end_by(void *ctx, const void *in, void *out)
+{
+    const struct rlimit second = {.rlim_cur = 1, .rlim_max = 2}, none = {0};
+    (void)ctx;
+    setrlimit(RLIMIT_CORE, &none);
+    switch (*(const enum way *)in) {
+    case FAIL:
+        return -7;
+    case SEGFAULT:
+        raise_plainly(SIGSEGV);
+        break;
+    case ABORT:
+        raise_plainly(SIGABRT);
+        break;
+    case EXIT_0:
+        exit(0);
+    case EXIT_3:
+        exit(3);
+    case LEAVE_4:
+        _exit(4);
+    case KILLED:
+        raise(SIGKILL);
+        break;
+    case TERMINATED:
+        raise(SIGTERM);
+        break;
+    case OUT_OF_TIME:
+        setrlimit(RLIMIT_CPU, &second);
+        for (;;)
+            ;
+    case OVERFLOW_STACK:
+        signal(SIGSEGV, SIG_DFL);
+        overflow_stack(&(volatile int){0});
+        break;
+    default:
+        break;
+    }
+    *(int *)out = 1;
+    return 0;
+}
+
+static const mproc_item_status outcomes[WAYS] = {
+    [LIVE] = {0, 0},
+    [FAIL] = {MPROC_TASK_FAILED, -7},
+    [SEGFAULT] = {MPROC_WORKER_DIED, -SIGSEGV},
+    [ABORT] = {MPROC_WORKER_DIED, -SIGABRT},
+    [EXIT_0] = {MPROC_WORKER_DIED, 0},
+    [EXIT_3] = {MPROC_WORKER_DIED, 3},
+    [LEAVE_4] = {MPROC_WORKER_DIED, 4},
+    [KILLED] = {MPROC_WORKER_DIED, -SIGKILL},
+    [TERMINATED] = {MPROC_WORKER_DIED, -SIGTERM},
+    [OUT_OF_TIME] = {MPROC_WORKER_DIED, -SIGXCPU},
+    [OVERFLOW_STACK] = {MPROC_WORKER_DIED, -SIGSEGV},
+};
+
+static void map_ways(mproc_pool *pool, const enum way *ways, size_t count, size_t chunk)
+{
+    int *out = calloc(count, sizeof *out);
+    mproc_item_status *status = malloc(count * sizeof *status);
+    assert_int_equal(mproc_pool_map(pool, end_by, NULL,
+                                    &(mproc_map){.count = count,
+                                                 .in = ways,
+                                                 .in_size = sizeof *ways,
+                                                 .out = out,
+                                                 .out_size = sizeof *out,
+                                                 .status = status,
+                                                 .chunk = chunk},
+                                    MPROC_FOREVER),
+                     MPROC_WORKER_DIED);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(status[i].result, outcomes[ways[i]].result);
+        assert_int_equal(status[i].code, outcomes[ways[i]].code);
+        assert_int_equal(out[i], ways[i] == LIVE);
+    }
+    free(out);
+    free(status);
+}
+
+static void a_death_costs_its_item_and_no_other(void **state)
+{
+    enum {
+        ROUNDS = 7
+    };
+    enum way ways[WAYS * ROUNDS];
+    mproc_pool *pool = make_pool(3);
+    (void)state;
+    for (int i = 0; i < WAYS * ROUNDS; i++)
+        ways[i] = i / WAYS == 3 && i % WAYS != OUT_OF_TIME ? (enum way)(i % WAYS) : LIVE;
+    map_ways(pool, ways, WAYS * ROUNDS, 0);
+    map_ways(pool, ways, WAYS * ROUNDS, 1);
+    map_ways(pool, ways, WAYS * ROUNDS, 10);
+    map_ways(pool, ways, WAYS * ROUNDS, WAYS * ROUNDS);
+    mproc_pool_free(pool);
+}
+
+static void an_item_that_runs_out_of_a_limit_dies(void **state)
+{
+    const enum way ways[] = {LIVE, OUT_OF_TIME, LIVE};
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    map_ways(pool, ways, 3, 3);
+    mproc_pool_free(pool);
+}
+
+static void the_first_and_the_last_item_of_a_chunk_may_die(void **state)
+{
+    const enum way ways[] = {KILLED, LIVE, KILLED, KILLED, LIVE, LIVE, KILLED, KILLED, KILLED, LIVE, LIVE, KILLED};
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (size_t chunk = 1; chunk <= 12; chunk++)
+        map_ways(pool, ways, 12, chunk);
+    mproc_pool_free(pool);
+}
+
+static void a_pool_gets_through_nothing_but_deaths(void **state)
+{
+    enum way ways[300];
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (int i = 0; i < 300; i++)
+        ways[i] = KILLED;
+    map_ways(pool, ways, 300, 0);
+    mproc_pool_free(pool);
+}
+
+static void a_submitted_task_may_die(void **state)
+{
+    mproc_future *futures[WAYS];
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (enum way way = LIVE; way < WAYS; way++)
+        if (way != OUT_OF_TIME)
+            assert_int_equal(mproc_pool_submit(pool, &futures[way], end_by, NULL, &way, sizeof way, sizeof(int)), 0);
+    for (enum way way = LIVE; way < WAYS; way++) {
+        mproc_item_status status;
+        int out = -1;
+        if (way == OUT_OF_TIME)
+            continue;
+        assert_int_equal(mproc_future_get(futures[way], &out, MPROC_FOREVER), outcomes[way].result);
+        assert_int_equal(out, way == LIVE ? 1 : way == FAIL ? 0 : -1);
+        assert_int_equal(mproc_future_status(futures[way], &status), 0);
+        assert_int_equal(status.result, outcomes[way].result);
+        assert_int_equal(status.code, outcomes[way].code);
+        mproc_future_free(futures[way]);
+    }
+    mproc_pool_free(pool);
+}
+
+/* ---- workers that are killed ---- */
+
+struct has_workers {
+    mproc_pool *pool;
+    int count;
+    pid_t not_this;
+};
+
+static bool has_workers(void *arg)
+{
+    const struct has_workers *wanted = arg;
+    pid_t pids[8];
+    int count = mproc_pool_workers(wanted->pool, pids, 8);
+    for (int i = 0; i < count; i++)
+        if (pids[i] == wanted->not_this)
+            return false;
+    return count == wanted->count;
+}
+
+static int square(void *ctx, const void *in, void *out)
+{
+    long x = *(const long *)in;
+    (void)ctx;
+    *(long *)out = x * x;
+    return 0;
+}
+
+static void map_squares(mproc_pool *pool)
+{
+    long in[100], out[100];
+    for (long i = 0; i < 100; i++)
+        in[i] = i;
+    assert_int_equal(
+        mproc_pool_map(pool, square, NULL,
+                       &(mproc_map){.count = 100, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out},
+                       MPROC_FOREVER),
+        0);
+    for (long i = 0; i < 100; i++)
+        assert_int_equal(out[i], i * i);
+}
+
+static void a_killed_worker_is_replaced(void **state)
+{
+    pid_t pids[3];
+    mproc_pool *pool = make_pool(3);
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mproc_pool_workers(pool, pids, 3), 3);
+        assert_int_equal(kill(pids[i % 3], SIGKILL), 0);
+        assert_true(wait_until(has_workers, &(struct has_workers){pool, 3, pids[i % 3]}, 10000));
+    }
+    map_squares(pool);
+    mproc_pool_free(pool);
+}
+
+static void idle_workers_that_all_die_cost_nothing(void **state)
+{
+    pid_t pids[2];
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        int count = mproc_pool_workers(pool, pids, 2);
+        for (int k = 0; k < count; k++)
+            kill(pids[k], SIGKILL);
+        map_squares(pool);
+    }
+    mproc_pool_free(pool);
+}
+
+/* In shared memory: how often each item was begun. */
+enum {
+    STORM_ITEMS = 3000
+};
+
+struct storm {
+    atomic_int begun[STORM_ITEMS];
+    atomic_bool over;
+    atomic_int kills;
+};
+
+static int begin_once(void *ctx, const void *in, void *out)
+{
+    struct storm *storm = ctx;
+    long item = *(const long *)in;
+    volatile long work = 0;
+    atomic_fetch_add(&storm->begun[item], 1);
+    for (int i = 0; i < 2000; i++)
+        work += i;
+    *(long *)out = item * 3 + work - work;
+    return 0;
+}
+
+struct killer {
+    mproc_pool *pool;
+    struct storm *storm;
+    unsigned seed;
+    bool kills_server;
+};
+
+static void *kill_now_and_then(void *arg)
+{
+    struct killer *killer = arg;
+    while (!atomic_load(&killer->storm->over)) {
+        pid_t pids[4];
+        struct timespec pause = {.tv_nsec = rand_r(&killer->seed) % 3000000};
+        nanosleep(&pause, NULL);
+        if (killer->kills_server && rand_r(&killer->seed) % 16 == 0) {
+            pthread_mutex_lock(&killer->pool->mutex);
+            mproc_process_kill(killer->pool->server);
+            pthread_mutex_unlock(&killer->pool->mutex);
+            continue;
+        }
+        int count = mproc_pool_workers(killer->pool, pids, 4);
+        if (count > 0 && kill(pids[rand_r(&killer->seed) % (unsigned)count], SIGKILL) == 0)
+            atomic_fetch_add(&killer->storm->kills, 1);
+    }
+    return NULL;
+}
+
+static int map_in_the_storm(mproc_pool *pool, struct storm *storm, size_t chunk)
+{
+    static long in[STORM_ITEMS], out[STORM_ITEMS];
+    static mproc_item_status status[STORM_ITEMS];
+    int died = 0;
+    for (long i = 0; i < STORM_ITEMS; i++) {
+        in[i] = i;
+        atomic_store(&storm->begun[i], 0);
+        status[i] = (mproc_item_status){-1, -1};
+    }
+    int result = mproc_pool_map(pool, begin_once, storm,
+                                &(mproc_map){.count = STORM_ITEMS,
+                                             .in = in,
+                                             .in_size = sizeof *in,
+                                             .out = out,
+                                             .out_size = sizeof *out,
+                                             .status = status,
+                                             .chunk = chunk},
+                                MPROC_FOREVER);
+    for (long i = 0; i < STORM_ITEMS; i++) {
+        int begun = atomic_load(&storm->begun[i]);
+        if (status[i].result == MPROC_WORKER_DIED) {
+            assert_int_equal(status[i].code, -SIGKILL);
+            assert_in_range(begun, 0, 1);
+            died++;
+            continue;
+        }
+        assert_int_equal(status[i].result, 0);
+        assert_int_equal(begun, 1);
+        assert_int_equal(out[i], i * 3);
+    }
+    assert_int_equal(result, died ? MPROC_WORKER_DIED : 0);
+    return died;
+}
+
+static void weather_a_storm(bool kills_server, unsigned seed)
+{
+    static const size_t chunks[] = {0, 1, 7, 500, STORM_ITEMS};
+    struct killer killer = {make_pool(3), mproc_calloc(1, sizeof(struct storm)), seed, kills_server};
+    pthread_t thread;
+    int died = 0;
+    assert_int_equal(pthread_create(&thread, NULL, kill_now_and_then, &killer), 0);
+    for (int i = 0; i < 30; i++)
+        died += map_in_the_storm(killer.pool, killer.storm, chunks[i % 5]);
+    atomic_store(&killer.storm->over, true);
+    pthread_join(thread, NULL);
+    if (!kills_server)
+        assert_true(died <= atomic_load(&killer.storm->kills));
+    map_squares(killer.pool);
+    mproc_pool_free(killer.pool);
+    mproc_free(killer.storm);
+}
+
+static void each_item_has_one_outcome_in_a_storm_of_kills(void **state)
+{
+    (void)state;
+    weather_a_storm(false, 1);
+}
+
+static void each_item_has_one_outcome_when_the_server_is_killed_too(void **state)
+{
+    (void)state;
+    weather_a_storm(true, 2);
+}
+
+static void futures_survive_a_storm_of_kills(void **state)
+{
+    struct killer killer = {make_pool(2), mproc_calloc(1, sizeof(struct storm)), 3, true};
+    mproc_future *futures[500];
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, kill_now_and_then, &killer), 0);
+    for (long i = 0; i < 500; i++)
+        assert_int_equal(
+            mproc_pool_submit(killer.pool, &futures[i], begin_once, killer.storm, &i, sizeof i, sizeof(long)), 0);
+    for (long i = 0; i < 500; i++) {
+        long out = -1;
+        int result = mproc_future_get(futures[i], &out, MPROC_FOREVER);
+        if (result == 0)
+            assert_int_equal(out, 3 * i);
+        else
+            assert_int_equal(result, MPROC_WORKER_DIED);
+        assert_in_range(atomic_load(&killer.storm->begun[i]), result == 0, 1);
+        mproc_future_free(futures[i]);
+    }
+    atomic_store(&killer.storm->over, true);
+    pthread_join(thread, NULL);
+    mproc_pool_free(killer.pool);
+    mproc_free(killer.storm);
+}
+
+/* ---- workers that are stopped, or made unfit ---- */
+
+static int stop(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    raise(SIGSTOP);
+    return 0;
+}
+
+static void a_stopped_worker_is_killed_when_its_time_is_over(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    assert_int_equal(mproc_pool_map(pool, stop, NULL, &(mproc_map){.count = 1}, MPROC_MS(50)), MPROC_TIMEOUT);
+    map_squares(pool);
+    mproc_pool_free(pool);
+}
+
+static int close_everything(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    return close_range(0, ~0U, 0);
+}
+
+static void tasks_may_close_every_descriptor(void **state)
+{
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(mproc_pool_map(pool, close_everything, NULL, &(mproc_map){.count = 3}, MPROC_FOREVER), 0);
+        map_squares(pool);
+    }
+    mproc_pool_free(pool);
+}
+
+static int fork_and_return(void *ctx, const void *in, void *out)
+{
+    (void)in;
+    pid_t copy = fork();
+    if (copy > 0)
+        waitpid(copy, out, 0);
+    else
+        atomic_fetch_add((atomic_long *)ctx, 1);
+    return copy < 0 ? errno : copy == 0 ? 9 : 0;
+}
+
+static void a_copy_of_a_worker_ends_with_the_task(void **state)
+{
+    int out[20];
+    atomic_long *copies = mproc_calloc(1, sizeof *copies);
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    assert_int_equal(mproc_pool_map(pool, fork_and_return, copies,
+                                    &(mproc_map){.count = 20, .out = out, .out_size = sizeof *out, .chunk = 5},
+                                    MPROC_FOREVER),
+                     0);
+    assert_int_equal(*copies, 20);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(WEXITSTATUS(out[i]), 9);
+    mproc_pool_free(pool);
+    mproc_free(copies);
+}
+
+static int kill_parent(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    kill(getppid(), SIGKILL);
+    nap(1000000);
+    return 0;
+}
+
+/* ---- the server ---- */
+
+static void a_dead_server_is_replaced(void **state)
+{
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mproc_process_kill(pool->server), 0);
+        map_squares(pool);
+    }
+    assert_true(wait_until(has_workers, &(struct has_workers){pool, 2, -1}, 10000));
+    mproc_pool_free(pool);
+}
+
+static void an_item_that_kills_the_server_dies_with_it(void **state)
+{
+    mproc_item_status status;
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    assert_int_equal(
+        mproc_pool_map(pool, kill_parent, NULL, &(mproc_map){.count = 1, .status = &status}, MPROC_FOREVER),
+        MPROC_WORKER_DIED);
+    assert_int_equal(status.result, MPROC_WORKER_DIED);
+    assert_int_equal(status.code, -SIGKILL);
+    map_squares(pool);
+    mproc_pool_free(pool);
+}
+
+static void a_pool_without_server_can_be_ended_in_every_way(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        mproc_pool *pool = make_pool(2);
+        assert_int_equal(mproc_process_kill(pool->server), 0);
+        assert_int_equal(mproc_process_join(pool->server, MPROC_FOREVER), 0);
+        assert_int_equal(way == 0 ? mproc_pool_close(pool) : way == 1 ? mproc_pool_terminate(pool) : 0, 0);
+        if (way < 2)
+            assert_int_equal(mproc_pool_join(pool, MPROC_FOREVER), 0);
+        mproc_pool_free(pool);
+    }
+}
+
+/* ---- the host ---- */
+
+struct family {
+    pid_t pids[5];
+    atomic_bool ready;
+};
+
+static int host_a_pool(void *arg)
+{
+    struct family *family = arg;
+    int long_item = 1000000;
+    mproc_future *future;
+    mproc_pool *pool = make_pool(3);
+    family->pids[0] = mproc_process_pid(pool->server);
+    mproc_pool_workers(pool, family->pids + 1, 3);
+    for (int i = 0; i < 10; i++)
+        mproc_pool_submit(pool, &future, square, NULL, &long_item, sizeof(long_item), 100000);
+    atomic_store(&family->ready, true);
+    nap(1000000);
+    return 0;
+}
+
+static bool is_ready(void *arg)
+{
+    return atomic_load(&((struct family *)arg)->ready);
+}
+
+static bool is_gone(pid_t pid)
+{
+    char path[64], state = 'X';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return true;
+    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'X';
+    fclose(file);
+    return state == 'Z' || state == 'X';
+}
+
+static bool all_gone(void *arg)
+{
+    const struct family *family = arg;
+    for (int i = 0; i < 4; i++)
+        if (!is_gone(family->pids[i]))
+            return false;
+    return true;
+}
+
+static bool bytes_are(void *arg)
+{
+    struct mproc_memory_usage usage;
+    member_sweep_all();
+    mproc_memory_usage(&usage);
+    return usage.allocated == *(size_t *)arg;
+}
+
+static void a_killed_host_leaves_neither_processes_nor_bytes(void **state)
+{
+    struct mproc_memory_usage usage;
+    struct family *family = mproc_calloc(1, sizeof *family);
+    mproc_process *host;
+    (void)state;
+    assert_int_equal(mproc_memory_usage(&usage), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mproc_process_start(&host, host_a_pool, family, NULL), 0);
+        assert_true(wait_until(is_ready, family, 10000));
+        mproc_process_kill(host);
+        assert_int_equal(mproc_process_join(host, MPROC_FOREVER), 0);
+        mproc_process_free(host);
+        assert_true(wait_until(all_gone, family, 10000));
+        assert_true(wait_until(bytes_are, &usage.allocated, 10000));
+        memset(family, 0, sizeof *family);
+    }
+    mproc_free(family);
+}
+
+static int make_first_pool(void **state)
+{
+    (void)state;
+    mproc_pool_free(make_pool(1));
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(a_death_costs_its_item_and_no_other),
+        unit(an_item_that_runs_out_of_a_limit_dies),
+        unit(the_first_and_the_last_item_of_a_chunk_may_die),
+        unit(a_pool_gets_through_nothing_but_deaths),
+        unit(a_submitted_task_may_die),
+        unit(a_killed_worker_is_replaced),
+        unit(idle_workers_that_all_die_cost_nothing),
+        unit(each_item_has_one_outcome_in_a_storm_of_kills),
+        unit(each_item_has_one_outcome_when_the_server_is_killed_too),
+        unit(futures_survive_a_storm_of_kills),
+        unit(a_stopped_worker_is_killed_when_its_time_is_over),
+        unit(tasks_may_close_every_descriptor),
+        unit(a_copy_of_a_worker_ends_with_the_task),
+        unit(a_dead_server_is_replaced),
+        unit(an_item_that_kills_the_server_dies_with_it),
+        unit(a_pool_without_server_can_be_ended_in_every_way),
+        unit(a_killed_host_leaves_neither_processes_nor_bytes),
+    };
+    return cmocka_run_group_tests(tests, make_first_pool, NULL);
+}
