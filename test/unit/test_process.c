@@ -1,0 +1,684 @@
+/* Processes by fork: exit codes, names, handles, what a child inherits, and bad input. */
+#include "children.h"
+#include "harness.h"
+#include "processes.h"
+
+#include <errno.h>
+#include <mproc/memory.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- exit codes ---- */
+
+static int exit_with(void *arg)
+{
+    exit(*(int *)arg);
+}
+
+static int leave_at_once(void *arg)
+{
+    _exit(*(int *)arg);
+}
+
+static int raise_signal(void *arg)
+{
+    raise(*(int *)arg);
+    return 0;
+}
+
+static int abort_it(void *arg)
+{
+    (void)arg;
+    abort();
+}
+
+static void the_exit_code_is_what_the_target_returns(void **state)
+{
+    int codes[] = {0, 1, 3, 255};
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        assert_int_equal(run(return_int, &codes[i], NULL), codes[i]);
+        assert_int_equal(run(exit_with, &codes[i], NULL), codes[i]);
+        assert_int_equal(run(leave_at_once, &codes[i], NULL), codes[i]);
+    }
+}
+
+static void the_kernel_keeps_the_low_8_bits(void **state)
+{
+    int codes[] = {256, -1, 0x1203};
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        assert_int_equal(run(return_int, &codes[i], NULL), codes[i] & 0xff);
+        assert_int_equal(run(exit_with, &codes[i], NULL), codes[i] & 0xff);
+    }
+}
+
+static void the_exit_code_of_a_killed_process_is_minus_its_signal(void **state)
+{
+    int signals[] = {SIGKILL, SIGTERM, SIGUSR1};
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        assert_int_equal(run(raise_signal, &signals[i], NULL), -signals[i]);
+    assert_int_equal(run(abort_it, NULL, NULL), -SIGABRT);
+}
+
+static void a_running_process_has_no_exit_code(void **state)
+{
+    int exitcode = 77;
+    (void)state;
+    mproc_process *process = start(sleep_for_ever, NULL, NULL);
+    assert_true(mproc_process_is_alive(process));
+    assert_int_equal(mproc_process_exitcode(process, &exitcode), MPROC_RUNNING);
+    assert_int_equal(exitcode, 77);
+    assert_int_equal(mproc_process_join(process, MPROC_NOWAIT), MPROC_TIMEOUT);
+    assert_int_equal(mproc_process_join(process, MPROC_MS(20)), MPROC_TIMEOUT);
+    assert_int_equal(mproc_process_kill(process), 0);
+    assert_int_equal(finish(process), -SIGKILL);
+}
+
+/* ---- signals and ends ---- */
+
+static void each_signal_does_what_it_is_called(void **state)
+{
+    int (*const calls[])(mproc_process *) = {mproc_process_terminate, mproc_process_kill, mproc_process_interrupt};
+    int signals[] = {SIGTERM, SIGKILL, SIGINT};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        mproc_process *process = start(sleep_for_ever, NULL, NULL);
+        assert_int_equal(calls[i](process), 0);
+        assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
+        assert_int_equal(calls[i](process), 0);
+        assert_int_equal(finish(process), -signals[i]);
+    }
+}
+
+static void a_signal_after_the_end_goes_to_nobody(void **state)
+{
+    int zero = 0;
+    (void)state;
+    mproc_process *process = start(return_int, &zero, NULL);
+    assert_true(await_gone(mproc_process_pid(process)));
+    assert_int_equal(mproc_process_kill(process), 0);
+    assert_int_equal(finish(process), 0);
+}
+
+static void a_joined_process_may_be_joined_again(void **state)
+{
+    int code = 4;
+    (void)state;
+    mproc_process *process = start(return_int, &code, NULL);
+    pid_t pid = mproc_process_pid(process);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
+    assert_int_equal(mproc_process_join(process, MPROC_NOWAIT), 0);
+    assert_int_equal(mproc_process_pid(process), pid);
+    assert_int_equal(finish(process), 4);
+}
+
+static int join_it(void *arg)
+{
+    return mproc_process_join(arg, MPROC_FOREVER);
+}
+
+static void many_threads_may_join_one_process(void **state)
+{
+    _Atomic(int) *go = shared(sizeof *go);
+    (void)state;
+    mproc_process *process = start(sleep_for_ever, NULL, NULL);
+    assert_int_equal(mproc_process_terminate(process), 0);
+    threads_run(join_it, process, 8);
+    assert_int_equal(finish(process), -SIGTERM);
+    shared_free(go);
+}
+
+static void a_sentinel_is_readable_at_the_end(void **state)
+{
+    (void)state;
+    mproc_process *process = start(sleep_for_ever, NULL, NULL);
+    struct pollfd end = {.fd = mproc_process_sentinel(process), .events = POLLIN};
+    assert_int_equal(poll(&end, 1, 0), 0);
+    mproc_process_kill(process);
+    assert_int_equal(poll(&end, 1, PATIENCE_MS), 1);
+    assert_true(end.revents & POLLIN);
+    assert_int_equal(finish(process), -SIGKILL);
+}
+
+static void a_status_that_somebody_else_took_is_unknown(void **state)
+{
+    int zero = 0, exitcode = 77;
+    (void)state;
+    mproc_process *process = start(return_int, &zero, NULL);
+    assert_int_equal(waitpid(mproc_process_pid(process), NULL, 0), mproc_process_pid(process));
+    assert_false(mproc_process_is_alive(process));
+    assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
+    assert_int_equal(mproc_process_exitcode(process, &exitcode), -ECHILD);
+    assert_int_equal(exitcode, 77);
+    assert_int_equal(mproc_process_kill(process), 0);
+    mproc_process_free(process);
+}
+
+static void a_status_is_unknown_where_sigchld_is_ignored(void **state)
+{
+    int zero = 0, exitcode;
+    (void)state;
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    for (int i = 0; i < 20; i++) {
+        mproc_process *process = start(return_int, &zero, NULL);
+        assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
+        assert_int_equal(mproc_process_exitcode(process, &exitcode), -ECHILD);
+        struct pollfd end = {.fd = mproc_process_sentinel(process), .events = POLLIN};
+        assert_int_equal(poll(&end, 1, 0), 1);
+        mproc_process_free(process);
+    }
+    signal(SIGCHLD, before);
+}
+
+static int run_and_tell(void *arg)
+{
+    _Atomic(int) *exitcode = arg;
+    atomic_store(exitcode, run(return_int, &(int){5}, NULL));
+    return 0;
+}
+
+static void a_child_can_wait_for_its_own_where_its_parent_ignores_sigchld(void **state)
+{
+    _Atomic(int) *exitcode = shared(sizeof *exitcode);
+    (void)state;
+    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
+    mproc_process *process = start(run_and_tell, exitcode, NULL);
+    assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
+    signal(SIGCHLD, before);
+    mproc_process_free(process);
+    assert_int_equal(atomic_load(exitcode), 5);
+    shared_free(exitcode);
+}
+
+static void children_of_the_program_are_left_alone(void **state)
+{
+    int zero = 0, status;
+    (void)state;
+    pid_t other = fork();
+    if (other == 0)
+        _exit(9);
+    assert_true(await_gone(other));
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(run(return_int, &zero, NULL), 0);
+    mproc_active_children(NULL, 0);
+    assert_int_equal(waitpid(other, &status, WNOHANG), other);
+    assert_int_equal(WEXITSTATUS(status), 9);
+}
+
+/* ---- handles ---- */
+
+static void active_children_are_those_that_have_not_ended(void **state)
+{
+    mproc_process *children[4] = {NULL};
+    int zero = 0;
+    (void)state;
+    assert_int_equal(mproc_active_children(children, 4), 0);
+    mproc_process *runs = start(sleep_for_ever, NULL, NULL);
+    mproc_process *ended = start(return_int, &zero, NULL);
+    assert_true(await_gone(mproc_process_pid(ended)));
+    assert_int_equal(mproc_active_children(children, 4), 1);
+    assert_ptr_equal(children[0], runs);
+    assert_int_equal(waitpid(mproc_process_pid(ended), NULL, WNOHANG), -1); /* it was joined */
+    mproc_process *second = start(sleep_for_ever, NULL, NULL);
+    assert_int_equal(mproc_active_children(children, 1), 2);
+    assert_int_equal(mproc_active_children(NULL, 0), 2);
+    assert_int_equal(mproc_active_children(NULL, 1), -EINVAL);
+    mproc_process_kill(runs);
+    mproc_process_kill(second);
+    assert_int_equal(finish(runs), -SIGKILL);
+    assert_int_equal(finish(second), -SIGKILL);
+    assert_int_equal(finish(ended), 0);
+}
+
+static int ask_inherited_handle(void *arg)
+{
+    mproc_process *process = arg;
+    int exitcode;
+    if (mproc_process_join(process, MPROC_FOREVER) != -ECHILD || mproc_process_exitcode(process, &exitcode) != -ECHILD)
+        return 1;
+    if (!mproc_process_is_alive(process) || mproc_process_pid(process) <= 0)
+        return 2;
+    if (mproc_active_children(NULL, 0) != 0)
+        return 3;
+    mproc_process_free(process);
+    return mproc_process_pid(process) == -EINVAL ? 0 : 4;
+}
+
+static void an_inherited_handle_can_be_asked_but_not_joined(void **state)
+{
+    (void)state;
+    mproc_process *process = start(sleep_for_ever, NULL, NULL);
+    assert_int_equal(run(ask_inherited_handle, process, NULL), 0);
+    assert_int_equal(in_child(ask_inherited_handle, process), 0);
+    assert_true(mproc_process_is_alive(process));
+    mproc_process_kill(process);
+    assert_int_equal(finish(process), -SIGKILL);
+}
+
+static void what_is_no_handle_is_refused(void **state)
+{
+    int zero = 0, exitcode;
+    (void)state;
+    mproc_process *freed = start(return_int, &zero, NULL);
+    assert_int_equal(mproc_process_join(freed, MPROC_FOREVER), 0);
+    mproc_process_free(freed);
+    mproc_process *const bad[] = {NULL, (mproc_process *)&zero, freed};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(mproc_process_join(bad[i], 0), -EINVAL);
+        assert_int_equal(mproc_process_exitcode(bad[i], &exitcode), -EINVAL);
+        assert_int_equal(mproc_process_pid(bad[i]), -EINVAL);
+        assert_int_equal(mproc_process_sentinel(bad[i]), -EINVAL);
+        assert_int_equal(mproc_process_kill(bad[i]), -EINVAL);
+        assert_false(mproc_process_is_alive(bad[i]));
+        assert_false(mproc_process_is_daemon(bad[i]));
+        assert_null(mproc_process_name(bad[i]));
+        assert_null(mproc_process_free(bad[i]));
+    }
+}
+
+static void a_freed_process_goes_on_and_is_reaped_some_time(void **state)
+{
+    _Atomic(int) *done = shared(sizeof *done);
+    pid_t pids[30];
+    (void)state;
+    int zero = 0;
+    for (int i = 0; i < 30; i++) {
+        mproc_process *process = start(return_int, &zero, NULL);
+        pids[i] = mproc_process_pid(process);
+        mproc_process_free(process);
+    }
+    for (int i = 0; i < 30; i++)
+        assert_true(await_gone(pids[i]));
+    for (int i = 0; i < 5; i++) /* each start reaps a few */
+        assert_int_equal(run(return_int, &zero, NULL), 0);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(waitpid(pids[i], NULL, WNOHANG), -1);
+    shared_free(done);
+}
+
+static void bad_arguments_start_nothing(void **state)
+{
+    int zero = 0;
+    mproc_process *process = (mproc_process *)&zero;
+    mproc_connection *none = NULL;
+    (void)state;
+    const mproc_process_options bad[] = {
+        {.method = (enum mproc_start_method)4},         {.method = (enum mproc_start_method) - 1},
+        {.connections = &none, .connection_count = 1},  {.connection_count = 1},
+        {.connections = &none, .connection_count = 65},
+    };
+    assert_int_equal(mproc_process_start(NULL, return_int, &zero, NULL), -EINVAL);
+    assert_int_equal(mproc_process_start(&process, NULL, &zero, NULL), -EINVAL);
+    assert_null(process);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(mproc_process_start(&process, return_int, &zero, &bad[i]), -EINVAL);
+    assert_int_equal(mproc_process_start(&process, return_int, NULL, &(mproc_process_options){.arg_size = 4}), -EINVAL);
+    process = start(sleep_for_ever, NULL, NULL);
+    assert_int_equal(mproc_process_join(process, -2), -EINVAL);
+    assert_int_equal(mproc_process_exitcode(process, NULL), -EINVAL);
+    mproc_process_kill(process);
+    assert_int_equal(finish(process), -SIGKILL);
+}
+
+static void fresh_processes_need_mproc_init(void **state)
+{
+    int zero = 0;
+    mproc_process *process;
+    (void)state;
+    assert_int_equal(
+        mproc_process_start(&process, return_int, &zero,
+                            &(mproc_process_options){.method = MPROC_START_SPAWN, .arg_size = sizeof zero}),
+        MPROC_NOT_INITIALIZED);
+    assert_null(process);
+    assert_int_equal(
+        mproc_process_start(&process, return_int, &zero, &(mproc_process_options){.method = MPROC_START_FORKSERVER}),
+        MPROC_NOT_INITIALIZED);
+    assert_null(process);
+}
+
+static void the_default_method_is_fork(void **state)
+{
+    (void)state;
+    assert_int_equal(mproc_get_start_method(), MPROC_START_FORK);
+    assert_int_equal(mproc_set_start_method((enum mproc_start_method)7), -EINVAL);
+    assert_int_equal(mproc_set_start_method(MPROC_START_SPAWN), 0);
+    assert_int_equal(mproc_get_start_method(), MPROC_START_SPAWN);
+    mproc_process *process;
+    assert_int_equal(mproc_process_start(&process, sleep_for_ever, NULL, NULL), MPROC_NOT_INITIALIZED);
+    assert_int_equal(mproc_set_start_method(MPROC_START_DEFAULT), 0);
+    assert_int_equal(mproc_get_start_method(), MPROC_START_FORK);
+}
+
+/* ---- names and relatives ---- */
+
+struct names {
+    char self[128];
+    char parent[128];
+    char child[128];
+    char grandchild[128];
+    pid_t parent_pid;
+    bool parent_alive;
+    bool daemon;
+};
+
+static int tell_grandchild(void *arg)
+{
+    struct names *names = arg;
+    strcpy(names->grandchild, mproc_process_name(mproc_current_process()));
+    return 0;
+}
+
+static int tell_names(void *arg)
+{
+    struct names *names = arg;
+    strcpy(names->self, mproc_process_name(mproc_current_process()));
+    strcpy(names->parent, mproc_process_name(mproc_parent_process()));
+    names->parent_pid = mproc_process_pid(mproc_parent_process());
+    names->parent_alive = mproc_process_is_alive(mproc_parent_process());
+    names->daemon = mproc_process_is_daemon(mproc_current_process());
+    mproc_process *first = start(return_int, &(int){0}, &(mproc_process_options){.daemon = names->daemon});
+    finish(first);
+    mproc_process *second = start(tell_grandchild, names, &(mproc_process_options){.daemon = names->daemon});
+    strcpy(names->child, mproc_process_name(second));
+    return finish(second);
+}
+
+/* The number in the name of the next child. */
+static int next_number(void)
+{
+    int number;
+    mproc_process *process = start(return_int, &(int){0}, NULL);
+    assert_int_equal(sscanf(mproc_process_name(process), "Process-%d", &number), 1);
+    finish(process);
+    return number + 1;
+}
+
+static void names_follow_the_line_of_descent(void **state)
+{
+    struct names *names = shared(sizeof *names);
+    char expected[128];
+    (void)state;
+    assert_string_equal(mproc_process_name(mproc_current_process()), "MainProcess");
+    assert_null(mproc_parent_process());
+    int number = next_number();
+    mproc_process *process = start(tell_names, names, NULL);
+    snprintf(expected, sizeof expected, "Process-%d", number);
+    assert_string_equal(mproc_process_name(process), expected);
+    assert_int_equal(finish(process), 0);
+    assert_string_equal(names->self, expected);
+    assert_string_equal(names->parent, "MainProcess");
+    snprintf(expected, sizeof expected, "Process-%d:2", number);
+    assert_string_equal(names->child, expected);
+    assert_string_equal(names->grandchild, expected);
+    assert_int_equal(names->parent_pid, getpid());
+    assert_true(names->parent_alive);
+    assert_false(names->daemon);
+    shared_free(names);
+}
+
+static void a_name_of_ones_own_changes_no_numbers(void **state)
+{
+    struct names *names = shared(sizeof *names);
+    char expected[128];
+    (void)state;
+    int number = next_number();
+    assert_int_equal(run(tell_names, names, &(mproc_process_options){.name = "worker", .daemon = true}), 0);
+    assert_string_equal(names->self, "worker");
+    snprintf(expected, sizeof expected, "Process-%d:2", number);
+    assert_string_equal(names->grandchild, expected);
+    assert_true(names->daemon);
+    shared_free(names);
+}
+
+static void a_long_name_is_cut_after_63_bytes(void **state)
+{
+    char name[200];
+    (void)state;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    mproc_process *process = start(sleep_for_ever, NULL, &(mproc_process_options){.name = name});
+    assert_int_equal(strlen(mproc_process_name(process)), 63);
+    mproc_process_kill(process);
+    finish(process);
+    process = start(sleep_for_ever, NULL, &(mproc_process_options){.name = ""});
+    assert_string_equal(mproc_process_name(process), "");
+    mproc_process_kill(process);
+    finish(process);
+}
+
+static int ask_self(void *arg)
+{
+    int exitcode;
+    mproc_process *self = mproc_current_process();
+    mproc_process *parent = mproc_parent_process();
+    (void)arg;
+    if (mproc_process_join(self, MPROC_NOWAIT) != -EDEADLK || mproc_process_pid(self) != getpid())
+        return 1;
+    if (!mproc_process_is_alive(self) || mproc_process_exitcode(self, &exitcode) != MPROC_RUNNING)
+        return 2;
+    if (mproc_process_join(parent, MPROC_NOWAIT) != -ECHILD || mproc_process_exitcode(parent, &exitcode) != -ECHILD)
+        return 3;
+    if (mproc_process_kill(parent) != -ECHILD || mproc_process_sentinel(parent) < 0)
+        return 4;
+    mproc_process_free(self);
+    mproc_process_free(parent);
+    return mproc_current_process() == self && mproc_parent_process() == parent ? 0 : 5;
+}
+
+static void one_cannot_join_oneself_or_ones_parent(void **state)
+{
+    (void)state;
+    assert_int_equal(mproc_process_join(mproc_current_process(), MPROC_FOREVER), -EDEADLK);
+    assert_int_equal(run(ask_self, NULL, NULL), 0);
+}
+
+static int watch_parent(void *arg)
+{
+    _Atomic(int) *words = arg;
+    struct pollfd end = {.fd = mproc_process_sentinel(mproc_parent_process()), .events = POLLIN};
+    if (poll(&end, 1, 0) != 0)
+        return 1;
+    atomic_store(&words[0], 1);
+    if (poll(&end, 1, PATIENCE_MS) != 1 || mproc_process_is_alive(mproc_parent_process()))
+        return 1;
+    atomic_store(&words[1], 1);
+    return 0;
+}
+
+static int start_watcher(void *arg)
+{
+    start(watch_parent, arg, NULL);
+    return sleep_for_ever(NULL);
+}
+
+static void a_child_sees_the_death_of_its_parent(void **state)
+{
+    _Atomic(int) *words = shared(2 * sizeof *words);
+    (void)state;
+    pid_t host = program_start(start_watcher, words);
+    assert_true(await_word(&words[0]));
+    child_kill(host);
+    assert_true(await_word(&words[1]));
+    shared_free(words);
+}
+
+/* ---- what is inherited ---- */
+
+static int compare_argument(void *arg)
+{
+    return strcmp(arg, "as it was") == 0 ? 0 : 1;
+}
+
+static void a_copied_argument_is_private(void **state)
+{
+    char *text = shared(32);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        strcpy(text, "as it was");
+        mproc_process *process = start(compare_argument, text, &(mproc_process_options){.arg_size = 32});
+        strcpy(text, "changed");
+        assert_int_equal(finish(process), 0);
+    }
+    shared_free(text);
+}
+
+static volatile sig_atomic_t caught;
+
+static void catch (int number)
+{
+    caught = number;
+}
+
+static int look_at_signals(void *arg)
+{
+    sigset_t mask, pending;
+    struct sigaction action;
+    (void)arg;
+    sigprocmask(SIG_SETMASK, NULL, &mask);
+    sigpending(&pending);
+    if (!sigisemptyset(&mask) || !sigisemptyset(&pending))
+        return 1;
+    sigaction(SIGUSR1, NULL, &action);
+    if (action.sa_handler != SIG_DFL)
+        return 2;
+    sigaction(SIGUSR2, NULL, &action);
+    if (action.sa_handler != SIG_IGN)
+        return 3;
+    sigaction(SIGCHLD, NULL, &action);
+    return action.sa_handler == SIG_DFL ? 0 : 4;
+}
+
+static void a_child_has_default_signals_and_an_empty_mask(void **state)
+{
+    sigset_t blocked, before, after;
+    (void)state;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGUSR1);
+    sigprocmask(SIG_SETMASK, &blocked, &before);
+    signal(SIGUSR1, catch);
+    signal(SIGUSR2, SIG_IGN);
+    raise(SIGUSR1); /* pending here only */
+    mproc_process *process = start(look_at_signals, NULL, NULL);
+    assert_int_equal(finish(process), 0);
+    sigprocmask(SIG_SETMASK, NULL, &after);
+    assert_int_equal(sigismember(&after, SIGTERM), 1);
+    assert_int_equal(sigismember(&after, SIGINT), 0);
+    assert_int_equal(caught, 0);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    assert_int_equal(caught, SIGUSR1);
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
+static int send_on_all(void *arg)
+{
+    mproc_connection **ends = arg;
+    int result = mproc_connection_send(ends[1], "x", 1, MPROC_NOWAIT);
+    int other = mproc_connection_send(ends[3], "x", 1, MPROC_NOWAIT);
+    if (result)
+        return 1;
+    if (mproc_inherited_connection(0) == ends[1])
+        return other == -EBADF && !mproc_inherited_connection(1) ? 10 : 2;
+    return other == 0 ? 20 : 3;
+}
+
+static void a_list_of_connections_closes_the_others(void **state)
+{
+    mproc_connection *ends[4];
+    (void)state;
+    assert_int_equal(mproc_pipe(&ends[0], &ends[1], true), 0);
+    assert_int_equal(mproc_pipe(&ends[2], &ends[3], false), 0);
+    assert_int_equal(run(send_on_all, ends, NULL), 20);
+    assert_int_equal(run(send_on_all, ends, &(mproc_process_options){.connections = &ends[1], .connection_count = 1}),
+                     10);
+    for (int i = 0; i < 4; i++)
+        mproc_connection_free(ends[i]);
+}
+
+static int compare_key(void *arg)
+{
+    unsigned char key[256];
+    size_t size;
+    return mproc_authkey(key, sizeof key, &size) == 0 && size == 32 && memcmp(key, arg, 32) == 0 ? 0 : 1;
+}
+
+static void children_have_the_authkey(void **state)
+{
+    unsigned char key[256], long_key[257] = {0};
+    size_t size;
+    (void)state;
+    assert_int_equal(mproc_authkey(key, sizeof key, &size), 0);
+    assert_int_equal(size, 32);
+    assert_int_equal(run(compare_key, key, NULL), 0);
+    assert_int_equal(mproc_set_authkey("0123456789abcdef0123456789abcdef", 32), 0);
+    assert_int_equal(run(compare_key, (void *)(uintptr_t) "0123456789abcdef0123456789abcdef", NULL), 0);
+    assert_int_equal(mproc_authkey(key, 10, &size), MPROC_TOO_SMALL);
+    assert_int_equal(size, 32);
+    assert_int_equal(mproc_set_authkey(NULL, 4), -EINVAL);
+    assert_int_equal(mproc_set_authkey(key, 0), -EINVAL);
+    assert_int_equal(mproc_set_authkey(long_key, 257), -EINVAL);
+    assert_int_equal(mproc_set_authkey(long_key, 256), 0);
+    assert_int_equal(mproc_authkey(key, sizeof key, &size), 0);
+    assert_int_equal(size, 256);
+    assert_int_equal(mproc_authkey(NULL, 1, &size), -EINVAL);
+    assert_int_equal(mproc_authkey(key, sizeof key, NULL), -EINVAL);
+}
+
+static int count_fds(void *arg)
+{
+    return count_descriptors() - *(int *)arg;
+}
+
+static void a_child_has_the_descriptors_of_its_parent_and_no_more(void **state)
+{
+    int own = count_descriptors();
+    (void)state;
+    /* Its parent's pidfd has the place of the parent's own; the parent's leash for daemons, both ends, is gone. */
+    assert_int_equal(run(count_fds, &own, NULL) - 256, -2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(the_exit_code_is_what_the_target_returns),
+        unit(the_kernel_keeps_the_low_8_bits),
+        unit(the_exit_code_of_a_killed_process_is_minus_its_signal),
+        unit(a_running_process_has_no_exit_code),
+        unit(each_signal_does_what_it_is_called),
+        unit(a_signal_after_the_end_goes_to_nobody),
+        unit(a_joined_process_may_be_joined_again),
+        unit(many_threads_may_join_one_process),
+        unit(a_sentinel_is_readable_at_the_end),
+        unit(a_status_that_somebody_else_took_is_unknown),
+        unit(a_status_is_unknown_where_sigchld_is_ignored),
+        unit(a_child_can_wait_for_its_own_where_its_parent_ignores_sigchld),
+        unit(children_of_the_program_are_left_alone),
+        unit(active_children_are_those_that_have_not_ended),
+        unit(an_inherited_handle_can_be_asked_but_not_joined),
+        unit(what_is_no_handle_is_refused),
+        unit(a_freed_process_goes_on_and_is_reaped_some_time),
+        unit(bad_arguments_start_nothing),
+        unit(fresh_processes_need_mproc_init),
+        unit(the_default_method_is_fork),
+        unit(names_follow_the_line_of_descent),
+        unit(a_name_of_ones_own_changes_no_numbers),
+        unit(a_long_name_is_cut_after_63_bytes),
+        unit(one_cannot_join_oneself_or_ones_parent),
+        unit(a_child_sees_the_death_of_its_parent),
+        unit(a_copied_argument_is_private),
+        unit(a_child_has_default_signals_and_an_empty_mask),
+        unit(a_list_of_connections_closes_the_others),
+        unit(children_have_the_authkey),
+        unit(a_child_has_the_descriptors_of_its_parent_and_no_more),
+    };
+    return cmocka_run_group_tests(tests, warm_up, NULL);
+}
