@@ -75,14 +75,20 @@ static bool settle_workers(struct pool *shared)
     return all;
 }
 
+/* Sleep for a moment. 0, or MPROC_TIMEOUT when the deadline has come. */
+static int nap(struct pool *shared, int64_t deadline)
+{
+    int64_t end = os_now() + MPROC_MS(1);
+    cell_sleep(&shared->changed, cell_prepare(&shared->changed), end < deadline ? end : deadline);
+    return os_now() < deadline ? 0 : MPROC_TIMEOUT;
+}
+
 static bool wait_for_workers(struct pool *shared)
 {
     int64_t end = os_now() + SETTLE_TIME;
-    while (!settle_workers(shared)) {
-        if (os_now() >= end)
+    while (!settle_workers(shared))
+        if (nap(shared, end) == MPROC_TIMEOUT)
             return false;
-        cell_sleep(&shared->changed, cell_prepare(&shared->changed), os_now() + MPROC_MS(1));
-    }
     return true;
 }
 
@@ -106,11 +112,17 @@ static bool offer_all(struct pool *shared)
     return done;
 }
 
+/* The proof of its life as a member counts where the program's own reaping has made the handle useless. */
+static bool server_is_gone(const mproc_pool *pool)
+{
+    return !mproc_process_is_alive(pool->server) && pool_is_vacant(&pool->shared->server_word);
+}
+
 /* With the mutex. */
 static void mend_server(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
-    if (has_ended(shared) || mproc_process_is_alive(pool->server) || os_now() < pool->restart_at)
+    if (has_ended(shared) || os_now() < pool->restart_at || !server_is_gone(pool))
         return;
     pool->restart_at = os_now() + RESTART_PAUSE;
     if (has_ended(shared) || !wait_for_workers(shared) || !offer_all(shared))
@@ -149,6 +161,18 @@ int host_start(mproc_pool *pool)
     return result;
 }
 
+/* Wait for the end of a server that has said that it is about to end, and reap it. */
+static int wait_for_server(mproc_pool *pool, int64_t deadline)
+{
+    mproc_time left = os_until(deadline) == OS_NEVER ? MPROC_FOREVER : os_until(deadline);
+    pthread_mutex_lock(&pool->mutex);
+    int result = mproc_process_join(pool->server, left);
+    while (result != MPROC_TIMEOUT && !server_is_gone(pool))
+        result = nap(pool->shared, deadline);
+    pthread_mutex_unlock(&pool->mutex);
+    return result == MPROC_TIMEOUT ? result : 0;
+}
+
 int host_wait_end(mproc_pool *pool, int64_t deadline)
 {
     struct pool *shared = pool->shared;
@@ -160,10 +184,7 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
             return MPROC_TIMEOUT;
         host_look(pool);
     }
-    pthread_mutex_lock(&pool->mutex);
-    int result = mproc_process_join(pool->server, os_until(deadline) == OS_NEVER ? MPROC_FOREVER : os_until(deadline));
-    pthread_mutex_unlock(&pool->mutex);
-    return result == MPROC_TIMEOUT ? result : 0;
+    return wait_for_server(pool, deadline);
 }
 
 int host_set_state(mproc_pool *pool, enum pool_state state)

@@ -246,11 +246,19 @@ static bool all_is_done(struct server *server)
     return done;
 }
 
+/* Tell the host why its pool cannot be started. */
+static void refuse(struct pool *pool, int result)
+{
+    int32_t starting = POOL_STARTING;
+    atomic_compare_exchange_strong_explicit(&pool->started, &starting, result, memory_order_release,
+                                            memory_order_relaxed);
+}
+
 static void end(struct server *server)
 {
     struct pool *pool = server->pool;
     if (server->failure)
-        atomic_store_explicit(&pool->started, server->failure, memory_order_release);
+        refuse(pool, server->failure);
     atomic_store_explicit(&pool->ended, 1, memory_order_release);
     cell_wake(&pool->changed, CELL_ALL);
 }
@@ -258,11 +266,9 @@ static void end(struct server *server)
 /* One look at everything. Returns whether the server's work is over. */
 static bool look(struct server *server)
 {
-    bool terminated =
-        pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host);
     reap(server);
     settle_ended(server);
-    if (terminated) {
+    if (pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host)) {
         kill_all(server);
         return server->alive == 0;
     }
@@ -276,7 +282,10 @@ int pool_server(void *arg)
 {
     const struct pool_server_start *start = arg;
     struct server server = {.pool = start->pool, .pid = getpid()};
-    if (!member_self() || !pool_take_place(&start->pool->server_word, start->serial))
+    int result = member_join();
+    if (result)
+        refuse(start->pool, result);
+    if (result || !pool_take_place(&start->pool->server_word, start->serial))
         return EXIT_FAILURE;
     own_pool = start->pool;
     os_ignore_interrupt(); /* the host alone answers Ctrl-C */
