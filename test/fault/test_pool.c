@@ -1,0 +1,130 @@
+/* Pools whose system calls fail, in the host, in the server and in the workers. Each call either succeeds all the same
+ * or fails with an error and leaves nothing behind. */
+#include "harness.h"
+#include "plan.h"
+
+#include <errno.h>
+#include <mproc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+    COUNT = 100
+};
+
+static int square(void *ctx, const void *in, void *out)
+{
+    long x = *(const long *)in;
+    (void)ctx;
+    *(long *)out = x * x;
+    return 0;
+}
+
+/* What one run was able to do: the first failure, and of which call. */
+struct run {
+    const char *call;
+    bool wrong;
+};
+
+static int failed(struct run *run, const char *call, int result)
+{
+    run->call = call;
+    return result;
+}
+
+static int map(struct run *run, mproc_pool *pool)
+{
+    long in[COUNT], out[COUNT];
+    for (long i = 0; i < COUNT; i++)
+        in[i] = i;
+    int result = mproc_pool_map(
+        pool, square, NULL,
+        &(mproc_map){.count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out},
+        MPROC_SEC(30));
+    for (long i = 0; result == 0 && i < COUNT; i++)
+        run->wrong = run->wrong || out[i] != i * i;
+    return failed(run, "map", result);
+}
+
+static int submit(struct run *run, mproc_pool *pool)
+{
+    mproc_future *future;
+    long in = 5, out = 0;
+    int result = mproc_pool_submit(pool, &future, square, NULL, &in, sizeof in, sizeof out);
+    if (result) {
+        run->wrong = run->wrong || future;
+        return failed(run, "submit", result);
+    }
+    result = mproc_future_get(future, &out, MPROC_SEC(30));
+    run->wrong = run->wrong || (result == 0 && out != 25);
+    mproc_future_free(future);
+    return failed(run, "get", result);
+}
+
+static int use_a_pool(void *arg)
+{
+    struct run *run = arg;
+    mproc_pool *pool;
+    *run = (struct run){0};
+    int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2});
+    if (result) {
+        run->wrong = pool != NULL;
+        return failed(run, "create", result);
+    }
+    result = map(run, pool);
+    if (result == 0)
+        result = submit(run, pool);
+    if (result == 0)
+        result = failed(run, "close", mproc_pool_close(pool));
+    if (result == 0)
+        result = failed(run, "join", mproc_pool_join(pool, MPROC_SEC(30)));
+    mproc_pool_free(pool);
+    return result;
+}
+
+/* A call that fails may have been one that can be done without, or done again. A server that cannot even begin cannot
+ * say why. */
+static bool is_fair(const struct run *run, int result, const struct fault *fault)
+{
+    if (result == 0 || !fault)
+        return result == 0 && !run->wrong;
+    return !run->wrong && (result == -fault->error || (result == -EAGAIN && strcmp(run->call, "create") == 0));
+}
+
+static void check_use(void *arg, int result, const struct fault *fault)
+{
+    const struct run *run = arg;
+    if (fault && fault->call == OS_WAITID && fault->error == ECHILD)
+        while (waitpid(-1, NULL, WNOHANG) > 0) /* somebody else reaps our children: here he is */
+            ;
+    if (!is_fair(run, result, fault))
+        fprintf(stderr, "%s: %s (fault in call %d, number %ld, %s)\n", run->call, mproc_strerror(result),
+                fault ? (int)fault->call : -1, fault ? fault->after : 0, fault ? strerror(fault->error) : "none");
+    assert_true(is_fair(run, result, fault));
+}
+
+static void each_failing_call_is_told_or_survived(void **state)
+{
+    struct run run;
+    (void)state;
+    assert_true(fault_walk(use_a_pool, check_use, &run) > 30);
+}
+
+static int make_first_pool(void **state)
+{
+    mproc_pool *pool;
+    (void)state;
+    if (mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1}))
+        return -1;
+    mproc_pool_free(pool);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(each_failing_call_is_told_or_survived),
+    };
+    return cmocka_run_group_tests(tests, make_first_pool, NULL);
+}
