@@ -131,8 +131,6 @@ static int look(struct wait *wait, int64_t nap, size_t *ready)
     int found = wait->watch_count ? os_poll(wait->watches, wait->watch_count, nap) : 0;
     if (found < 0 && found != -EINTR)
         return found;
-    for (size_t i = 0; found <= 0 && i < wait->watch_count; i++)
-        wait->watches[i].revents = 0;
     if (any_invalid(wait))
         return -EBADF;
     if (found == 0 && nap == OS_TICK)
