@@ -189,6 +189,31 @@ static void each_call_that_passes_a_descriptor_may_fail(void **state)
     assert_true(fault_walk(pass_descriptors, check_trial, &trial) > 5);
 }
 
+/* ---- memory ---- */
+
+/* A timeout must not lose what came; so no byte is taken before there is a place to keep it. */
+static void a_large_message_stays_when_there_is_no_memory_to_keep_it(void **state)
+{
+    struct trial trial = {0};
+    mproc_connection *input, *output;
+    void *data;
+
+    (void)state;
+    set_up();
+    assert_int_equal(mproc_pipe(&input, &output, true), 0);
+    assert_int_equal(mproc_connection_send(output, out, LARGE, MPROC_NOWAIT), 0);
+    assert_int_equal(mproc_connection_poll(input, MPROC_NOWAIT), 0);
+    fault_arm(OS_MALLOC, 0, ENOMEM);
+    assert_int_equal(mproc_connection_recv(input, in, LARGE, NULL, MPROC_NOWAIT), -ENOMEM);
+    fault_arm(OS_MALLOC, 0, ENOMEM);
+    assert_int_equal(mproc_connection_recv_new(input, &data, NULL, MPROC_NOWAIT), -ENOMEM);
+    fault_disarm();
+    assert_int_equal(receive_twice(&trial, input, LARGE, MPROC_NOWAIT), 0);
+    assert_false(trial.gone);
+    mproc_connection_free(input);
+    mproc_connection_free(output);
+}
+
 /* ---- kernels that can less ---- */
 
 static int run_on_old_kernel(enum os_call call, long after)
@@ -248,6 +273,7 @@ int main(void)
         unit(each_call_of_a_pipe_may_fail),
         unit(each_call_of_an_adopted_socket_may_fail),
         unit(each_call_that_passes_a_descriptor_may_fail),
+        unit(a_large_message_stays_when_there_is_no_memory_to_keep_it),
         unit(pipes_work_where_the_kernel_can_less),
         unit(a_closed_pipe_raises_no_signal_on_old_kernels),
     };

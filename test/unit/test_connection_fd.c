@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- sending descriptors ---- */
@@ -175,6 +176,10 @@ static void a_descriptor_in_no_message_is_closed(void **state)
     send_with_descriptors(peer, "\1", 1, 1);
     assert_int_equal(mproc_connection_poll(connection, MPROC_NOWAIT), 0);
     assert_int_equal(mproc_connection_recv(connection, buffer, 8, NULL, MPROC_NOWAIT), -EPROTO);
+    assert_int_equal(mproc_connection_recv_fd(connection, &fd, MPROC_NOWAIT), 0);
+    expect_file(fd, 0);
+    send_with_descriptors(peer, "\1\0\0\0abc", 7, 1);
+    assert_int_equal(mproc_connection_recv_fd(connection, &fd, MPROC_NOWAIT), -EPROTO);
     mproc_connection_free(connection);
     close(peer);
 }
@@ -305,6 +310,34 @@ static void a_tcp_socket_is_a_connection(void **state)
     mproc_connection_free(ours);
 }
 
+static bool is_reset(void *connection)
+{
+    return mproc_connection_poll(connection, MPROC_NOWAIT) == 0;
+}
+
+static void a_tcp_peer_that_left_our_message_unread_is_closed(void **state)
+{
+    mproc_connection *ours, *theirs;
+    int fds[2];
+    char c;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        make_tcp(fds);
+        assert_int_equal(mproc_connection_from_fd(&ours, fds[0]), 0);
+        assert_int_equal(mproc_connection_from_fd(&theirs, fds[1]), 0);
+        assert_int_equal(mproc_connection_send(ours, "x", 1, MPROC_FOREVER), 0);
+        assert_int_equal(mproc_connection_poll(theirs, MPROC_FOREVER), 0);
+        mproc_connection_free(theirs);
+        assert_true(wait_until(is_reset, ours, 10000));
+        if (i == 0)
+            assert_int_equal(mproc_connection_recv(ours, &c, 1, NULL, MPROC_FOREVER), MPROC_CLOSED);
+        for (int again = 0; again < 2; again++)
+            assert_int_equal(mproc_connection_send(ours, "x", 1, MPROC_FOREVER), MPROC_CLOSED);
+        mproc_connection_free(ours);
+    }
+}
+
 static void a_fifo_for_both_ways_is_duplex(void **state)
 {
     char folder[] = "/tmp/mproc-test-XXXXXX", path[64], c;
@@ -367,11 +400,18 @@ static int use_kept(mproc_connection **kept, mproc_connection *other, mproc_conn
         return 3;
     if (mproc_connection_recv(kept[0], &c, 1, NULL, MPROC_NOWAIT) || c != '2') /* it was read ahead */
         return 4;
-    if (mproc_connection_send(kept[1], "k", 1, MPROC_NOWAIT))
+    mproc_connection_free(kept[0]);
+    if (mproc_inherited_connection(0) || mproc_inherited_connection(1) != kept[1])
         return 5;
-    mproc_connection_free(kept[1]);
-    if (mproc_inherited_connection(1) || mproc_inherited_connection(0) != kept[0])
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(mproc_inherited_connection(1) ? 1 : 0);
+    if (waitpid(child, &status, 0) != child || status)
         return 6;
+    if (mproc_connection_send(kept[1], "k", 1, MPROC_NOWAIT))
+        return 7;
+    mproc_connection_free(kept[1]);
     return 0;
 }
 
@@ -439,7 +479,10 @@ static void a_fork_under_a_receive_leaves_the_child_free(void **state)
         pid_t child = fork();
         if (child == 0) {
             mproc_connection *a, *b;
-            char c;
+            char description[256], c;
+            size_t size;
+            if (connection_describe(input, description, sizeof description, &size))
+                _exit(3);
             if (mproc_pipe(&a, &b, true) || mproc_connection_send(a, "x", 1, MPROC_NOWAIT) ||
                 mproc_connection_recv(b, &c, 1, NULL, MPROC_SEC(10)) ||
                 mproc_connection_recv(input, &c, 1, NULL, MPROC_MS(1)) != MPROC_TIMEOUT)
@@ -599,6 +642,7 @@ int main(void)
         unit(without_a_free_descriptor_that_one_is_lost),
         unit(a_descriptor_that_cannot_be_sent_is_refused),
         unit(a_tcp_socket_is_a_connection),
+        unit(a_tcp_peer_that_left_our_message_unread_is_closed),
         unit(a_fifo_for_both_ways_is_duplex),
         unit(what_is_no_stream_stays_with_the_caller),
         unit(a_child_keeps_only_what_it_was_given),

@@ -192,6 +192,8 @@ static void a_mount_of_a_part_of_the_tree_is_followed(void **state)
     put("/proc/self/mountinfo", "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n");
     put("/sys/fs/cgroup/cpu.max", "500000 100000\n");
     put("/sys/fs/cgroup/in/cpu.max", "200000 100000\n");
+    put("/sys/fs/cpu.max", "100000 100000\n");
+    put("/sys/fs/in/cpu.max", "100000 100000\n");
     put("/sys/fs/cgroup/docker/abc/in/cpu.max", "100000 100000\n");
     static const struct {
         const char *group;

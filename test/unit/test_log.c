@@ -207,7 +207,7 @@ static void a_callback_may_be_changed_under_way(void **state)
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, log_often, NULL), 0);
     getrusage(RUSAGE_SELF, &before);
-    for (int i = 0; i < 100000; i++)
+    for (int i = 0; i < 500000; i++)
         assert_int_equal(mproc_log_to_callback(ignore, (void *)(uintptr_t)(i % 2 ? &one : &also_one)), 0);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
