@@ -9,13 +9,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+int os_above_stdio(int fd)
+{
+    if (fd < 0 || fd >= OS_FIRST_FD)
+        return fd;
+    int higher = os_duplicate(fd);
+    close(fd);
+    return higher;
+}
+
 int os_open(const char *path, int flags)
 {
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
     int fd = open(path, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_above_stdio(fd);
 }
 
 ssize_t os_read(int fd, void *buffer, size_t size)
@@ -101,7 +110,7 @@ int os_scratch_file(void)
     if (fault)
         return fault;
     int fd = memfd_create("mproc-start", MFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_above_stdio(fd);
 }
 
 int os_rewind(int fd)

@@ -19,6 +19,10 @@ int os_write_all(int fd, const void *data, size_t size);
 /* Another descriptor for the same open file. */
 int os_duplicate(int fd);
 
+/* In place of a descriptor of 0, 1 or 2 a higher one: a program that closed its stdin must not find ours there, nor
+ * pass it on to its children. An error is returned as it is; on failure fd is closed. */
+int os_above_stdio(int fd);
+
 /* Make target another descriptor for the same open file, not close-on-exec; what it was is closed. */
 int os_replace(int fd, int target);
 

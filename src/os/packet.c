@@ -2,6 +2,7 @@
 #include "os/packet.h"
 
 #include "os/fault.h"
+#include "os/file.h"
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,15 @@ int os_packet_pair(int fds[2])
     int fault = os_fault(OS_SOCKETPAIR);
     if (fault)
         return fault;
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) ? -errno : 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+        return -errno;
+    fds[0] = os_above_stdio(fds[0]);
+    fds[1] = os_above_stdio(fds[1]);
+    if (fds[0] >= 0 && fds[1] >= 0)
+        return 0;
+    int result = fds[0] < 0 ? fds[0] : fds[1];
+    close(fds[0] < 0 ? fds[1] : fds[0]);
+    return result;
 }
 
 int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t count)

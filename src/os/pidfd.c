@@ -3,6 +3,7 @@
 #include "os/pidfd.h"
 
 #include "os/fault.h"
+#include "os/file.h"
 #include "os/poll.h"
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +17,7 @@ int os_pidfd_open(pid_t pid)
     if (fault)
         return fault;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_above_stdio(fd);
 }
 
 int os_pidfd_signal(int fd, int signal)
