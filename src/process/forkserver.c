@@ -247,21 +247,31 @@ static pid_t await_report(int fd)
     }
 }
 
-static pid_t ask_once(struct parcel *parcel)
+/* Send the request, and nothing else with the same report. Our end of the report, or -errno. */
+static int send_request(struct parcel *parcel)
 {
     int ends[2];
-    pthread_mutex_lock(&lock);
     int result = os_socket_pair(ends);
-    if (!result) {
-        parcel->fds[1] = ends[1];
-        result = deliver(&parcel->request, parcel->fds, parcel->count);
-        os_close(ends[1]);
-    }
-    pthread_mutex_unlock(&lock);
     if (result)
         return result;
-    pid_t pid = await_report(ends[0]);
+    parcel->fds[1] = ends[1];
+    result = deliver(&parcel->request, parcel->fds, parcel->count);
+    os_close(ends[1]);
+    if (!result)
+        return ends[0];
     os_close(ends[0]);
+    return result;
+}
+
+static pid_t ask_once(struct parcel *parcel)
+{
+    pthread_mutex_lock(&lock);
+    int report = send_request(parcel);
+    pthread_mutex_unlock(&lock);
+    if (report < 0)
+        return report;
+    pid_t pid = await_report(report);
+    os_close(report);
     return pid;
 }
 
