@@ -187,20 +187,27 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
     return wait_for_server(pool, deadline);
 }
 
+/* Stop all jobs; with the mutex. It is done before the server can see that the pool is terminated, which then kills: so
+ * an item that it kills is known to be cancelled. */
+static void stop_all(mproc_pool *pool)
+{
+    struct job *job = atomic_load_explicit(&pool->shared->newest, memory_order_relaxed);
+    for (; job; job = job->older)
+        host_stop(pool, job);
+}
+
 int host_set_state(mproc_pool *pool, enum pool_state state)
 {
     struct pool *shared = pool->shared;
     pthread_mutex_lock(&pool->mutex);
+    if (state == POOL_TERMINATED)
+        stop_all(pool);
     int result = pool_lock(shared);
     if (!result) {
         if (pool_state(shared) < state)
             atomic_store_explicit(&shared->state, state, memory_order_release);
         pool_unlock(shared);
     }
-    struct job *job =
-        result || state != POOL_TERMINATED ? NULL : atomic_load_explicit(&shared->newest, memory_order_relaxed);
-    for (; job; job = job->older)
-        host_stop(pool, job);
     pthread_mutex_unlock(&pool->mutex);
     cell_wake(&shared->work, CELL_ALL);
     cell_wake(&shared->server, CELL_ALL);
