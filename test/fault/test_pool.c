@@ -96,7 +96,7 @@ static void check_use(void *arg, int result, const struct fault *fault)
 {
     const struct run *run = arg;
     if (fault && fault->call == OS_WAITID && fault->error == ECHILD)
-        while (waitpid(-1, NULL, WNOHANG) > 0) /* somebody else reaps our children: here he is */
+        while (waitpid(-1, NULL, 0) > 0) /* somebody else reaps our children: here he is */
             ;
     if (!is_fair(run, result, fault))
         fprintf(stderr, "%s: %s (fault in call %d, number %ld, %s)\n", run->call, mproc_strerror(result),
