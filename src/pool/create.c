@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "pool/host.h"
+#include "process/fresh.h"
 #include <errno.h>
 
 static bool is_method(enum mproc_start_method method)
@@ -14,7 +15,7 @@ static enum mproc_start_method choose_method(enum mproc_start_method wanted)
 {
     if (wanted != MPROC_START_DEFAULT)
         return wanted;
-    return MPROC_START_FORK;
+    return fresh_is_possible() ? MPROC_START_SPAWN : MPROC_START_FORK;
 }
 
 static void destroy(mproc_pool *pool)
