@@ -23,6 +23,7 @@ static int square(void *ctx, const void *in, void *out)
 
 /* What one run was able to do: the first failure, and of which call. */
 struct run {
+    enum mproc_start_method method;
     const char *call;
     bool wrong;
 };
@@ -66,8 +67,8 @@ static int use_a_pool(void *arg)
 {
     struct run *run = arg;
     mproc_pool *pool;
-    *run = (struct run){0};
-    int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2});
+    *run = (struct run){.method = run->method};
+    int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2, .method = run->method});
     if (result) {
         run->wrong = pool != NULL;
         return failed(run, "create", result);
@@ -104,9 +105,16 @@ static void check_use(void *arg, int result, const struct fault *fault)
     assert_true(is_fair(run, result, fault));
 }
 
-static void each_failing_call_is_told_or_survived(void **state)
+static void each_failing_call_is_told_or_survived_with_fork(void **state)
 {
-    struct run run;
+    struct run run = {.method = MPROC_START_FORK};
+    (void)state;
+    assert_true(fault_walk(use_a_pool, check_use, &run) > 30);
+}
+
+static void each_failing_call_is_told_or_survived_with_spawn(void **state)
+{
+    struct run run = {.method = MPROC_START_SPAWN};
     (void)state;
     assert_true(fault_walk(use_a_pool, check_use, &run) > 30);
 }
@@ -123,8 +131,10 @@ static int make_first_pool(void **state)
 
 int main(void)
 {
+    mproc_init();
     const struct CMUnitTest tests[] = {
-        unit(each_failing_call_is_told_or_survived),
+        unit(each_failing_call_is_told_or_survived_with_fork),
+        unit(each_failing_call_is_told_or_survived_with_spawn),
     };
     return cmocka_run_group_tests(tests, make_first_pool, NULL);
 }

@@ -8,10 +8,13 @@
 #include <string.h>
 #include <time.h>
 
+/* Every test is run with each. */
+static enum mproc_start_method method;
+
 static mproc_pool *make_pool(unsigned workers)
 {
     mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers}), 0);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
     return pool;
 }
 
@@ -437,5 +440,9 @@ int main(void)
         unit(threads_may_submit_at_once),
         unit(bad_input_is_refused),
     };
-    return cmocka_run_group_tests(tests, make_first_pool, NULL);
+    mproc_init();
+    method = MPROC_START_FORK;
+    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
+    method = MPROC_START_SPAWN;
+    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
 }

@@ -19,10 +19,13 @@ enum {
     COUNT = 1000
 };
 
+/* Every test is run with each. */
+static enum mproc_start_method method;
+
 static mproc_pool *make_pool(unsigned workers)
 {
     mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers}), 0);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
     assert_non_null(pool);
     return pool;
 }
@@ -646,6 +649,34 @@ static void a_function_that_is_in_no_object_file_is_refused(void **state)
     mproc_pool_free(pool);
 }
 
+static void what_a_spawned_server_cannot_see_must_be_copied(void **state)
+{
+    long in = 1, out = 0, ctx = 5;
+    mproc_map map = {.count = 1, .in = &in, .in_size = sizeof in, .out = &out, .out_size = sizeof out};
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    assert_int_equal(mproc_pool_map(pool, add_ctx, &ctx, &map, MPROC_FOREVER),
+                     method == MPROC_START_FORK ? 0 : MPROC_NOT_SHARED);
+    map.ctx_size = sizeof ctx;
+    assert_int_equal(mproc_pool_map(pool, add_ctx, &ctx, &map, MPROC_FOREVER), 0);
+    assert_int_equal(out, 6);
+    mproc_pool_free(pool);
+}
+
+static void the_server_is_spawned_where_it_can_be(void **state)
+{
+    long in = 1, out, ctx = 5;
+    mproc_pool *pool;
+    (void)state;
+    assert_int_equal(mproc_pool_create(&pool, NULL), 0);
+    assert_int_equal(
+        mproc_pool_map(pool, add_ctx, &ctx,
+                       &(mproc_map){.count = 1, .in = &in, .in_size = sizeof in, .out = &out, .out_size = sizeof out},
+                       MPROC_FOREVER),
+        MPROC_NOT_SHARED);
+    mproc_pool_free(pool);
+}
+
 /* ---- several ---- */
 
 static void two_pools_work_side_by_side(void **state)
@@ -886,6 +917,8 @@ int main(void)
         unit(bad_input_is_refused),
         unit(a_map_for_which_there_is_no_memory_leaves_none_taken),
         unit(a_function_that_is_in_no_object_file_is_refused),
+        unit(what_a_spawned_server_cannot_see_must_be_copied),
+        unit(the_server_is_spawned_where_it_can_be),
         unit(two_pools_work_side_by_side),
         unit(threads_of_one_host_map_at_once),
         unit(a_pool_outlives_the_thread_that_made_it),
@@ -896,5 +929,9 @@ int main(void)
         unit(the_interrupt_of_the_terminal_reaches_the_host_alone),
         unit(tasks_may_start_processes),
     };
-    return cmocka_run_group_tests(tests, make_first_pool, NULL);
+    mproc_init();
+    method = MPROC_START_FORK;
+    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
+    method = MPROC_START_SPAWN;
+    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
 }

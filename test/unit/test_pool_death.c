@@ -18,10 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Every test is run with each. */
+static enum mproc_start_method method;
+
 static mproc_pool *make_pool(unsigned workers)
 {
     mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers}), 0);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
     return pool;
 }
 
@@ -644,5 +647,9 @@ int main(void)
         unit(a_pool_without_server_can_be_ended_in_every_way),
         unit(a_killed_host_leaves_neither_processes_nor_bytes),
     };
-    return cmocka_run_group_tests(tests, make_first_pool, NULL);
+    mproc_init();
+    method = MPROC_START_FORK;
+    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
+    method = MPROC_START_SPAWN;
+    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
 }
