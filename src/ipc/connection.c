@@ -22,8 +22,8 @@ struct mproc_connection {
     struct mproc_connection *next; /* under the lock of the list */
     struct stream stream;
     unsigned directions;
-    pthread_mutex_t sending; /* the turn to send */
-    bool send_broken;        /* a message was sent in part; under sending */
+    pthread_mutex_t sending;   /* the turn to send */
+    _Atomic(bool) send_broken; /* a message was sent in part; set by whose turn it is, never cleared */
     pthread_mutex_t receiving;
     struct receiver receiver; /* under receiving */
 };
@@ -459,22 +459,26 @@ struct description {
     uint32_t send_broken;
 };
 
-int connection_describe(mproc_connection *connection, void *description, size_t capacity, size_t *size)
+/* To be called by one whose turn it is to receive. */
+static int describe(const mproc_connection *connection, void *description, size_t capacity, size_t *size)
 {
     struct description head = {.directions = connection->directions, .send_broken = connection->send_broken};
-    int result = 0;
 
-    if (pthread_mutex_trylock(&connection->receiving))
-        return -EBUSY;
     *size = sizeof head + receiver_saved_size(&connection->receiver);
     if (connection->receiver.passed != OS_PASSED_NONE)
-        result = -EBUSY;
-    else if (*size > capacity)
-        result = MPROC_TOO_SMALL;
-    if (!result) {
-        memcpy(description, &head, sizeof head);
-        receiver_save(&connection->receiver, (unsigned char *)description + sizeof head);
-    }
+        return -EBUSY;
+    if (*size > capacity)
+        return MPROC_TOO_SMALL;
+    memcpy(description, &head, sizeof head);
+    receiver_save(&connection->receiver, (unsigned char *)description + sizeof head);
+    return 0;
+}
+
+int connection_describe(mproc_connection *connection, void *description, size_t capacity, size_t *size)
+{
+    if (pthread_mutex_trylock(&connection->receiving))
+        return -EBUSY;
+    int result = describe(connection, description, capacity, size);
     pthread_mutex_unlock(&connection->receiving);
     return result;
 }

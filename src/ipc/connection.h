@@ -33,8 +33,8 @@ void connection_keep_only(mproc_connection *const *keep, size_t count);
 int connection_fd(const mproc_connection *connection);
 
 /* Write what a child must be told: the directions, and the bytes that were read ahead. *size is what it needs (at least
- * a few bytes, mostly no more); MPROC_TOO_SMALL when capacity is less. -EBUSY: another thread receives at this moment,
- * or the next message is a descriptor that was read ahead. */
+ * a few bytes, mostly no more); MPROC_TOO_SMALL when capacity is less. -EBUSY: another thread receives at this
+ * moment, or a descriptor was read ahead. */
 int connection_describe(mproc_connection *connection, void *description, size_t capacity, size_t *size);
 
 /* Make a connection of a descriptor and its description. On success the connection owns fd and makes it close-on-exec.
