@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -54,6 +55,25 @@ mproc_connection *make_raw(int *peer)
 void write_raw(int fd, const void *data, size_t size)
 {
     assert_int_equal(write(fd, data, size), size);
+}
+
+int make_file(int number)
+{
+    int fd = memfd_create("sent", 0);
+
+    assert_true(fd >= 0);
+    write_raw(fd, &number, sizeof number);
+    return fd;
+}
+
+void expect_file(int fd, int number)
+{
+    int found = -1;
+
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(pread(fd, &found, sizeof found, 0), sizeof found);
+    assert_int_equal(found, number);
+    assert_int_equal(close(fd), 0);
 }
 
 static unsigned char pattern(size_t seed, size_t i)

@@ -21,6 +21,10 @@ extern stream_maker *const stream_kinds[STREAM_KINDS];
 mproc_connection *make_raw(int *peer);
 void write_raw(int fd, const void *data, size_t size);
 
+/* A file that says which it is; and check that it is the one, close-on-exec, and close it. */
+int make_file(int number);
+void expect_file(int fd, int number);
+
 /* Bytes that differ by seed and place. */
 void fill(unsigned char *buffer, size_t size, size_t seed);
 bool is_filled(const unsigned char *buffer, size_t size, size_t seed);
