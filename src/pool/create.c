@@ -46,7 +46,7 @@ static int make(mproc_pool **pool, unsigned workers, enum mproc_start_method met
 int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
 {
     static const mproc_pool_options defaults;
-    mproc_pool *made;
+    mproc_pool *made = NULL;
     options = options ? options : &defaults;
     if (!pool)
         return -EINVAL;
@@ -71,6 +71,7 @@ int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
     if (result)
         return result;
     int count = 0;
+    host_look(pool);
     for (unsigned i = 0; i < pool->shared->worker_count; i++) {
         struct worker_slot *slot = &pool->shared->workers[i];
         pid_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);

@@ -42,10 +42,14 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
     return result;
 }
 
-/* Look at the one chunk of a future's job, which is done in whatever way. */
+/* Whether the one chunk of a future's job is done in whatever way. A program may ask this in a loop and never wait, so
+ * it is also a look at the pool's server. */
 static bool is_done(const mproc_future *future)
 {
     size_t from = 0;
+    if (job_is_settled(future->job, &from))
+        return true;
+    host_look(future->pool);
     return job_is_settled(future->job, &from);
 }
 
@@ -87,6 +91,9 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
     if (!future || !status)
         return -EINVAL;
+    int result = host_check(future->pool);
+    if (result)
+        return result;
     if (!is_done(future))
         return MPROC_RUNNING;
     *status = outcome(future);
@@ -95,7 +102,7 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 
 bool mproc_future_is_done(mproc_future *future)
 {
-    return future && is_done(future);
+    return future && host_check(future->pool) == 0 && is_done(future);
 }
 
 mproc_future *mproc_future_free(mproc_future *future)
@@ -115,8 +122,5 @@ struct wait_cell *future_wait_cell(mproc_future *future)
 
 bool future_is_ready(mproc_future *future)
 {
-    if (is_done(future))
-        return true;
-    host_look(future->pool);
-    return is_done(future);
+    return mproc_future_is_done(future);
 }

@@ -55,8 +55,8 @@ void host_give_up_job(mproc_pool *pool, struct job *job);
 /* Start the first server and wait until its workers run. As mproc_pool_create(). */
 int host_start(mproc_pool *pool);
 
-/* To be called by whoever waits for something of the pool, after each sleep: starts another server when the last one
- * has died, and settles what it and its workers left. */
+/* To be called by whoever waits for something of the pool, after each sleep, and by whoever asks for news: starts
+ * another server when the last one has died, and settles what it and its workers left. */
 void host_look(mproc_pool *pool);
 
 /* Wait until the processes of a closed or terminated pool are gone. 0 or MPROC_TIMEOUT. */
