@@ -544,6 +544,15 @@ static void a_pool_without_server_can_be_ended_in_every_way(void **state)
 
 /* ---- the host ---- */
 
+static int hang(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    nap(1000000);
+    return 0;
+}
+
 struct family {
     pid_t pids[5];
     atomic_bool ready;
@@ -552,13 +561,12 @@ struct family {
 static int host_a_pool(void *arg)
 {
     struct family *family = arg;
-    int long_item = 1000000;
     mproc_future *future;
     mproc_pool *pool = make_pool(3);
     family->pids[0] = mproc_process_pid(pool->server);
     mproc_pool_workers(pool, family->pids + 1, 3);
     for (int i = 0; i < 10; i++)
-        mproc_pool_submit(pool, &future, square, NULL, &long_item, sizeof(long_item), 100000);
+        mproc_pool_submit(pool, &future, hang, NULL, NULL, 0, 100000);
     atomic_store(&family->ready, true);
     nap(1000000);
     return 0;
