@@ -30,12 +30,17 @@ int host_check(const mproc_pool *pool)
 
 /* ---- the server ---- */
 
+/* The server gets none of the host's connections: it would hide their end from the other side. */
 static int start_server(mproc_pool *pool)
 {
+    static mproc_connection *const no_connections[1];
     struct pool *shared = pool->shared;
     struct pool_server_start start = {.pool = shared, .serial = pool_reserve(shared, &shared->server_word)};
-    const mproc_process_options options = {
-        .name = "PoolServer", .daemon = true, .method = pool->method, .arg_size = sizeof start};
+    const mproc_process_options options = {.name = "PoolServer",
+                                           .daemon = true,
+                                           .method = pool->method,
+                                           .arg_size = sizeof start,
+                                           .connections = no_connections};
     pool->server = mproc_process_free(pool->server);
     int result = mproc_process_start(&pool->server, pool_server, &start, &options);
     if (result)

@@ -15,6 +15,11 @@
 /* Between the threads of this process, for the list of its pools. */
 static pthread_mutex_t pools_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+static void forget_threads(void)
+{
+    pthread_mutex_init(&pools_mutex, NULL);
+}
+
 static struct ledger *own_ledger(void)
 {
     return ledger_at(member_slot(member_current()));
@@ -215,7 +220,8 @@ static bool sweep_pools(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void register_sweep(void)
+__attribute__((constructor)) static void introduce(void)
 {
     member_on_sweep(sweep_pools);
+    member_on_fork(forget_threads);
 }
