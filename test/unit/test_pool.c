@@ -792,6 +792,20 @@ static void a_pool_may_have_many_workers(void **state)
     mproc_pool_free(pool);
 }
 
+static void a_pool_does_not_keep_connections_open(void **state)
+{
+    mproc_connection *reader, *writer;
+    char byte;
+    size_t size;
+    (void)state;
+    assert_int_equal(mproc_pipe(&reader, &writer, false), 0);
+    mproc_pool *pool = make_pool(2);
+    writer = mproc_connection_free(writer);
+    assert_int_equal(mproc_connection_recv(reader, &byte, 1, &size, MPROC_SEC(10)), MPROC_CLOSED);
+    mproc_connection_free(reader);
+    mproc_pool_free(pool);
+}
+
 /* ---- what tasks may do ---- */
 
 static int print_number(void *ctx, const void *in, void *out)
@@ -925,6 +939,7 @@ int main(void)
         unit(a_child_process_has_pools_of_its_own),
         unit(a_handle_is_of_no_use_in_another_process),
         unit(a_pool_may_have_many_workers),
+        unit(a_pool_does_not_keep_connections_open),
         unit(what_tasks_print_appears_in_their_order),
         unit(the_interrupt_of_the_terminal_reaches_the_host_alone),
         unit(tasks_may_start_processes),
