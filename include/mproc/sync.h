@@ -15,7 +15,8 @@
  * Ownership is by process: any thread of the process that acquired may release (an rlock alone is owned by its thread).
  * A process that dies gives up all that it holds, within 100 ms at most and usually at once.
  *
- * Every _init returns 0, -EINVAL for NULL or a bad argument, or MPROC_NOT_SHARED when the address is not in the arena.
+ * Every _init returns 0, -EINVAL for NULL, a bad argument or an address that is not aligned as the type says, or
+ * MPROC_NOT_SHARED when the address is not in the arena.
  * Every other function returns -EINVAL for NULL, for an object that was never set up, and for a timeout below -1. */
 #ifndef MPROC_SYNC_H
 #define MPROC_SYNC_H
@@ -63,8 +64,8 @@ MPROC_API bool mproc_rlock_is_locked(const mproc_rlock *lock);
 /* ---- semaphore ---- */
 
 typedef struct mproc_semaphore {
-    uint64_t opaque[10];
-} mproc_semaphore;
+    uint64_t opaque[4];
+} __attribute__((aligned(16))) mproc_semaphore;
 
 enum mproc_semaphore_flags {
     MPROC_SEMAPHORE_BOUNDED = 1, /* a release above the initial value is -EOVERFLOW */
@@ -75,8 +76,8 @@ enum mproc_semaphore_flags {
  * release come back when it dies. A release by a process that acquired nothing adds a unit, as in Python. */
 MPROC_API int mproc_semaphore_init(mproc_semaphore *semaphore, unsigned value, unsigned flags);
 
-/* Take one unit, waiting up to timeout. 0 or MPROC_TIMEOUT. -ENOSPC when this process already holds units of more
- * than 256 different semaphores. */
+/* Take one unit, waiting up to timeout. 0 or MPROC_TIMEOUT. -ENOSPC when this process holds units of 256 other
+ * semaphores already (not with MPROC_SEMAPHORE_SIGNAL); nothing was taken then. */
 MPROC_API int mproc_semaphore_acquire(mproc_semaphore *semaphore, mproc_time timeout);
 
 /* Give count units back, all or none. -EINVAL for a count of 0; -EOVERFLOW above 2^31 - 1, or above the initial value
@@ -111,15 +112,15 @@ MPROC_API int mproc_event_wait(mproc_event *event, mproc_time timeout);
  * Waiters are woken first in, first out. A waiter that dies after it was signalled passes its signal on. */
 
 typedef struct mproc_condition {
-    uint64_t opaque[8];
+    uint64_t opaque[3];
 } mproc_condition;
 
 MPROC_API int mproc_condition_init(mproc_condition *condition);
 
 /* Release the lock, wait to be notified, acquire the lock again. The lock is held again at every return other than
- * -EINVAL, -EPERM (this process does not hold the lock; nothing was done) and -ENOSPC (more than 256 waits at once in
- * this process; the lock is still held). 0, MPROC_TIMEOUT, or MPROC_OWNER_DIED when notified or not, the lock came back
- * from a dead owner. There may be spurious wake-ups. */
+ * -EINVAL, -EPERM (this process does not hold the lock; nothing was done) and -ENOSPC (256 threads of this process wait
+ * at conditions and barriers already; the lock is still held). 0, MPROC_TIMEOUT, or MPROC_OWNER_DIED when notified or
+ * not, the lock came back from a dead owner. There may be spurious wake-ups. */
 MPROC_API int mproc_condition_wait(mproc_condition *condition, mproc_lock *lock, mproc_time timeout);
 
 /* Wait until predicate(arg) is true; it is called with the lock held. 0, MPROC_TIMEOUT when it is still false at the
@@ -134,8 +135,8 @@ MPROC_API int mproc_condition_notify_all(mproc_condition *condition);
 /* ---- barrier: so many processes wait for each other ---- */
 
 typedef struct mproc_barrier {
-    uint64_t opaque[12];
-} mproc_barrier;
+    uint64_t opaque[6];
+} __attribute__((aligned(16))) mproc_barrier;
 
 /* Set up for this many parties, 1 to 2^16. action, if any, is called with arg by one of them, each time before they are
  * let go; both must be valid in every party's process (so with spawn it must be NULL or in the same executable mapped
@@ -145,7 +146,8 @@ MPROC_API int mproc_barrier_init(mproc_barrier *barrier, unsigned parties, int (
 /* Wait for the others. index, if not NULL, gets 0 to parties - 1, a different one in each party; 0 for the one that
  * came last. 0 when all came. MPROC_TIMEOUT in the one whose time was over: it breaks the barrier. MPROC_BROKEN in all
  * others that wait or come later, also when abort or reset was called, when an action returned other than 0, and when a
- * process that waits here died. */
+ * process that waits here died. -ENOSPC when 256 threads of this process wait at conditions and barriers already;
+ * nothing was done then. */
 MPROC_API int mproc_barrier_wait(mproc_barrier *barrier, unsigned *index, mproc_time timeout);
 
 /* Break the barrier until the next reset. */

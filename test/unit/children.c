@@ -20,7 +20,7 @@ enum {
 };
 
 #if defined(__SANITIZE_THREAD__)
-#define STRIDE 97
+#define STRIDE 4999
 #elif defined(__SANITIZE_ADDRESS__)
 #define STRIDE 7
 #else
@@ -161,10 +161,11 @@ static pid_t start_traced(const struct stepping *stepping, void *arg)
     if (child == 0) {
         if (stepping->prepare)
             stepping->prepare(arg);
+        pid_t self = getpid();
         ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGUSR1);
+        kill(self, SIGUSR1);
         stepping->operate(arg);
-        raise(SIGUSR1);
+        kill(self, SIGUSR1);
         _exit(0);
     }
     assert_true(child > 0);
@@ -184,18 +185,21 @@ static bool step(pid_t child)
     return WSTOPSIG(status) != SIGUSR1;
 }
 
-int kill_at_each_instruction(const struct stepping *stepping, void *arg)
+void kill_at_each_instruction(const struct stepping *stepping, void *arg)
 {
     bool more = true;
     int kills = 0;
-    for (int steps = 0; more; steps += STRIDE, kills++) {
+    int stride = stepping->stride ? STRIDE * stepping->stride : STRIDE;
+    for (int steps = 0; more; steps += stride, kills++) {
         pid_t child = start_traced(stepping, arg);
         for (int i = 0; i < steps && more; i++)
             more = step(child);
+        if (stepping->meet)
+            stepping->meet(arg);
         child_kill(child);
         stepping->check(arg);
     }
-    return kills;
+    assert_true(kills * stride > 10);
 }
 
 /* ---- the storm ---- */

@@ -46,14 +46,15 @@ int64_t now(void);
 
 /* Kill a process at each instruction of an operation, one after the other: for every k a child does prepare(arg), is
  * stepped through k instructions of operate(arg) and killed; then this process does check(arg). It ends with the run in
- * which the operation came to its end. Where stepping would take too long, under a sanitizer, it steps over some.
- * Returns how many kills there were. */
+ * which the operation came to its end. Where stepping would take too long, under a sanitizer, it steps over some. */
 struct stepping {
     void (*prepare)(void *arg); /* in the child, before; may be NULL */
     void (*operate)(void *arg); /* in the child, stepped */
     void (*check)(void *arg);   /* in the test, after the child's death */
+    void (*meet)(void *arg);    /* in the test, while the child is stopped at that instruction; may be NULL */
+    int stride;                 /* for a long operation: only every so many instructions; 0 is 1 */
 };
-int kill_at_each_instruction(const struct stepping *stepping, void *arg);
+void kill_at_each_instruction(const struct stepping *stepping, void *arg);
 
 /* For some time keep count children running the function, which ends only by being killed: each in turn is killed at a
  * random moment and replaced. The sequence of delays is always the same. Returns how many were killed. */

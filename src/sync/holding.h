@@ -1,0 +1,127 @@
+/* Holdings: how many units of a semaphore a member has, in its ledger, so that they can be given back when it dies. One
+ * per semaphore that the member uses; it stays for the next time, until its place is needed for another. */
+#ifndef MPROC_SYNC_HOLDING_H
+#define MPROC_SYNC_HOLDING_H
+
+#include "sync/cell.h"
+#include <stdbool.h>
+#include <sys/single_threaded.h>
+
+#define HOLDING_COUNT 256
+
+struct semaphore;
+struct sync_ledger;
+
+/* Where an operation stands. */
+enum holding_state {
+    HOLDING_IDLE,
+    HOLDING_BUSY, /* a thread prepares an operation, which may have been committed */
+    HOLDING_DONE  /* it was committed: written by whoever is about to remove the proof of it from the semaphore */
+};
+
+/* Invariant: word is {number of the last operation, state}. The member has count[number & 1] units, with the number as
+ * it stands when IDLE or DONE; when BUSY, with this number if the semaphore's word says that the operation of this
+ * number was committed, and with the number before if it does not.
+ *
+ * So an operation writes the new count where nobody looks, and one compare-and-swap in the semaphore changes the
+ * semaphore's value and makes this count the true one. Recovery: see semaphore.c.
+ *
+ * Numbers never go back but for those that were not committed, and go on when the slot changes hands. Only one thread
+ * at a time has the holding: the one that made it BUSY. */
+struct holding {
+    _Atomic(uintptr_t) semaphore; /* 0: was never used since the slot changed hands. By who has it, or by the sweep */
+    _Atomic(uint32_t) nonce;      /* the semaphore's; as above */
+    struct wait_cell cell;        /* where threads of the member wait while it is BUSY */
+    _Atomic(uint64_t) word;       /* number << 2 | state. BUSY and IDLE by who has it; BUSY -> DONE by anybody */
+    _Atomic(uint32_t) count[2];   /* by who has it, the one with the lower bit of its number, before the commit */
+};
+
+static inline enum holding_state holding_state(uint64_t word)
+{
+    return (enum holding_state)(word & 3);
+}
+
+static inline uint64_t holding_number(uint64_t word)
+{
+    return word >> 2;
+}
+
+static inline uint64_t holding_word(uint64_t number, enum holding_state state)
+{
+    return number << 2 | (uint64_t)state;
+}
+
+/* The units, for who has the holding and has not committed. */
+static inline uint32_t holding_count(const struct holding *holding)
+{
+    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
+    return atomic_load_explicit(&holding->count[~number & 1], memory_order_relaxed);
+}
+
+/* Prepare the count that is true once the operation is committed. */
+static inline void holding_prepare(struct holding *holding, uint32_t count)
+{
+    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
+    atomic_store_explicit(&holding->count[number & 1], count, memory_order_relaxed);
+}
+
+/* Where in the table the search for a semaphore begins. */
+static inline unsigned holding_place(const struct semaphore *semaphore)
+{
+    return (unsigned)((uint64_t)(uintptr_t)semaphore * UINT64_C(0x9e3779b97f4a7c15) >> 56);
+}
+
+_Static_assert(HOLDING_COUNT == 1 << 8, "a place is the upper 8 bits of a hash");
+
+static inline bool holding_is_of(const struct holding *holding, const struct semaphore *semaphore, uint32_t nonce)
+{
+    return atomic_load_explicit(&holding->semaphore, memory_order_acquire) == (uintptr_t)semaphore &&
+           atomic_load_explicit(&holding->nonce, memory_order_relaxed) == nonce;
+}
+
+/* Have this holding, unless another thread has. A process of one thread need not ask. */
+static inline bool holding_try_enter(struct holding *holding)
+{
+    uint64_t word = atomic_load_explicit(&holding->word, memory_order_relaxed);
+    if (holding_state(word) != HOLDING_IDLE)
+        return false;
+    uint64_t busy = holding_word(holding_number(word) + 1, HOLDING_BUSY);
+    if (__libc_single_threaded) {
+        atomic_store_explicit(&holding->word, busy, memory_order_relaxed);
+        return true;
+    }
+    return atomic_compare_exchange_strong_explicit(&holding->word, &word, busy, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static inline void holding_leave(struct holding *holding, uint64_t number)
+{
+    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_IDLE), memory_order_release);
+    if (!__libc_single_threaded)
+        cell_wake(&holding->cell, 1);
+}
+
+/* Give it up after the operation was committed. */
+static inline void holding_finish(struct holding *holding)
+{
+    holding_leave(holding, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)));
+}
+
+/* Give it up when it was not. */
+static inline void holding_cancel(struct holding *holding)
+{
+    holding_leave(holding, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)) - 1);
+}
+
+/* Have the member's holding of this semaphore: it is BUSY now, with the next number. NULL when there is none; with
+ * claim, one is made, and NULL means that all are in use. Waits for other threads of this process. */
+struct holding *holding_take_slow(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
+                                  bool claim);
+
+/* Have a dead member's holding. */
+void holding_reopen(struct holding *holding);
+
+/* For each holding of a dead member that was ever used: visit it, and forget it. */
+void holding_sweep(unsigned slot, void (*visit)(unsigned slot, unsigned index));
+
+#endif

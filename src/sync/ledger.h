@@ -1,0 +1,36 @@
+/* The part of a member's ledger that src/sync uses: what the member holds of semaphores, and where its threads wait.
+ * See holding.h and note.h for the two kinds of entries.
+ *
+ * Nobody clears this part when a slot changes hands: the sequence numbers of the holdings go on, so that what a
+ * semaphore says about an operation of long ago is never mistaken for one of the slot's next user. */
+#ifndef MPROC_SYNC_LEDGER_H
+#define MPROC_SYNC_LEDGER_H
+
+#include "arena/ledger.h"
+#include "arena/owner_lock.h"
+#include "sync/holding.h"
+#include "sync/note.h"
+
+struct sync_ledger {
+    struct holding holdings[HOLDING_COUNT];
+    struct note notes[NOTE_COUNT];
+    _Atomic(uint64_t) used[HOLDING_COUNT / 64]; /* a bit for each holding that a sweep must look at; set under claiming
+                                                   before the holding is touched, cleared by the sweep */
+    _Atomic(uint32_t) note_limit;               /* notes below it have been claimed once; only grows */
+    uint32_t reserved;
+    struct owner_lock claiming; /* for the member's threads that choose a holding; a death leaves nothing to mend */
+};
+
+_Static_assert(sizeof(struct sync_ledger) <= LEDGER_SYNC_SIZE, "it fits its place");
+
+static inline struct sync_ledger *sync_ledger_at(unsigned slot)
+{
+    return (struct sync_ledger *)(void *)ledger_at(slot)->sync;
+}
+
+static inline struct holding *holding_at(unsigned slot, unsigned index)
+{
+    return &sync_ledger_at(slot)->holdings[index];
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* Notes: claims them and finds them. What they mean is known to condition.c and barrier.c, which also sweep them. */
+#include "sync/note.h"
+
+#include "sync/ledger.h"
+
+struct note *note_at(note_ref ref)
+{
+    return &sync_ledger_at((ref - 1) / NOTE_COUNT)->notes[(ref - 1) % NOTE_COUNT];
+}
+
+/* Let the sweep look at a note and at those before it. */
+static void raise_limit(struct sync_ledger *ledger, uint32_t limit)
+{
+    uint32_t now = atomic_load_explicit(&ledger->note_limit, memory_order_relaxed);
+    while (now < limit && !atomic_compare_exchange_weak_explicit(&ledger->note_limit, &now, limit, memory_order_relaxed,
+                                                                 memory_order_relaxed)) {
+    }
+}
+
+note_ref note_claim(unsigned slot, const void *object, uint32_t nonce)
+{
+    struct sync_ledger *ledger = sync_ledger_at(slot);
+    for (unsigned i = 0; i < NOTE_COUNT; i++) {
+        struct note *note = &ledger->notes[i];
+        uint32_t state = NOTE_FREE;
+        raise_limit(ledger, i + 1);
+        if (!atomic_compare_exchange_strong_explicit(&note->state, &state, NOTE_CLAIMED, memory_order_acquire,
+                                                     memory_order_relaxed))
+            continue;
+        atomic_store_explicit(&note->object, (uintptr_t)object, memory_order_relaxed);
+        atomic_store_explicit(&note->nonce, nonce, memory_order_relaxed);
+        return slot * NOTE_COUNT + i + 1;
+    }
+    return 0;
+}
+
+bool note_each(unsigned slot, enum note_state first, enum note_state last, bool (*visit)(note_ref ref))
+{
+    bool done = true;
+    unsigned limit = atomic_load_explicit(&sync_ledger_at(slot)->note_limit, memory_order_relaxed);
+    for (unsigned i = 0; i < limit; i++) {
+        note_ref ref = slot * NOTE_COUNT + i + 1;
+        enum note_state state = note_state(note_at(ref));
+        if (state >= first && state <= last)
+            done = visit(ref) && done;
+    }
+    return done;
+}

@@ -1,0 +1,264 @@
+/* mproc_semaphore: units to take and give back, those of the dead included. The protocol stands in semaphore.h and
+ * holding.h. */
+#include "sync/semaphore.h"
+
+#include "sync/ledger.h"
+
+_Static_assert(sizeof(struct semaphore) == sizeof(mproc_semaphore), "the public type has room for it");
+_Static_assert(_Alignof(struct semaphore) == _Alignof(mproc_semaphore), "the public type is aligned for it");
+
+/* The name of an operation: slot, index of the holding, lower bits of its number. Never 0, for numbers begin at 1. */
+#define NUMBER_BITS 44
+#define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
+
+static uint64_t name_of(unsigned slot, unsigned index, uint64_t number)
+{
+    return (uint64_t)slot << 52 | (uint64_t)index << NUMBER_BITS | (number & NUMBER_MASK);
+}
+
+/* The name of the operation that a holding is at, or was at last. */
+static uint64_t current_name(const struct holding *holding, unsigned slot, unsigned index)
+{
+    return name_of(slot, index, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)));
+}
+
+_Static_assert(REGION_MEMBERS <= 1 << 12 && HOLDING_COUNT <= 1 << 8, "a name has room");
+
+static uint32_t value_of(uint64_t low)
+{
+    return (uint32_t)low;
+}
+
+/* The low word with another value: the count of changes goes up, so that it never is what it was. */
+static uint64_t with_value(uint64_t low, int64_t value)
+{
+    return ((low >> 32) + 1) << 32 | (uint32_t)value;
+}
+
+static int64_t limit_of(const struct semaphore *semaphore)
+{
+    return semaphore->limit & ~SEMAPHORE_SIGNAL;
+}
+
+static bool is_signal(const struct semaphore *semaphore)
+{
+    return semaphore->limit & SEMAPHORE_SIGNAL;
+}
+
+/* Write into the holding of a committed operation that it was, unless that is known there. */
+static void prove(uint64_t name)
+{
+    if (name == 0)
+        return;
+    struct holding *holding = holding_at((unsigned)(name >> 52), (unsigned)(name >> NUMBER_BITS) % HOLDING_COUNT);
+    uint64_t word = atomic_load_explicit(&holding->word, memory_order_acquire);
+    uint64_t number = holding_number(word);
+    if (holding_state(word) == HOLDING_BUSY && (number & NUMBER_MASK) == (name & NUMBER_MASK))
+        atomic_compare_exchange_strong_explicit(&holding->word, &word, holding_word(number, HOLDING_DONE),
+                                                memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* A change of the value. name is that of the operation, or 0 when no holding changes with it. */
+struct change {
+    int64_t units; /* to add */
+    bool capped;   /* add no more than the limit allows */
+    uint64_t name;
+};
+
+/* 0; MPROC_TIMEOUT when there are not enough units; -EOVERFLOW. */
+static int commit(struct semaphore *semaphore, struct change change)
+{
+    for (;;) {
+        uint64_t last = atomic_load_explicit(&semaphore->state.high, memory_order_acquire);
+        uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
+        int64_t value = value_of(low) + change.units;
+        if (value < 0)
+            return MPROC_TIMEOUT;
+        if (value > limit_of(semaphore)) {
+            if (!change.capped)
+                return -EOVERFLOW;
+            value = limit_of(semaphore);
+        }
+        if (change.name && (last ^ change.name) >> NUMBER_BITS != 0) /* one of the same holding is long over */
+            prove(last);
+        if (pair_swap(&semaphore->state, low, last, with_value(low, value), change.name ? change.name : last))
+            return 0;
+    }
+}
+
+/* Add units, or take some when negative, of which nobody is to be noted as the holder. */
+static int change_value(struct semaphore *semaphore, int64_t units)
+{
+    return commit(semaphore, (struct change){.units = units});
+}
+
+/* The same, as an operation of a holding that we have: it counts so many units afterwards. */
+static int change_holding(struct semaphore *semaphore, struct holding *holding, unsigned slot, int64_t units,
+                          uint32_t count)
+{
+    uint64_t name = current_name(holding, slot, (unsigned)(holding - holding_at(slot, 0)));
+    holding_prepare(holding, count);
+    int result = commit(semaphore, (struct change){.units = units, .name = name});
+    if (result)
+        holding_cancel(holding);
+    else
+        holding_finish(holding);
+    return result;
+}
+
+/* Have this member's holding of the semaphore, see holding.h. */
+static struct holding *take(struct semaphore *semaphore, unsigned slot, bool claim)
+{
+    uint32_t nonce = object_nonce(&semaphore->object);
+    struct holding *holding = holding_at(slot, holding_place(semaphore));
+    if (__builtin_expect(holding_is_of(holding, semaphore, nonce) && holding_try_enter(holding), 1)) {
+        if (holding_is_of(holding, semaphore, nonce))
+            return holding;
+        holding_cancel(holding);
+    }
+    return holding_take_slow(sync_ledger_at(slot), semaphore, nonce, claim);
+}
+
+/* 0, MPROC_TIMEOUT when no unit is free, -ENOSPC, or why this process cannot be a member. */
+static int try_acquire(struct semaphore *semaphore)
+{
+    if (value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
+        return MPROC_TIMEOUT;
+    if (is_signal(semaphore))
+        return change_value(semaphore, -1);
+    member_owner me = member_self();
+    if (!me)
+        return member_join();
+    unsigned slot = member_slot(me);
+    struct holding *holding = take(semaphore, slot, true);
+    if (!holding)
+        return -ENOSPC;
+    uint32_t count = holding_count(holding);
+    return change_holding(semaphore, holding, slot, -1, count + (count != UINT32_MAX));
+}
+
+static int acquire_slow(struct semaphore *semaphore, mproc_time timeout)
+{
+    int64_t deadline = os_deadline(timeout);
+    int slept = timeout == MPROC_NOWAIT ? MPROC_TIMEOUT : 0;
+    while (!slept) {
+        uint32_t seen = cell_prepare(&semaphore->cell);
+        int result = try_acquire(semaphore);
+        if (result != MPROC_TIMEOUT)
+            return result;
+        slept = cell_sleep(&semaphore->cell, seen, deadline);
+    }
+    member_tick(); /* who asks again and again without waiting gets what the dead held all the same */
+    return try_acquire(semaphore);
+}
+
+static struct semaphore *semaphore_from(const mproc_semaphore *handle)
+{
+    struct semaphore *semaphore = (struct semaphore *)(uintptr_t)handle;
+    return object_is(OBJECT_SEMAPHORE, semaphore) ? semaphore : NULL;
+}
+
+int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags)
+{
+    struct semaphore *semaphore = (struct semaphore *)handle;
+    int result = object_check_place(semaphore, _Alignof(struct semaphore));
+    if (result)
+        return result;
+    if (value > INT32_MAX || flags & ~(unsigned)(MPROC_SEMAPHORE_BOUNDED | MPROC_SEMAPHORE_SIGNAL))
+        return -EINVAL;
+    atomic_store_explicit(&semaphore->state.low, value, memory_order_relaxed);
+    atomic_store_explicit(&semaphore->state.high, 0, memory_order_relaxed);
+    atomic_store_explicit(&semaphore->cell.word, 0, memory_order_relaxed);
+    semaphore->limit = flags & MPROC_SEMAPHORE_BOUNDED ? value : INT32_MAX;
+    if (flags & MPROC_SEMAPHORE_SIGNAL)
+        semaphore->limit |= SEMAPHORE_SIGNAL;
+    object_set_up(OBJECT_SEMAPHORE, &semaphore->object);
+    return 0;
+}
+
+int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
+{
+    struct semaphore *semaphore = semaphore_from(handle);
+    if (!semaphore || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = try_acquire(semaphore);
+    return result == MPROC_TIMEOUT ? acquire_slow(semaphore, timeout) : result;
+}
+
+/* Give units back, of those that this process holds as far as it holds any. */
+static int release(struct semaphore *semaphore, unsigned units)
+{
+    member_owner me = is_signal(semaphore) ? 0 : member_current();
+    if (!me)
+        return change_value(semaphore, units);
+    unsigned slot = member_slot(me);
+    struct holding *holding = take(semaphore, slot, false);
+    if (!holding)
+        return change_value(semaphore, units);
+    uint32_t count = holding_count(holding);
+    return change_holding(semaphore, holding, slot, units, count > units ? count - units : 0);
+}
+
+int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
+{
+    struct semaphore *semaphore = semaphore_from(handle);
+    if (!semaphore || count == 0)
+        return -EINVAL;
+    if (count > INT32_MAX)
+        return -EOVERFLOW;
+    int result = release(semaphore, count);
+    if (!result)
+        cell_wake(&semaphore->cell, (int)count);
+    return result;
+}
+
+int mproc_semaphore_value(const mproc_semaphore *handle)
+{
+    struct semaphore *semaphore = semaphore_from(handle);
+    return semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) : -EINVAL;
+}
+
+/* ---- the sweep ---- */
+
+/* End the operation that a dead member may have been at. Whether it was committed the semaphore says, or the holding by
+ * the time when the semaphore no longer does: so they are asked in this order. */
+static void settle(struct holding *holding, const struct semaphore *semaphore, uint64_t name)
+{
+    bool committed = semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name;
+    enum holding_state state = holding_state(atomic_load_explicit(&holding->word, memory_order_acquire));
+    if (committed || state == HOLDING_DONE)
+        holding_finish(holding);
+    else if (state == HOLDING_BUSY)
+        holding_cancel(holding);
+}
+
+/* Give back what a dead member held of one semaphore. Each step may be the last of a sweeper; the next one begins here
+ * again, and finds an operation to settle, or nothing that counts. */
+static void give_back(unsigned slot, unsigned index)
+{
+    struct holding *holding = holding_at(slot, index);
+    struct semaphore *semaphore = holding_semaphore(holding);
+    settle(holding, semaphore, current_name(holding, slot, index));
+    holding_reopen(holding);
+    uint32_t count = holding_count(holding);
+    uint64_t name = current_name(holding, slot, index);
+    holding_prepare(holding, 0);
+    if (semaphore && count > 0) {
+        commit(semaphore, (struct change){.units = count, .capped = true, .name = name});
+        cell_wake(&semaphore->cell, CELL_ALL);
+    }
+    holding_finish(holding);
+    atomic_store_explicit(&holding->semaphore, 0, memory_order_release);
+}
+
+static bool sweep(unsigned slot, member_owner owner)
+{
+    (void)owner;
+    holding_sweep(slot, give_back);
+    return true;
+}
+
+__attribute__((constructor)) static void register_sweep(void)
+{
+    member_on_sweep(sweep);
+}

@@ -1,0 +1,51 @@
+/* Looking into the ledgers of all members, see ledgers.h. */
+#include "ledgers.h"
+
+#include "arena/layout.h"
+#include "harness.h"
+#include "sync/ledger.h"
+#include "sync/semaphore.h"
+
+static long sum(long (*look)(unsigned slot, bool living))
+{
+    long total = 0;
+    unsigned limit = atomic_load(&arena_header()->member_limit);
+    for (unsigned slot = 0; slot < limit; slot++)
+        if (atomic_load(&member_at(slot)->ledger_pages))
+            total += look(slot, atomic_load(&member_at(slot)->word) & 1);
+    return total;
+}
+
+static long units_of(unsigned slot, bool living)
+{
+    long units = 0;
+    for (unsigned i = 0; i < HOLDING_COUNT; i++) {
+        struct holding *holding = holding_at(slot, i);
+        uint64_t word = atomic_load(&holding->word);
+        assert_int_equal(holding_state(word), HOLDING_IDLE);
+        if (!living)
+            assert_int_equal(atomic_load(&holding->semaphore), 0);
+        if (holding_semaphore(holding))
+            units += atomic_load(&holding->count[holding_number(word) & 1]);
+    }
+    return units;
+}
+
+long ledgers_units(void)
+{
+    return sum(units_of);
+}
+
+static long notes_of(unsigned slot, bool living)
+{
+    (void)living;
+    long notes = 0;
+    for (unsigned i = 0; i < NOTE_COUNT; i++)
+        notes += note_state(&sync_ledger_at(slot)->notes[i]) != NOTE_FREE;
+    return notes;
+}
+
+long ledgers_notes(void)
+{
+    return sum(notes_of);
+}
