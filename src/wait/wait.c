@@ -95,14 +95,14 @@ static int list_watches(struct wait *wait)
 /* Mark the items that are ready; returns how many. */
 static size_t mark(struct wait *wait)
 {
-    const struct pollfd *watch = wait->watches;
-    size_t ready = 0;
+    size_t watch = 0, ready = 0;
 
     for (size_t i = 0; i < wait->count; i++) {
         mproc_wait_item *item = &wait->items[i];
-        item->ready = is_ready(item) || (!is_shared(item) && watch->revents);
+        item->ready = is_ready(item);
+        if (!is_shared(item) && wait->watches[watch++].revents)
+            item->ready = true;
         ready += item->ready;
-        watch += !is_shared(item);
     }
     return ready;
 }
@@ -211,7 +211,7 @@ static int wait_for(struct wait *wait, size_t *ready, int64_t deadline)
 
 int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_time timeout)
 {
-    struct pollfd on_stack[WATCHES_ON_STACK];
+    struct pollfd on_stack[WATCHES_ON_STACK] = {0};
     struct wait wait = {.items = items, .count = count, .watches = on_stack};
     size_t ready = 0;
 
