@@ -70,6 +70,47 @@ int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg
     return 0;
 }
 
+/* Numbers with spaces between, in one read: a file of more is one of a process that is listed otherwise too. */
+static size_t read_children(const char *path, pid_t *children, size_t capacity)
+{
+    char text[BUFFER_SIZE];
+    size_t count = 0;
+    int fd = os_open(path, O_RDONLY);
+    if (fd < 0)
+        return 0;
+    ssize_t size = os_read(fd, text, sizeof text - 1);
+    os_close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    char *end;
+    for (char *at = text; *at; at = end) {
+        pid_t child = (pid_t)strtol(at, &end, 10);
+        if (end == at)
+            break;
+        if (child > 0 && count++ < capacity)
+            children[count - 1] = child;
+    }
+    return count;
+}
+
+size_t os_proc_children(pid_t pid, pid_t *children, size_t capacity)
+{
+    char path[64];
+    size_t count = 0;
+    struct dirent *entry;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    while (folder && (entry = readdir(folder)) != NULL) {
+        int thread = atoi(entry->d_name);
+        size_t room = count < capacity ? capacity - count : 0;
+        snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, thread);
+        if (thread > 0)
+            count += read_children(path, children + (capacity - room), room);
+    }
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
 /* Look through the strings that are whole in the buffer. Returns how many bytes these are, or -1 when it is found. */
 static ssize_t search(const char *buffer, size_t size, const char *variable, const char *text)
 {

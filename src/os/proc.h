@@ -21,6 +21,10 @@ int os_proc_read(pid_t pid, struct os_proc *proc);
 /* Call visit for each process of the machine. 0 or -errno. */
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg);
 
+/* Write the children of a process, of all its threads, up to so many. Returns how many there are, 0 too where the
+ * kernel does not tell. Those that come and go meanwhile may be missing. */
+size_t os_proc_children(pid_t pid, pid_t *children, size_t capacity);
+
 /* Whether the environment that the process was executed with has this text in the value of this variable. False when it
  * may not be read. */
 bool os_proc_environment_has(pid_t pid, const char *variable, const char *text);

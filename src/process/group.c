@@ -239,10 +239,14 @@ static bool wait_for_all(struct tree *tree, int64_t deadline)
     }
 }
 
+/* Kill everybody, and who was made before that took effect. */
 static void kill_all(struct tree *tree)
 {
-    tree_freeze(tree);
-    tree_signal(tree, SIGKILL);
+    int64_t deadline = os_deadline(KILL_TIME);
+    do {
+        tree_freeze(tree);
+        tree_signal(tree, SIGKILL);
+    } while (!wait_for_all(tree, os_deadline(OS_TICK)) && os_until(deadline) > 0);
 }
 
 static int wait_for_members(struct mproc_group *group)
@@ -270,10 +274,8 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         return result;
     if (grace != MPROC_NOWAIT)
         ask_to_end(&tree);
-    if (grace == MPROC_NOWAIT || !wait_for_all(&tree, deadline)) {
+    if (grace == MPROC_NOWAIT || !wait_for_all(&tree, deadline))
         kill_all(&tree);
-        wait_for_all(&tree, os_deadline(KILL_TIME));
-    }
     result = tree.error;
     tree_destroy(&tree);
     return result ? result : wait_for_members(group);

@@ -23,7 +23,13 @@
 #include <unistd.h>
 
 /* How long a process may take to stop before we go on without it: it may be in an uninterruptible sleep. */
-#define FREEZE_TIME MPROC_MS(200)
+#define STOP_TIME MPROC_MS(200)
+
+/* How long to run after processes that fork all the time. */
+#define FREEZE_TIME MPROC_SEC(5)
+
+/* Children of one process that are looked at in one go; the rest is found by the next look at all processes. */
+#define CHILDREN_MAX 512
 
 static void note_error(struct tree *tree, int result)
 {
@@ -31,31 +37,31 @@ static void note_error(struct tree *tree, int result)
         tree->error = result;
 }
 
-static struct os_proc *find(struct tree *tree, pid_t pid)
+static bool has(const struct tree *tree, pid_t pid)
 {
     for (size_t i = 0; i < tree->count; i++)
-        if (tree->list[i].pid == pid)
-            return &tree->list[i];
-    return NULL;
+        if (tree->list[i].proc.pid == pid)
+            return true;
+    return false;
 }
 
 static int push(struct tree *tree, const struct os_proc *proc)
 {
     if (tree->count == tree->capacity) {
         size_t capacity = tree->capacity * 2 + 16;
-        struct os_proc *list = os_realloc(tree->list, capacity * sizeof *list);
+        struct tree_entry *list = os_realloc(tree->list, capacity * sizeof *list);
         if (!list)
             return -ENOMEM;
         tree->list = list;
         tree->capacity = capacity;
     }
-    tree->list[tree->count++] = *proc;
+    tree->list[tree->count++] = (struct tree_entry){.proc = *proc};
     return 0;
 }
 
 static void add(struct tree *tree, const struct os_proc *proc)
 {
-    if (!proc->has_ended && proc->pid != getpid() && !find(tree, proc->pid))
+    if (!proc->has_ended && proc->pid != getpid() && !has(tree, proc->pid))
         note_error(tree, push(tree, proc));
 }
 
@@ -75,9 +81,10 @@ bool tree_is_empty(struct tree *tree)
 {
     size_t kept = 0;
     for (size_t i = 0; i < tree->count; i++) {
-        struct os_proc now;
-        if (os_proc_read(tree->list[i].pid, &now) == 0 && now.start == tree->list[i].start && !now.has_ended)
-            tree->list[kept++] = now;
+        struct tree_entry entry = tree->list[i];
+        uint64_t start = entry.proc.start;
+        if (os_proc_read(entry.proc.pid, &entry.proc) == 0 && entry.proc.start == start && !entry.proc.has_ended)
+            tree->list[kept++] = entry;
     }
     tree->count = kept;
     return kept == 0;
@@ -102,16 +109,16 @@ static void add_children(struct tree *tree, const struct census *census)
     do {
         before = tree->count;
         for (size_t i = 0; i < census->young.count; i++)
-            if (find(tree, census->young.list[i].parent))
-                add(tree, &census->young.list[i]);
+            if (has(tree, census->young.list[i].proc.parent))
+                add(tree, &census->young.list[i].proc);
     } while (tree->count > before);
 }
 
 static void add_marked(struct tree *tree, const struct census *census)
 {
     for (size_t i = 0; i < census->young.count; i++) {
-        const struct os_proc *proc = &census->young.list[i];
-        if (!find(tree, proc->pid) && os_proc_environment_has(proc->pid, GROUPS_VARIABLE, tree->mark))
+        const struct os_proc *proc = &census->young.list[i].proc;
+        if (!has(tree, proc->pid) && os_proc_environment_has(proc->pid, GROUPS_VARIABLE, tree->mark))
             add(tree, proc);
     }
 }
@@ -160,21 +167,43 @@ static int signal_one(const struct os_proc *proc, int signal)
     return result;
 }
 
-static void signal_from(struct tree *tree, size_t first, int signal)
-{
-    for (size_t i = first; i < tree->count; i++)
-        note_error(tree, signal_one(&tree->list[i], signal));
-}
-
 void tree_signal(struct tree *tree, int signal)
 {
-    signal_from(tree, 0, signal);
+    for (size_t i = 0; i < tree->count; i++) {
+        note_error(tree, signal_one(&tree->list[i].proc, signal));
+        tree->list[i].is_told = false;
+    }
+}
+
+/* ---- stopping ---- */
+
+static void add_children_of(struct tree *tree, pid_t pid)
+{
+    pid_t children[CHILDREN_MAX];
+    size_t count = os_proc_children(pid, children, CHILDREN_MAX);
+    for (size_t i = 0; i < count && i < CHILDREN_MAX; i++) {
+        struct os_proc proc;
+        if (os_proc_read(children[i], &proc) == 0 && proc.parent == pid)
+            add(tree, &proc);
+    }
+}
+
+/* Tell each to stop and go on to its children at once. That is faster than a fork, so whoever forks all the time is
+ * caught up with. The list grows under way. */
+static void chase(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        if (!tree->list[i].is_told)
+            note_error(tree, signal_one(&tree->list[i].proc, SIGSTOP));
+        tree->list[i].is_told = true;
+        add_children_of(tree, tree->list[i].proc.pid);
+    }
 }
 
 static bool is_still(const struct tree *tree)
 {
     for (size_t i = 0; i < tree->count; i++)
-        if (tree->list[i].state != 'T' && tree->list[i].state != 't')
+        if (tree->list[i].proc.state != 'T' && tree->list[i].proc.state != 't')
             return false;
     return true;
 }
@@ -183,15 +212,21 @@ static bool is_still(const struct tree *tree)
  * nobody new. */
 void tree_freeze(struct tree *tree)
 {
-    int64_t deadline = os_deadline(FREEZE_TIME);
-    tree_signal(tree, SIGSTOP);
+    int64_t end = os_deadline(FREEZE_TIME);
+    int64_t deadline = os_deadline(STOP_TIME);
     for (;;) {
-        size_t new = tree_search(tree);
-        signal_from(tree, tree->count - new, SIGSTOP);
-        if ((new == 0 && is_still(tree)) || os_until(deadline) == 0)
+        size_t before = tree->count;
+        chase(tree);
+        bool quiet = tree->count == before;
+        quiet = tree_search(tree) == 0 && quiet;
+        if (quiet && (is_still(tree) || os_until(deadline) == 0))
             return;
-        if (new == 0)
+        if (os_until(end) == 0)
+            return;
+        if (quiet)
             os_poll(NULL, 0, MPROC_MS(1));
+        else
+            deadline = os_deadline(STOP_TIME);
     }
 }
 

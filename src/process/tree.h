@@ -5,9 +5,14 @@
 #include "os/proc.h"
 #include <stddef.h>
 
+struct tree_entry {
+    struct os_proc proc; /* as it was last seen */
+    bool is_told;        /* to stop, and nothing else since */
+};
+
 /* Private to the thread that uses it. */
 struct tree {
-    struct os_proc *list; /* in no order; state as it was last seen */
+    struct tree_entry *list; /* in the order in which they were found */
     size_t count;
     size_t capacity;
     uint64_t since;   /* nothing that is older belongs to it */
@@ -26,7 +31,8 @@ bool tree_is_empty(struct tree *tree);
  * Returns how many are new; they are the last. */
 size_t tree_search(struct tree *tree);
 
-/* Stop them all, those found on the way too, until there is nobody left that could make another one. */
+/* Stop them all, those found on the way too, until there is nobody left that could make another one; or until somebody
+ * who does not stop has been waited for long enough. */
 void tree_freeze(struct tree *tree);
 
 /* Send a signal to all of them. */
