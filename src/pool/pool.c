@@ -62,16 +62,15 @@ bool pool_names_job(struct pool *pool, const struct job *job)
 
 int pool_offer_again(struct pool *pool, struct job *job)
 {
-    if (!job_rewind(job))
-        return 0;
     int result = pool_lock(pool);
     if (result)
         return result;
-    if (atomic_load_explicit(&job->published, memory_order_relaxed) &&
-        !atomic_load_explicit(&job->queued, memory_order_relaxed))
+    bool has_work = atomic_load_explicit(&job->published, memory_order_relaxed) && job_rewind(job);
+    if (has_work && !atomic_load_explicit(&job->queued, memory_order_relaxed))
         list_add_first(&pool->list, job);
     pool_unlock(pool);
-    cell_wake(&pool->work, CELL_ALL);
+    if (has_work)
+        cell_wake(&pool->work, CELL_ALL);
     return 0;
 }
 
