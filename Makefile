@@ -9,7 +9,7 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize bench install clean
+.PHONY: help demo test build examples lint sanitize crash-test bench install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -18,6 +18,7 @@ help:
 	@echo 'make examples  build the examples into $(BUILD)/examples'
 	@echo 'make lint      check format, warnings, headers and exported symbols'
 	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
+	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks'
 	@echo 'make bench     build and run the measurements'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make clean     remove everything that was built'
@@ -49,6 +50,9 @@ lint:
 sanitize:
 	@scripts/install-deps test
 	@scripts/sanitize $(JOBS)
+
+crash-test: build
+	$(BUILD)/test/crash/crash
 
 bench:
 	@scripts/install-deps bench

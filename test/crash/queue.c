@@ -1,0 +1,377 @@
+/* The crash cases of the queue. Every message has a number and is filled with it; the world's own come first, then what
+ * the victim puts, then what the survivor puts. Whatever the victim does, each message is there once, whole and in
+ * order, but for those that it was about to put (none or all of them) or to get (gone, or still there). */
+#include "arena/heap.h"
+#include "arena/member.h"
+#include "crash.h"
+#include "ipc/ring.h"
+#include <mproc/memory.h>
+#include <mproc/queue.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define VICTIM   1000u
+#define SURVIVOR 2000u
+#define MOST     64u
+#define LONG     ((size_t)3000) /* some of these fill the base segment */
+
+struct queue_world {
+    mproc_queue *queue;
+    unsigned own;    /* messages 0 to own - 1 were put before */
+    unsigned batch;  /* how many the victim puts or gets */
+    size_t size;     /* of each message */
+    bool gets;       /* the victim gets */
+    pid_t bystander; /* asleep in a get or put, or 0 */
+    bool sleeper_puts;
+    _Atomic(unsigned) heard; /* messages that the bystander got */
+    unsigned numbers[MOST];  /* their numbers */
+};
+
+static bool put(struct queue_world *world, unsigned number)
+{
+    static unsigned char message[LONG];
+    memset(message, (int)(number % 251), world->size);
+    memcpy(message, &number, sizeof number);
+    return mproc_queue_put(world->queue, message, world->size, MPROC_SEC(2)) == 0;
+}
+
+/* The number of the next message; UINT32_MAX when there is none, UINT32_MAX - 1 when it is damaged. */
+static unsigned get(struct queue_world *world, mproc_time timeout)
+{
+    static unsigned char message[LONG];
+    unsigned number;
+    size_t size;
+    if (mproc_queue_get(world->queue, message, sizeof message, &size, timeout))
+        return UINT32_MAX;
+    memcpy(&number, message, sizeof number);
+    for (size_t i = sizeof number; i < size; i++) {
+        if (message[i] != number % 251)
+            return UINT32_MAX - 1;
+    }
+    return size == world->size ? number : UINT32_MAX - 1;
+}
+
+static struct queue_world *build(size_t maxsize, unsigned own, size_t size)
+{
+    heap_note();
+    struct queue_world *world = world_alloc(sizeof *world);
+    world->own = own;
+    world->batch = 1;
+    world->size = size;
+    mproc_queue_create(&world->queue, &(mproc_queue_options){.maxsize = maxsize});
+    for (unsigned i = 0; i < own; i++)
+        put(world, i);
+    return world;
+}
+
+static void *build_empty(void)
+{
+    return build(0, 0, 64);
+}
+
+static void *build_some(void)
+{
+    return build(0, 3, 64);
+}
+
+/* Put and get until the next record does not fit before the end of the ring. */
+static void *build_at_the_end(void)
+{
+    struct queue_world *world = build(0, 0, 1000);
+    size_t record = ring_record_size(world->size);
+    while (world->queue->base.capacity - ring_put_position(world->queue).at >= record) {
+        put(world, 0);
+        get(world, MPROC_NOWAIT);
+    }
+    return world;
+}
+
+static void *build_about_to_grow(void)
+{
+    return build(0, 2, LONG);
+}
+
+static void *build_grown(void)
+{
+    return build(0, 5, LONG);
+}
+
+/* The next message to get is the last one of a large segment: the queue shrinks. */
+static void *build_about_to_shrink(void)
+{
+    struct queue_world *world = build(0, 50, LONG);
+    for (unsigned i = 0; i < 49; i++)
+        get(world, MPROC_NOWAIT);
+    return world;
+}
+
+static void *build_full(void)
+{
+    return build(3, 3, 64);
+}
+
+static void *build_batch(void)
+{
+    struct queue_world *world = build(0, 3, 64);
+    world->batch = 3;
+    return world;
+}
+
+static void *build_large_batch(void)
+{
+    struct queue_world *world = build(0, 1, LONG);
+    world->batch = 4;
+    return world;
+}
+
+static void listen_for_ever(void *arg)
+{
+    struct queue_world *world = arg;
+    unsigned heard = 0;
+    unsigned number;
+    while ((number = get(world, MPROC_FOREVER)) != UINT32_MAX && heard < MOST) {
+        world->numbers[heard] = number;
+        atomic_store(&world->heard, ++heard);
+    }
+}
+
+static void put_once(void *arg)
+{
+    put(arg, SURVIVOR);
+}
+
+static bool sleeps(void *arg)
+{
+    struct queue_world *world = arg;
+    struct wait_cell *cell = world->sleeper_puts ? &world->queue->room : &world->queue->messages;
+    return atomic_load(&cell->word) & CELL_SLEEPERS;
+}
+
+static void *build_with_getter_asleep(void)
+{
+    struct queue_world *world = build(0, 0, 64);
+    world->bystander = bystander_start(listen_for_ever, world);
+    within_time(sleeps, world);
+    return world;
+}
+
+static void *build_with_putter_asleep(void)
+{
+    struct queue_world *world = build(3, 3, 64);
+    world->sleeper_puts = true;
+    world->bystander = bystander_start(put_once, world);
+    within_time(sleeps, world);
+    return world;
+}
+
+/* ---- what the victim does ---- */
+
+static void victim_put(void *world)
+{
+    put(world, VICTIM);
+}
+
+static void victim_put_many(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char data[4][LONG];
+    mproc_message messages[4];
+    for (unsigned i = 0; i < world->batch; i++) {
+        unsigned number = VICTIM + i;
+        memset(data[i], (int)(number % 251), world->size);
+        memcpy(data[i], &number, sizeof number);
+        messages[i] = (mproc_message){data[i], world->size};
+    }
+    mproc_queue_put_many(world->queue, messages, world->batch, MPROC_NOWAIT);
+}
+
+static void victim_reserve_and_commit(void *arg)
+{
+    struct queue_world *world = arg;
+    unsigned number = VICTIM;
+    void *data;
+    if (mproc_queue_reserve(world->queue, &data, world->size, MPROC_NOWAIT))
+        return;
+    memset(data, (int)(number % 251), world->size);
+    memcpy(data, &number, sizeof number);
+    mproc_queue_commit(world->queue, world->size);
+}
+
+static void victim_reserve_and_abandon(void *arg)
+{
+    struct queue_world *world = arg;
+    void *data;
+    if (mproc_queue_reserve(world->queue, &data, world->size, MPROC_NOWAIT) == 0)
+        mproc_queue_abandon(world->queue);
+}
+
+static void victim_get(void *world)
+{
+    get(world, MPROC_NOWAIT);
+}
+
+static void victim_get_many(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char data[4][LONG];
+    mproc_message messages[4] = {{data[0], LONG}, {data[1], LONG}, {data[2], LONG}, {data[3], LONG}};
+    size_t got;
+    mproc_queue_get_many(world->queue, messages, world->batch, &got, MPROC_NOWAIT);
+}
+
+static void victim_peek_and_release(void *arg)
+{
+    struct queue_world *world = arg;
+    const void *data;
+    size_t size;
+    if (mproc_queue_peek(world->queue, &data, &size, MPROC_NOWAIT) == 0)
+        mproc_queue_release(world->queue, true);
+}
+
+/* ---- what must hold ---- */
+
+static bool has_heard(void *arg)
+{
+    struct queue_world *world = arg;
+    unsigned heard = atomic_load(&world->heard);
+    return heard > 0 && world->numbers[heard - 1] == SURVIVOR;
+}
+
+static bool has_put(void *arg)
+{
+    struct queue_world *world = arg;
+    return mproc_queue_size(world->queue) == world->own;
+}
+
+/* Go through the messages in their order: own ones from first on, then none or all of the victim's, then the
+ * survivor's. */
+static const char *compare(const unsigned *numbers, unsigned count, unsigned first, unsigned own, unsigned batch,
+                           bool must_be_put)
+{
+    unsigned at = 0;
+    for (unsigned number = first; number < own; number++) {
+        if (at == count || numbers[at++] != number)
+            return "a message is lost, damaged or out of order";
+    }
+    if (at < count && numbers[at] == VICTIM) {
+        for (unsigned i = 0; i < batch; i++) {
+            if (at == count || numbers[at++] != VICTIM + i)
+                return "a batch is torn";
+        }
+    } else if (must_be_put) {
+        return "a message that was put is lost";
+    }
+    if (at == count || numbers[at++] != SURVIVOR)
+        return "the survivor's message is lost";
+    return at == count ? NULL : "there are more messages than were put";
+}
+
+static unsigned drain(struct queue_world *world, unsigned *numbers)
+{
+    unsigned count = 0;
+    while (count < MOST && (numbers[count] = get(world, MPROC_NOWAIT)) != UINT32_MAX)
+        count++;
+    return count;
+}
+
+static const char *after(struct queue_world *world)
+{
+    mproc_queue_free(world->queue);
+    world->queue = NULL;
+    member_sweep_all();
+    return heap_balance(mproc_usable_size(world));
+}
+
+static const char *check_put(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    if (!put(world, SURVIVOR))
+        return "the survivor cannot put";
+    if (world->bystander && !within_time(has_heard, world))
+        return "the one that slept was not woken";
+    unsigned numbers[MOST];
+    unsigned count = world->bystander ? atomic_load(&world->heard) : drain(world, numbers);
+    const char *wrong = compare(world->bystander ? world->numbers : numbers, count, 0, world->own, world->batch,
+                                finished && !world->gets);
+    bystander_end(world->bystander);
+    world->bystander = 0;
+    return wrong ? wrong : after(world);
+}
+
+static const char *check_abandoned(void *arg, bool finished)
+{
+    (void)finished;
+    return check_put(arg, false);
+}
+
+static const char *check_got(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    size_t left = mproc_queue_size(world->queue);
+    if (world->bystander) {
+        get(world, MPROC_NOWAIT); /* room in any case */
+        if (!within_time(has_put, world) && mproc_queue_size(world->queue) + 1 != world->own)
+            return "the one that slept was not woken";
+        bystander_end(world->bystander);
+        world->bystander = 0;
+        return after(world);
+    }
+    if (left != world->own && left + world->batch != world->own)
+        return "more or fewer messages are gone than were got at once";
+    if (finished && left == world->own)
+        return "a message that was got is still there";
+    if (mproc_queue_full(world->queue) && get(world, MPROC_NOWAIT) != world->own - left)
+        return "the first message is not the next one";
+    unsigned first = world->own - (unsigned)mproc_queue_size(world->queue);
+    if (!put(world, SURVIVOR))
+        return "the survivor cannot put";
+    unsigned numbers[MOST];
+    const char *wrong = compare(numbers, drain(world, numbers), first, world->own, 0, false);
+    return wrong ? wrong : after(world);
+}
+
+/* What mends: the next one to put, and the next one to get. */
+static void repair(void *arg)
+{
+    struct queue_world *world = arg;
+    void *data;
+    const void *seen;
+    size_t size;
+    if (mproc_queue_reserve(world->queue, &data, 1, MPROC_NOWAIT) == 0)
+        mproc_queue_abandon(world->queue);
+    if (mproc_queue_peek(world->queue, &seen, &size, MPROC_NOWAIT) == 0)
+        mproc_queue_release(world->queue, false);
+    member_sweep_all();
+}
+
+static void destroy(void *arg)
+{
+    struct queue_world *world = arg;
+    if (world->bystander)
+        bystander_end(world->bystander);
+    mproc_queue_free(world->queue);
+    mproc_free(world);
+}
+
+const struct crash_case queue_cases[] = {
+    {"queue_put", "empty", build_empty, NULL, victim_put, check_put, destroy, repair},
+    {"queue_put", "some", build_some, NULL, victim_put, check_put, destroy, NULL},
+    {"queue_put", "at the end of the ring", build_at_the_end, NULL, victim_put, check_put, destroy, NULL},
+    {"queue_put", "about to grow", build_about_to_grow, NULL, victim_put, check_put, destroy, repair},
+    {"queue_put", "a getter asleep", build_with_getter_asleep, NULL, victim_put, check_put, destroy, NULL},
+    {"queue_put_many", "some", build_batch, NULL, victim_put_many, check_put, destroy, NULL},
+    {"queue_put_many", "about to grow", build_large_batch, NULL, victim_put_many, check_put, destroy, repair},
+    {"queue_reserve_commit", "some", build_some, NULL, victim_reserve_and_commit, check_put, destroy, NULL},
+    {"queue_reserve_commit", "about to grow", build_about_to_grow, NULL, victim_reserve_and_commit, check_put, destroy,
+     repair},
+    {"queue_reserve_abandon", "about to grow", build_about_to_grow, NULL, victim_reserve_and_abandon, check_abandoned,
+     destroy, repair},
+    {"queue_get", "some", build_some, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "full", build_full, NULL, victim_get, check_got, destroy, NULL},
+    {"queue_get", "grown", build_grown, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "about to shrink", build_about_to_shrink, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "a putter asleep", build_with_putter_asleep, NULL, victim_get, check_got, destroy, NULL},
+    {"queue_get_many", "some", build_batch, NULL, victim_get_many, check_got, destroy, NULL},
+    {"queue_peek_release", "some", build_some, NULL, victim_peek_and_release, check_got, destroy, repair},
+    {0},
+};
