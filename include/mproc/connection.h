@@ -48,7 +48,8 @@ MPROC_API int mproc_connection_recv(mproc_connection *connection, void *buffer, 
  * stays. */
 MPROC_API int mproc_connection_recv_new(mproc_connection *connection, void **data, size_t *size, mproc_time timeout);
 
-/* Wait until there is something to receive, or the end of file. 0 or MPROC_TIMEOUT. */
+/* Wait until there is something to receive, or the end of file. 0 or MPROC_TIMEOUT. -EBADF: this end does
+ * not receive. */
 MPROC_API int mproc_connection_poll(mproc_connection *connection, mproc_time timeout);
 
 /* Send a descriptor over a duplex pipe (a unix socket); the peer gets a duplicate. It is a message of its own kind: the
@@ -96,7 +97,8 @@ typedef struct mproc_wait_item {
 
 /* Wait until at least one of the items is ready; sets ready in each, and *ready_count (may be NULL) to their number. 0,
  * or MPROC_TIMEOUT with none ready. -EINVAL: no items, NULL in one, an unknown kind. A queue's message may be taken by
- * another process between this call and the get: get with MPROC_NOWAIT and wait again on MPROC_TIMEOUT. */
+ * another process between this call and the get: get with MPROC_NOWAIT and wait again on MPROC_TIMEOUT. -EBADF: a
+ * descriptor is not open; -ENOMEM, -EMFILE. */
 MPROC_API int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_time timeout);
 
 #ifdef __cplusplus

@@ -51,7 +51,8 @@ typedef struct mproc_item_status {
 } mproc_item_status;
 
 /* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
- * Arrays in shared memory are used in place; others are copied there and back. */
+ * Arrays in shared memory are used in place; others are copied there and back. To follow something other than items,
+ * bytes for example, count it in an atomic that ctx points to. */
 typedef struct mproc_map {
     size_t count;
     const void *in;

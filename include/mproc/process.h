@@ -59,15 +59,17 @@ typedef struct mproc_process_options {
 
 /* Start a process that runs fn(arg). On success *process is its handle, to be given to mproc_process_free().
  *
- * arg as it stands is the same pointer in the child: with fork it may point anywhere, with spawn and forkserver only
- * into shared memory (else MPROC_NOT_SHARED). With arg_size the child gets a private copy, whatever the method.
- * Connections of the list are open in the child and stay open here.
+ * arg as it stands is the same pointer in the child (const here only so that any pointer may be given; fn gets it
+ * without): with fork it may point anywhere, with spawn and forkserver only into shared memory (else MPROC_NOT_SHARED).
+ * With arg_size the child gets a private copy, whatever the method. Connections of the list are open in the child and
+ * stay open here.
  *
+ * -EBUSY: another thread receives on a connection of the list, or a descriptor that came on it was not received yet.
  * -EINVAL: NULL process or fn, an unknown method, arg_size without arg, or a NULL connection in the list. -EAGAIN: no
  * process can be had (RLIMIT_NPROC, or 4096 members in the family). -ENOMEM, -EMFILE, -ENFILE as they say.
  * MPROC_NOT_INITIALIZED: spawn or forkserver in a program that did not call mproc_init(). MPROC_NO_FUNCTION: spawn or
  * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind. */
-MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, void *arg,
+MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                                   const mproc_process_options *options);
 
 /* Wait until the process has ended. 0; MPROC_TIMEOUT; -EDEADLK when it is the caller itself; -ECHILD when the handle is
@@ -142,7 +144,7 @@ MPROC_API int mproc_group_create(mproc_group **group, const mproc_group_options 
 
 /* Start a process as a member. *process, if process is not NULL, is a handle that belongs to the group. As
  * mproc_process_start() otherwise. */
-MPROC_API int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, void *arg,
+MPROC_API int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, const void *arg,
                                 const mproc_process_options *options);
 
 /* Wait until one that was not yet told of has ended, and tell which. 0, MPROC_TIMEOUT, or -ECHILD when none is left. */

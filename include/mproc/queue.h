@@ -11,7 +11,11 @@
  * drained.
  *
  * A process that dies in put has put all of the message or nothing; one that dies in get has taken the message or not.
- * Nobody else is held up by it for more than 100 ms. */
+ * Nobody else is held up by it for more than 100 ms.
+ *
+ * One process puts at a time, and one gets. A call that finds another at it waits for that one, with a short timeout or
+ * MPROC_NOWAIT up to 20 ms, which is far more than it takes unless the other is stopped. Putters that wait at a bounded
+ * queue go on when a quarter of it is free, or 100 ms after there is room. */
 #ifndef MPROC_QUEUE_H
 #define MPROC_QUEUE_H
 
@@ -42,9 +46,9 @@ MPROC_API int mproc_queue_create(mproc_queue **queue, const mproc_queue_options 
  * -EDEADLK: this thread has a reservation that it did not commit. */
 MPROC_API int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_time timeout);
 
-/* Get the first message into buffer. *size (may be NULL) is its size. 0, MPROC_TIMEOUT, or MPROC_CLOSED when the queue
- * is closed and empty. MPROC_TOO_SMALL: it is larger than capacity; it stays, and *size tells. -EDEADLK: this thread
- * peeks at a message that it did not release. */
+/* Get the first message into buffer. *size (may be NULL) is its size. 0; MPROC_TIMEOUT (with MPROC_NOWAIT: it is
+ * empty), or MPROC_CLOSED when the queue is closed and empty. MPROC_TOO_SMALL: it is larger than capacity; it stays,
+ * and *size tells. -EDEADLK: this thread peeks at a message that it did not release. */
 MPROC_API int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *size, mproc_time timeout);
 
 /* Get the first message into memory from malloc(), which the caller frees. -ENOMEM: the message stays. */

@@ -82,7 +82,7 @@ void group_mark(const struct mproc_group *group, struct start *start)
     snprintf(start->groups + length, GROUPS_SIZE - length, "%s%s", length ? ":" : "", group->mark);
 }
 
-int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, void *arg,
+int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, const void *arg,
                       const mproc_process_options *options)
 {
     mproc_process *handle;

@@ -141,7 +141,7 @@ static int start_into(struct mproc_process *handle, struct start *start, const m
     return handle_attach(handle, pid);
 }
 
-int start_process(mproc_process **process, mproc_target *fn, void *arg, const mproc_process_options *options,
+int start_process(mproc_process **process, mproc_target *fn, const void *arg, const mproc_process_options *options,
                   struct mproc_group *group)
 {
     static const mproc_process_options defaults;
@@ -152,7 +152,7 @@ int start_process(mproc_process **process, mproc_target *fn, void *arg, const mp
         return result;
     handle_reap_freed();
     watch_exit();
-    struct start start = {.fn = fn, .arg = arg, .sentinel = -1, .leash = -1};
+    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1};
     struct mproc_process *handle = handle_new();
     if (!handle)
         return -ENOMEM;
@@ -171,7 +171,8 @@ int start_process(mproc_process **process, mproc_target *fn, void *arg, const mp
     return 0;
 }
 
-int mproc_process_start(mproc_process **process, mproc_target *fn, void *arg, const mproc_process_options *options)
+int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
+                        const mproc_process_options *options)
 {
     return process ? start_process(process, fn, arg, options, NULL) : -EINVAL;
 }

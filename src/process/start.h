@@ -27,7 +27,7 @@ struct start {
 };
 
 /* Start a process of a group, or of none (NULL). As mproc_process_start() otherwise. */
-int start_process(mproc_process **process, mproc_target *fn, void *arg, const mproc_process_options *options,
+int start_process(mproc_process **process, mproc_target *fn, const void *arg, const mproc_process_options *options,
                   struct mproc_group *group);
 
 /* The methods. Each returns the child's pid, or what mproc_process_start() returns: negative, or a condition in
