@@ -10,6 +10,7 @@
 #include "process/life.h"
 #include "process/streams.h"
 #include "util/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,12 @@ static void leave(int status, void *unused)
     streams_flush();
     member_leave();
     _exit(status);
+}
+
+_Noreturn void child_fail(const char *name, const char *reason)
+{
+    dprintf(STDERR_FILENO, "mproc: %s cannot run: %s\n", name, reason);
+    _exit(CANNOT_RUN);
 }
 
 static void take_identity(const struct start *start)
@@ -59,13 +66,13 @@ static void introduce(const struct start *start)
 _Noreturn void child_run(const struct start *start)
 {
     if (start->leash >= 0 && life_wear(start->leash))
-        _exit(CANNOT_RUN);
+        child_fail(start->name, "it cannot be tied to its parent");
     os_signals_reset();
     take_identity(start);
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);
     introduce(start);
     if (on_exit(leave, NULL))
-        _exit(CANNOT_RUN);
+        child_fail(start->name, "there is no memory");
     exit(start->fn(start->arg));
 }

@@ -228,23 +228,16 @@ static void pack(struct parcel *parcel, const struct start *start, int record)
         parcel->fds[parcel->count++] = connection_fd(start->connections[i]);
 }
 
-/* What the report says: a pid or -errno; -EPIPE when the server died and made no child. */
+/* What the report says: a pid or -errno; -EPIPE when the server died and made no child. Nothing but the report and the
+ * end of file ends this wait: whatever else goes wrong, there may be a child. */
 static pid_t await_report(int fd)
 {
     struct server_report report;
     struct pollfd input = {.fd = fd, .events = POLLIN};
-    for (;;) {
-        ssize_t size = os_socket_receive(fd, &report, sizeof report);
-        if (size == (ssize_t)sizeof report)
-            return report.pid;
-        if (size >= 0 || size == -ECONNRESET)
-            return -EPIPE;
-        if (size != -EAGAIN && size != -EINTR)
-            return (pid_t)size;
-        int result = os_poll(&input, 1, OS_TICK);
-        if (result < 0 && result != -EINTR)
-            return result;
-    }
+    ssize_t size;
+    while ((size = os_socket_receive(fd, &report, sizeof report)) < 0)
+        os_poll(&input, 1, OS_TICK);
+    return size == (ssize_t)sizeof report ? report.pid : -EPIPE;
 }
 
 /* Send the request, and nothing else with the same report. Our end of the report, or -errno. */

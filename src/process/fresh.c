@@ -16,8 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CANNOT_RUN 127
-
 int fresh_prepare(struct start *start, struct function_reference *function)
 {
     if (!fresh_is_possible())
@@ -85,12 +83,6 @@ pid_t fresh_execute(const char *title, const char *groups, const int *fds, size_
 
 /* ---- in the fresh process ---- */
 
-_Noreturn void fresh_fail(const char *name, const char *reason)
-{
-    dprintf(STDERR_FILENO, "mproc: %s cannot run: %s\n", name, reason);
-    _exit(CANNOT_RUN);
-}
-
 /* The connections that the child is handed; they stay where mproc_inherited_connection() finds them. */
 static void adopt_connections(struct record *record, const int *fds, mproc_connection **adopted)
 {
@@ -100,7 +92,7 @@ static void adopt_connections(struct record *record, const int *fds, mproc_conne
         memcpy(&size, at, sizeof size);
         int result = connection_adopt(&adopted[i], fds[i], at + sizeof size, size);
         if (result)
-            fresh_fail(record->start.name, mproc_strerror(result));
+            child_fail(record->start.name, mproc_strerror(result));
         at += sizeof size + size;
     }
 }
@@ -116,7 +108,7 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     start->leash = descriptors->leash;
     start->fn = (mproc_target *)(void *)function_find(&record->function);
     if (!start->fn)
-        fresh_fail(start->name, "its function is in no object file that it has or can load");
+        child_fail(start->name, "its function is in no object file that it has or can load");
     if (start->arg_size)
         start->arg = record_argument(record);
     adopt_connections(record, descriptors->connections, connections);

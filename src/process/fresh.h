@@ -28,7 +28,4 @@ struct fresh_descriptors {
 /* Be the child of the record. */
 _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors *descriptors);
 
-/* Say on stderr why this process cannot be what it should, and end it. */
-_Noreturn void fresh_fail(const char *name, const char *reason);
-
 #endif

@@ -249,14 +249,18 @@ static void kill_all(struct tree *tree)
     } while (!wait_for_all(tree, os_deadline(OS_TICK)) && os_until(deadline) > 0);
 }
 
+/* They have ended, or been killed but for an error that we met. */
 static int wait_for_members(struct mproc_group *group)
 {
     struct selection running;
     int result = choose_members(group, is_running, &running);
     if (result)
         return result;
-    for (size_t i = 0; !result && i < running.count; i++)
-        result = handle_wait(running.members[i], OS_NEVER);
+    for (size_t i = 0; !result && i < running.count; i++) {
+        result = os_pidfd_signal(running.members[i]->pidfd, SIGKILL);
+        if (!result || result == -ESRCH)
+            result = handle_wait(running.members[i], OS_NEVER);
+    }
     release(&running);
     return result;
 }

@@ -3,6 +3,7 @@
 #include "arena/region.h"
 #include "os/descriptor.h"
 #include "os/process.h"
+#include "process/child.h"
 #include "process/fresh.h"
 #include "process/server.h"
 #include <mproc/base.h>
@@ -40,11 +41,11 @@ static _Noreturn void be_fresh(int first)
     };
     struct record *record = record_read(first + RECORD);
     if (!record)
-        fresh_fail("the process", "its start record is damaged");
+        child_fail("the process", "its start record is damaged");
     os_close(first + RECORD);
     int result = region_adopt(first + ARENA, first + BELL);
     if (result)
-        fresh_fail(record->start.name, mproc_strerror(result));
+        child_fail(record->start.name, mproc_strerror(result));
     if (record->kind == RECORD_SERVER)
         server_run(record, first + SENTINEL, first + SOCKET);
     be_child(record, first + SENTINEL);

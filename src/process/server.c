@@ -13,6 +13,7 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/socket.h"
+#include "process/child.h"
 #include "process/fresh.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -56,7 +57,7 @@ static void take_environment(struct record *record)
 {
     char **list = record_string_list(record);
     if (!list)
-        fresh_fail(record->start.name, mproc_strerror(-ENOMEM));
+        child_fail(record->start.name, mproc_strerror(-ENOMEM));
     environ = list;
 }
 
@@ -70,14 +71,14 @@ static _Noreturn void be_child(const struct host *host, const struct server_requ
     os_close(host->sentinel);
     struct record *record = record_read(record_fd);
     if (!record)
-        fresh_fail("the process", "its start record is damaged");
+        child_fail("the process", "its start record is damaged");
     os_close(record_fd);
     struct fresh_descriptors descriptors = {.sentinel = *fds++, .leash = -1};
     if (request->has_leash)
         descriptors.leash = *fds++;
     if (request->has_directory) {
         if (os_change_directory(*fds))
-            fresh_fail(record->start.name, "it cannot enter the working directory");
+            child_fail(record->start.name, "it cannot enter the working directory");
         os_close(*fds++);
     }
     take_stdio(request, fds);

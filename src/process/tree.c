@@ -31,9 +31,14 @@
 /* Children of one process that are looked at in one go; the rest is found by the next look at all processes. */
 #define CHILDREN_MAX 512
 
+static bool is_told_gone(int result)
+{
+    return result == -ESRCH || result == -ENOENT;
+}
+
 static void note_error(struct tree *tree, int result)
 {
-    if (result < 0 && result != -ESRCH && result != -ENOENT && tree->error == 0)
+    if (result < 0 && !is_told_gone(result) && tree->error == 0)
         tree->error = result;
 }
 
@@ -83,8 +88,11 @@ bool tree_is_empty(struct tree *tree)
     for (size_t i = 0; i < tree->count; i++) {
         struct tree_entry entry = tree->list[i];
         uint64_t start = entry.proc.start;
-        if (os_proc_read(entry.proc.pid, &entry.proc) == 0 && entry.proc.start == start && !entry.proc.has_ended)
-            tree->list[kept++] = entry;
+        int result = os_proc_read(entry.proc.pid, &entry.proc);
+        note_error(tree, result);
+        if (is_told_gone(result) || (!result && (entry.proc.start != start || entry.proc.has_ended)))
+            continue;
+        tree->list[kept++] = entry;
     }
     tree->count = kept;
     return kept == 0;
@@ -183,7 +191,9 @@ static void add_children_of(struct tree *tree, pid_t pid)
     size_t count = os_proc_children(pid, children, CHILDREN_MAX);
     for (size_t i = 0; i < count && i < CHILDREN_MAX; i++) {
         struct os_proc proc;
-        if (os_proc_read(children[i], &proc) == 0 && proc.parent == pid)
+        int result = os_proc_read(children[i], &proc);
+        note_error(tree, result);
+        if (!result && proc.parent == pid)
             add(tree, &proc);
     }
 }

@@ -18,6 +18,7 @@ int sleep_for_ever(void *arg)
     (void)arg;
     for (;;)
         pause();
+    return 0;
 }
 
 int warm_up(void **state)
