@@ -67,8 +67,9 @@ int mproc_memory_usage(struct mproc_memory_usage *usage)
 {
     if (!usage)
         return -EINVAL;
-    if (!member_self())
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
     int64_t resident = os_memory_resident(region.fd);
     if (resident < 0)
         return (int)resident;

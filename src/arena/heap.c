@@ -72,8 +72,9 @@ static int take(size_t size, heap_place *place, void **block, bool *zero)
     *zero = false;
     if (size == 0)
         return -EINVAL;
-    if (!member_self())
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
     if (size <= SPAN_LARGEST)
         return spans_take(size, place, block);
     return place ? take_large(size, place, block, zero) : take_large_for_caller(size, block, zero);
@@ -97,8 +98,9 @@ int heap_alloc_zeroed(size_t size, heap_place *place, void **block)
 static int give(void *block, heap_place *place)
 {
     unsigned index;
-    if (!member_self())
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
     if (!chunk_of(block, &index))
         return -EINVAL;
     if (chunk_state(chunk_word(index)) == CHUNK_SPAN)

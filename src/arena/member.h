@@ -54,13 +54,20 @@ static inline member_owner member_current(void)
  * fork. Sets member_me. 0; -EAGAIN when all slots are taken; -errno. Thread-safe. */
 int member_join(void);
 
-/* This process's owner word; 0 when it cannot become a member (member_join() says why). */
+/* This process's owner word; 0 when it cannot become a member. Who must say why calls member_need() before: another
+ * attempt may succeed. */
 static inline member_owner member_self(void)
 {
     member_owner me = member_current();
     if (__builtin_expect(me == 0, 0) && member_join() == 0)
         me = member_current();
     return me;
+}
+
+/* 0 when this process is a member or has become one, else why it cannot. */
+static inline int member_need(void)
+{
+    return member_current() ? 0 : member_join();
 }
 
 /* Leave in good order: whatever this process held goes back, its slot is free. Called when a child ends; using a shared
@@ -78,8 +85,8 @@ struct member *member_at(unsigned slot);
 bool member_is_dead(member_owner owner);
 
 /* Whether this process still has the descriptor that proves its life; false when it is no member. For one that has run
- * somebody else's code: if that closed descriptors which are not its own, others take this process for dead, and it must
- * touch nothing shared any more. Two cheap system calls. */
+ * somebody else's code: if that closed descriptors which are not its own, others take this process for dead, and it
+ * must touch nothing shared any more. Two cheap system calls. */
 bool member_confirm(void);
 
 /* The living member with that pid which has this parent, or 0: how a parent finds its child. */

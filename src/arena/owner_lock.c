@@ -39,9 +39,10 @@ int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout)
 {
     if (!os_timeout_is_valid(timeout))
         return -EINVAL;
-    uint64_t me = member_self();
-    if (!me)
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
+    uint64_t me = member_current();
     if (timeout != MPROC_NOWAIT && os_cpu_may_spin() && spin(lock, me))
         return 0;
     int64_t deadline = os_deadline(timeout);

@@ -6,8 +6,9 @@
 
 int bell_fd(void)
 {
-    if (!member_self())
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
     return region.bell;
 }
 
