@@ -49,3 +49,31 @@ long ledgers_notes(void)
 {
     return sum(notes_of);
 }
+
+/* The word after the object's stamp and its lock is the first note. To look at the list without its lock is no harm: a
+ * note is never unmapped, and a walk that goes astray is cut short. */
+int conditions_waiters(const mproc_condition *condition)
+{
+    note_ref ref = atomic_load((const _Atomic(note_ref) *)(const void *)&condition->opaque[2]);
+    int count = 0;
+    for (; ref && count < 1000; count++)
+        ref = atomic_load(&note_at(ref)->next);
+    return count;
+}
+
+struct line {
+    const mproc_condition *condition;
+    int count;
+};
+
+static bool is_long_enough(void *arg)
+{
+    const struct line *line = arg;
+    return conditions_waiters(line->condition) == line->count;
+}
+
+void conditions_await_waiters(const mproc_condition *condition, int count)
+{
+    struct line line = {condition, count};
+    assert_true(wait_until(is_long_enough, &line, 20000));
+}

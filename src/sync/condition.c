@@ -1,0 +1,271 @@
+/* mproc_condition: waiters in a list, first in, first out. */
+#include "sync/lock.h"
+#include "sync/note.h"
+
+/* The list is threaded through notes in the waiters' ledgers. Whoever changes it, or a note in it, has the lock.
+ *
+ * Invariant: from first, by next, one comes to every note that is in the list, each of which names this condition and
+ * is WAITING or SIGNALLED. first being 0 means that it is empty. A note is freed only after it was taken out.
+ *
+ * Commits, each one store: of a wait, into first or into the last note's next; of a signal, the note's state becoming
+ * SIGNALLED; of taking a note out, into first or into the next of the note before it.
+ *
+ * Recovery: who takes the lock over from a dead process finds the last note anew, and that is all. A SIGNALLED note
+ * that its signaller could not take out any more is taken out by its waiter, or by the next signaller. The sweep takes
+ * the notes of a dead waiter out; one that was signalled and had not come back from its wait signals another waiter in
+ * its place. (If the sweeper dies in between, one waiter too many is woken.) */
+struct condition {
+    struct object object;
+    struct owner_lock lock;  /* held for a few dozen instructions and for wake-ups, never while asleep */
+    _Atomic(note_ref) first; /* under lock; read by anybody to see that there are no waiters */
+    _Atomic(note_ref) last;  /* under lock; 0 when the list is empty */
+};
+
+_Static_assert(sizeof(struct condition) == sizeof(mproc_condition), "the public type has room for it");
+
+/* ---- the list; all under the lock ---- */
+
+static note_ref load(const _Atomic(note_ref) *ref)
+{
+    return atomic_load_explicit(ref, memory_order_relaxed);
+}
+
+static void store(_Atomic(note_ref) *ref, note_ref value)
+{
+    atomic_store_explicit(ref, value, memory_order_release);
+}
+
+static void append(struct condition *condition, note_ref ref)
+{
+    note_ref last = load(&condition->last);
+    store(last ? &note_at(last)->next : &condition->first, ref);
+    store(&condition->last, ref);
+}
+
+/* Take a note out if it is in the list. */
+static void take_out(struct condition *condition, note_ref ref)
+{
+    note_ref before = 0;
+    note_ref at = load(&condition->first);
+    while (at && at != ref) {
+        before = at;
+        at = load(&note_at(at)->next);
+    }
+    if (!at)
+        return;
+    store(before ? &note_at(before)->next : &condition->first, load(&note_at(at)->next));
+    if (load(&condition->last) == at)
+        store(&condition->last, before);
+}
+
+/* Take the first note out; wake its waiter, unless somebody did before. Returns whether it was waiting. */
+static bool signal_first(struct condition *condition)
+{
+    note_ref ref = load(&condition->first);
+    struct note *note = note_at(ref);
+    bool waited = note_state(note) == NOTE_WAITING;
+    note_set_state(note, NOTE_SIGNALLED);
+    take_out(condition, ref);
+    note_set_state(note, NOTE_RELEASED); /* from here on the note is its waiter's */
+    cell_wake(&note->cell, 1);
+    return waited;
+}
+
+static void signal_some(struct condition *condition, unsigned count)
+{
+    while (count > 0 && load(&condition->first))
+        count -= signal_first(condition);
+}
+
+static void find_last(struct condition *condition)
+{
+    note_ref last = 0;
+    for (note_ref at = load(&condition->first); at; at = load(&note_at(at)->next))
+        last = at;
+    store(&condition->last, last);
+}
+
+/* 0, MPROC_TIMEOUT or -errno. */
+static int enter(struct condition *condition, mproc_time timeout)
+{
+    int result = owner_lock_acquire(&condition->lock, timeout);
+    if (result == MPROC_OWNER_DIED) {
+        find_last(condition);
+        return 0;
+    }
+    return result;
+}
+
+static void leave(struct condition *condition)
+{
+    owner_lock_release(&condition->lock);
+}
+
+/* ---- waiting ---- */
+
+static struct condition *condition_from(const mproc_condition *handle)
+{
+    struct condition *condition = (struct condition *)(uintptr_t)handle;
+    return object_is(OBJECT_CONDITION, condition) ? condition : NULL;
+}
+
+int mproc_condition_init(mproc_condition *handle)
+{
+    struct condition *condition = (struct condition *)handle;
+    int result = object_check_place(condition, _Alignof(struct condition));
+    if (result)
+        return result;
+    atomic_store_explicit(&condition->lock.word, 0, memory_order_relaxed);
+    store(&condition->first, 0);
+    store(&condition->last, 0);
+    object_set_up(OBJECT_CONDITION, &condition->object);
+    return 0;
+}
+
+/* Sleep until the note is signalled or it is time. */
+static void sleep_on(struct note *note, int64_t deadline)
+{
+    int slept = 0;
+    while (!slept && note_state(note) == NOTE_WAITING) {
+        uint32_t seen = cell_prepare(&note->cell);
+        if (note_state(note) == NOTE_WAITING)
+            slept = cell_sleep(&note->cell, seen, deadline);
+    }
+}
+
+/* Make the note free. Returns whether it was signalled. */
+static bool retire(struct condition *condition, note_ref ref)
+{
+    struct note *note = note_at(ref);
+    bool signalled = true;
+    if (note_state(note) != NOTE_RELEASED) {
+        enter(condition, MPROC_FOREVER);
+        signalled = note_state(note) != NOTE_WAITING;
+        take_out(condition, ref);
+        leave(condition);
+    }
+    note_set_state(note, NOTE_FREE);
+    return signalled;
+}
+
+/* Wait once. The note is in the list before the lock is given up, so nobody who changes what the lock guards after that
+ * can miss it; and it stays signalled until the lock is back, so that a death in between passes the signal on. */
+static int wait(struct condition *condition, struct lock *lock, int64_t deadline)
+{
+    if (!lock_is_mine(lock))
+        return -EPERM;
+    note_ref ref = note_claim(member_slot(member_current()), condition, object_nonce(&condition->object));
+    if (!ref)
+        return -ENOSPC;
+    struct note *note = note_at(ref);
+    store(&note->next, 0);
+    note_set_state(note, NOTE_WAITING);
+    int result = enter(condition, MPROC_FOREVER);
+    if (result) {
+        note_set_state(note, NOTE_FREE);
+        return result;
+    }
+    append(condition, ref);
+    leave(condition);
+
+    result = owner_lock_release(&lock->lock);
+    if (result) {
+        retire(condition, ref);
+        return result;
+    }
+    sleep_on(note, deadline);
+    result = owner_lock_acquire(&lock->lock, MPROC_FOREVER);
+    bool signalled = retire(condition, ref);
+    if (result)
+        return result;
+    return signalled ? 0 : MPROC_TIMEOUT;
+}
+
+int mproc_condition_wait(mproc_condition *handle, mproc_lock *lock_handle, mproc_time timeout)
+{
+    struct condition *condition = condition_from(handle);
+    struct lock *lock = lock_from(lock_handle);
+    if (!condition || !lock || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    return wait(condition, lock, os_deadline(timeout));
+}
+
+int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, bool (*predicate)(void *arg), void *arg,
+                             mproc_time timeout)
+{
+    struct condition *condition = condition_from(handle);
+    struct lock *lock = lock_from(lock_handle);
+    if (!condition || !lock || !predicate || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    if (!lock_is_mine(lock))
+        return -EPERM;
+    int64_t deadline = os_deadline(timeout);
+    int result = 0;
+    while (!predicate(arg)) {
+        if (result)
+            return result;
+        result = wait(condition, lock, deadline);
+        if (result && result != MPROC_TIMEOUT)
+            return result;
+    }
+    return 0;
+}
+
+int mproc_condition_notify(mproc_condition *handle, unsigned count)
+{
+    struct condition *condition = condition_from(handle);
+    if (!condition || count == 0)
+        return -EINVAL;
+    if (atomic_load_explicit(&condition->first, memory_order_acquire) == 0)
+        return 0;
+    int result = enter(condition, MPROC_FOREVER);
+    if (result)
+        return result;
+    signal_some(condition, count);
+    leave(condition);
+    return 0;
+}
+
+int mproc_condition_notify_all(mproc_condition *handle)
+{
+    return mproc_condition_notify(handle, UINT32_MAX);
+}
+
+/* ---- the sweep ---- */
+
+/* The condition that a note is of, or NULL when that is no more. */
+static struct condition *condition_of(const struct note *note)
+{
+    struct condition *condition = (struct condition *)atomic_load_explicit(&note->object, memory_order_relaxed);
+    uint32_t nonce = atomic_load_explicit(&note->nonce, memory_order_relaxed);
+    return object_is_same(OBJECT_CONDITION, condition, nonce) ? condition : NULL;
+}
+
+/* Take a dead waiter out and pass its signal on. False when the condition is in use at this moment. */
+static bool give_back(note_ref ref)
+{
+    struct note *note = note_at(ref);
+    struct condition *condition = note_state(note) == NOTE_CLAIMED ? NULL : condition_of(note);
+    if (condition) {
+        if (enter(condition, MPROC_NOWAIT))
+            return false;
+        bool signalled = note_state(note) != NOTE_WAITING;
+        take_out(condition, ref);
+        if (signalled)
+            signal_some(condition, 1);
+        leave(condition);
+    }
+    note_set_state(note, NOTE_FREE);
+    return true;
+}
+
+static bool sweep(unsigned slot, member_owner owner)
+{
+    (void)owner;
+    return note_each(slot, NOTE_CLAIMED, NOTE_RELEASED, give_back);
+}
+
+__attribute__((constructor)) static void register_sweep(void)
+{
+    member_on_sweep(sweep);
+}
