@@ -6,7 +6,7 @@
 #include "arena/region.h"
 
 #define LEDGER_CUSTODY_COUNT 32
-#define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * 16 - 64)
+#define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * sizeof(struct custody) - 64)
 
 /* A large block on its way to the caller of mproc_alloc(): taken, but perhaps without its pages yet. The block belongs
  * to this cell until block is 0 again; if the member dies before, the sweep frees it. */
@@ -18,8 +18,8 @@ struct custody {
 };
 
 struct ledger {
-    struct custody custody[LEDGER_CUSTODY_COUNT];      /* used by the heap */
-    _Alignas(64) _Atomic(uintptr_t) pools;             /* used by src/pool, see store.c there; so is the next */
+    struct custody custody[LEDGER_CUSTODY_COUNT]; /* used by the heap */
+    _Alignas(64) _Atomic(uintptr_t) pools;        /* used by src/pool, see store.c there; so is the next */
     _Atomic(uintptr_t) moving_pool;
     _Alignas(64) unsigned char sync[LEDGER_SYNC_SIZE]; /* used by src/sync, see there */
 };
