@@ -13,6 +13,17 @@ struct mproc_future {
     struct job *job;
 };
 
+static int submit(mproc_pool *pool, const struct host_job *wish, struct job **job)
+{
+    int result = host_make_job(pool, wish, 1, job);
+    if (result)
+        return result;
+    result = host_launch(pool, *job, wish, 0, 1, false);
+    if (result)
+        host_free_job(pool, *job);
+    return result;
+}
+
 int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                       size_t in_size, size_t out_size)
 {
@@ -23,18 +34,21 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
                                   .copy_in = true,
                                   .out_size = out_size,
                                   .own_status = true,
-                                  .count = 1};
+                                  .count = 1,
+                                  .chunk = 1};
     if (!future || !fn || !in != !in_size)
         return -EINVAL;
     int result = host_check(pool);
     *future = NULL;
     if (result)
         return result;
+    if (pool_state(pool->shared) != POOL_OPEN)
+        return MPROC_CLOSED;
     mproc_future *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
     made->pool = pool;
-    result = host_submit(pool, &wish, &made->job);
+    result = submit(pool, &wish, &made->job);
     if (result)
         free(made);
     else
@@ -42,21 +56,26 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
     return result;
 }
 
+static bool is_settled(void *arg)
+{
+    size_t from = 0;
+    return job_is_settled(arg, &from);
+}
+
 /* Whether the one chunk of a future's job is done in whatever way. A program may ask this in a loop and never wait, so
  * it is also a look at the pool's server. */
 static bool is_done(const mproc_future *future)
 {
-    size_t from = 0;
-    if (job_is_settled(future->job, &from))
+    if (is_settled(future->job))
         return true;
     host_look(future->pool);
-    return job_is_settled(future->job, &from);
+    return is_settled(future->job);
 }
 
 /* How it ended. A job that was cancelled has written no status. */
 static mproc_item_status outcome(const mproc_future *future)
 {
-    int result = job_result(future->job);
+    int result = job_result(job_flags(future->job), job_is_whole(future->job));
     if (result == MPROC_CANCELLED || result == MPROC_NO_FUNCTION)
         return (mproc_item_status){.result = result};
     return *future->job->status;
@@ -64,11 +83,10 @@ static mproc_item_status outcome(const mproc_future *future)
 
 static int wait_for(mproc_future *future, mproc_time timeout)
 {
-    size_t from = 0;
     if (!future || !os_timeout_is_valid(timeout))
         return -EINVAL;
     int result = host_check(future->pool);
-    return result ? result : host_wait(future->pool, future->job, &from, os_deadline(timeout));
+    return result ? result : host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
 }
 
 int mproc_future_wait(mproc_future *future, mproc_time timeout)

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 
-/* How long a waiter looks at its job before it sleeps. */
+/* How long a waiter looks before it sleeps. */
 #define SPIN_TIME MPROC_US(20)
 
 /* How often the server's life is looked at, at most; and how long a server that could not be started is left at that.
@@ -221,14 +221,14 @@ int host_set_state(mproc_pool *pool, enum pool_state state)
 
 /* ---- waiting ---- */
 
-static bool spin(struct job *job, size_t *from)
+static bool spin(bool (*condition)(void *arg), void *arg)
 {
     if (!os_cpu_may_spin())
         return false;
     int64_t end = os_now() + SPIN_TIME;
     do {
         for (int i = 0; i < 16; i++) {
-            if (job_is_settled(job, from))
+            if (condition(arg))
                 return true;
             os_cpu_relax();
         }
@@ -236,16 +236,22 @@ static bool spin(struct job *job, size_t *from)
     return false;
 }
 
-int host_wait(mproc_pool *pool, struct job *job, size_t *from, int64_t deadline)
+int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline)
 {
-    if (job_is_settled(job, from) || (deadline != 0 && spin(job, from)))
+    if (condition(arg) || (deadline != 0 && spin(condition, arg)))
         return 0;
     for (;;) {
-        uint32_t seen = cell_prepare(&job->cell);
-        if (job_is_settled(job, from))
+        uint32_t seen = cell_prepare(cell);
+        if (condition(arg))
             return 0;
-        if (cell_sleep(&job->cell, seen, deadline) == MPROC_TIMEOUT)
-            return job_is_settled(job, from) ? 0 : MPROC_TIMEOUT;
+        if (cell_sleep(cell, seen, deadline) == MPROC_TIMEOUT)
+            return condition(arg) ? 0 : MPROC_TIMEOUT;
         host_look(pool);
     }
+}
+
+void host_nap(mproc_pool *pool)
+{
+    nap(pool->shared, OS_NEVER);
+    host_look(pool);
 }

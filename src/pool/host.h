@@ -18,7 +18,34 @@ struct mproc_pool {
     _Atomic(int64_t) look_at; /* when to look at the server's life next; of the clock of os/clock.h */
 };
 
-/* What a job is made of; the rest follows from it. Counts times sizes do not overflow. */
+/* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
+int host_check(const mproc_pool *pool);
+
+/* ---- the pool (host.c) ---- */
+
+/* Start the first server and wait until its workers run. As mproc_pool_create(). */
+int host_start(mproc_pool *pool);
+
+/* To be called by whoever waits for something of the pool, after each sleep, and by whoever asks for news: starts
+ * another server when the last one has died, and settles what it and its workers left. */
+void host_look(mproc_pool *pool);
+
+/* Wait for a moment, or until a worker has left a job. */
+void host_nap(mproc_pool *pool);
+
+/* Wait until the processes of a closed or terminated pool are gone. 0 or MPROC_TIMEOUT. */
+int host_wait_end(mproc_pool *pool, int64_t deadline);
+
+/* Close or terminate. */
+int host_set_state(mproc_pool *pool, enum pool_state state);
+
+/* Wait in a cell until the condition holds. Looks for a moment without sleeping, if the deadline gives time. 0 or
+ * MPROC_TIMEOUT. */
+int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline);
+
+/* ---- jobs (submit.c) ---- */
+
+/* What a job is made of. Counts times sizes do not overflow. */
 struct host_job {
     mproc_task *task;
     void *ctx;
@@ -30,39 +57,40 @@ struct host_job {
     size_t out_size;
     mproc_item_status *status; /* NULL: into the job's own memory with own_status, else none */
     bool own_status;
-    size_t count;
-    size_t chunk; /* 0: chosen */
+    size_t count; /* of the arrays */
+    size_t chunk; /* items in a chunk, not 0 */
+    bool runs;    /* whether workers may draw several chunks at a time */
 };
 
-/* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
-int host_check(const mproc_pool *pool);
+/* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */
+void host_choose_chunk(struct host_job *wish, size_t wanted);
 
-/* Make a job, and put it in the list, where workers find it. What is not shared is copied. 0; MPROC_CLOSED: the pool is
- * closed or terminated; MPROC_NOT_SHARED, MPROC_NO_FUNCTION, -ENOMEM, -errno. Nothing is left on failure. */
-int host_submit(mproc_pool *pool, const struct host_job *wish, struct job **job);
+/* How many bytes an item needs in the job's memory. */
+size_t host_bytes_per_item(const struct host_job *wish);
 
-/* Wait until the job is settled. from as in job_is_settled(). 0 or MPROC_TIMEOUT. */
-int host_wait(mproc_pool *pool, struct job *job, size_t *from, int64_t deadline);
+/* Make a job that has room for count items of the wish at a time. 0; MPROC_NOT_SHARED, MPROC_NO_FUNCTION, -ENOMEM,
+ * -errno. Nothing is left on failure. */
+int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job);
+
+/* Put a job that no worker knows in the list, with these items of the wish. promised: a promise was made for it. 0;
+ * MPROC_CLOSED: the pool is closed or terminated; -errno. */
+int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
+                bool promised);
+
+/* Take a settled job back so that no worker knows it. False when one is still about to leave it: try again. */
+bool host_withdraw(mproc_pool *pool, struct job *job);
+
+/* In an open pool, keep it from ending when it is closed until the promise is taken back. 0, MPROC_CLOSED, -errno. */
+int host_promise(mproc_pool *pool);
+void host_end_promise(mproc_pool *pool);
 
 /* Begin no further item of the job, and have those killed that run. It is settled soon after. */
 void host_stop(mproc_pool *pool, struct job *job);
 
-/* Give a settled job back, waiting for the workers that are about to leave it; or at once, to be freed when it is
- * settled and no worker is at it. */
+/* Free a job that was never launched or is settled, waiting for the workers that are about to leave it. */
 void host_free_job(mproc_pool *pool, struct job *job);
+
+/* Begin no further item of the job, and free it when it is settled and no worker is at it. Does not wait. */
 void host_give_up_job(mproc_pool *pool, struct job *job);
-
-/* Start the first server and wait until its workers run. As mproc_pool_create(). */
-int host_start(mproc_pool *pool);
-
-/* To be called by whoever waits for something of the pool, after each sleep, and by whoever asks for news: starts
- * another server when the last one has died, and settles what it and its workers left. */
-void host_look(mproc_pool *pool);
-
-/* Wait until the processes of a closed or terminated pool are gone. 0 or MPROC_TIMEOUT. */
-int host_wait_end(mproc_pool *pool, int64_t deadline);
-
-/* Close or terminate. */
-int host_set_state(mproc_pool *pool, enum pool_state state);
 
 #endif

@@ -26,19 +26,23 @@ void job_add_finished(struct job *job, size_t chunks)
 {
     uint64_t before = atomic_fetch_add_explicit(&job->finished, chunks, memory_order_acq_rel);
     if (before + chunks >= job->chunk_count || (job_flags(job) & (JOB_SCARRED | JOB_STOPPED)))
-        cell_wake(&job->cell, CELL_ALL);
+        cell_wake(job->waiter, CELL_ALL);
 }
 
-int job_result(const struct job *job)
+bool job_is_whole(const struct job *job)
 {
-    uint32_t flags = job_flags(job);
-    bool whole = true;
+    if (!(job_flags(job) & JOB_STOPPED))
+        return true;
+    for (size_t i = 0; i < job->chunk_count; i++)
+        if (job_chunk_state(atomic_load_explicit(&job->chunks[i], memory_order_acquire)) != JOB_DONE)
+            return false;
+    return true;
+}
+
+int job_result(uint32_t flags, bool whole)
+{
     if (flags & JOB_NO_FUNCTION)
         return MPROC_NO_FUNCTION;
-    for (size_t i = 0; (flags & JOB_STOPPED) && i < job->chunk_count; i++) {
-        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_acquire);
-        whole = whole && job_chunk_state(word) == JOB_DONE;
-    }
     if (!whole)
         return MPROC_CANCELLED;
     if (flags & JOB_DIED)
@@ -72,7 +76,7 @@ void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t c
                                                                              : JOB_FREE;
         atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled), memory_order_release);
     }
-    cell_wake(&job->cell, CELL_ALL);
+    cell_wake(job->waiter, CELL_ALL);
 }
 
 bool job_rewind(struct job *job)

@@ -51,9 +51,10 @@ struct job_function {
     struct function_reference reference;
 };
 
-/* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then. */
+/* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
+ * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next ten */
+    const struct job_function *function; /* before; so are the next eleven */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -63,18 +64,22 @@ struct job {
     size_t count;
     size_t chunk_size;
     size_t chunk_count;
-    bool runs;                 /* whether a worker may draw several chunks at a time */
+    bool runs;                /* whether a worker may draw several chunks at a time */
+    struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
     _Atomic(uint64_t) *chunks; /* the words as said above */
     heap_place payload;        /* by the host: the second block, where chunks and copied arrays are, or 0 */
+    unsigned char *own_in;     /* by the host: where copies of these arrays are in the job's memory, or NULL */
+    unsigned char *own_out;
+    mproc_item_status *own_status;
     struct job *_Atomic older; /* the list of all jobs of the pool, by the host alone, see store.c */
     struct job *newer;
     struct job *_Atomic next; /* the list of jobs with work, under the pool's lock, see list.c */
     struct job *_Atomic previous;
     _Atomic(bool) queued;                      /* whether it is in that list; under the pool's lock */
-    _Atomic(bool) published;                   /* whether it was ever put there; under the pool's lock */
+    _Atomic(bool) published;                   /* whether workers may come to it; under the pool's lock */
     struct job *given_up;                      /* by the host alone: the next of its jobs that wait to be freed */
     _Atomic(uint32_t) flags;                   /* enum job_flag; by anybody, only by fetch_or */
-    struct wait_cell cell;                     /* woken when the job is settled */
+    struct wait_cell cell;                     /* who waits for this job, or for several, sleeps here */
     _Alignas(64) _Atomic(uint64_t) next_chunk; /* hint: the chunks below were drawn. fetch_add by a worker that draws;
                                                   store by whoever gives back a dead worker's chunk */
     _Alignas(64) _Atomic(uint64_t) finished;   /* hint: chunks settled; fetch_add, after the fact */
@@ -137,9 +142,11 @@ bool job_is_settled(struct job *job, size_t *from);
 /* Count chunks as finished, and wake who waits when there may be no other left. */
 void job_add_finished(struct job *job, size_t chunks);
 
-/* How the whole job ended, once it is settled: 0, a condition as mproc_pool_map() documents, MPROC_CANCELLED when it
- * was stopped before its end. */
-int job_result(const struct job *job);
+/* Whether all items of a settled job have their outcome. */
+bool job_is_whole(const struct job *job);
+
+/* How jobs with these flags ended, whole or not: 0, a condition as mproc_pool_map() documents, MPROC_CANCELLED. */
+int job_result(uint32_t flags, bool whole);
 
 /* Mend the chunk that a worker died in: worker is its slot's number, current its slot's last word, exit its exit code
  * or minus its signal. Idempotent. */

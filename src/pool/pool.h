@@ -56,9 +56,10 @@ struct worker_slot {
 
 /* The pool. Made by the host before there is a server. */
 struct pool {
-    member_owner host;       /* constant */
-    unsigned worker_count;   /* constant */
-    _Atomic(uint32_t) state; /* enum pool_state; by the host, under lock; only grows */
+    member_owner host;          /* constant */
+    unsigned worker_count;      /* constant */
+    _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock; only grows */
+    _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as
                                 its last act, or by the host for a dead server */
     _Atomic(uint64_t) server_word; /* as a slot's word, for the server: STARTING by the host, then by the server */
@@ -127,6 +128,14 @@ static inline bool pool_word_is_owner(uint64_t word)
 static inline enum pool_state pool_state(struct pool *pool)
 {
     return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+/* Whether jobs may still come. Once it is false it stays so. */
+static inline bool pool_expects_jobs(struct pool *pool)
+{
+    enum pool_state state = pool_state(pool);
+    return state == POOL_OPEN ||
+           (state == POOL_CLOSED && atomic_load_explicit(&pool->promises, memory_order_acquire) > 0);
 }
 
 #endif

@@ -194,11 +194,10 @@ static int start_worker(struct server *server, unsigned index)
     return 0;
 }
 
-/* In a closed pool a worker is wanted only for what a dead one left. */
+/* When no more jobs will come, a worker is wanted only for what a dead one left. */
 static bool workers_are_wanted(struct pool *pool)
 {
-    enum pool_state state = pool_state(pool);
-    return state == POOL_OPEN || (state == POOL_CLOSED && list_first(&pool->list));
+    return pool_expects_jobs(pool) || (pool_state(pool) == POOL_CLOSED && list_first(&pool->list));
 }
 
 static void start_missing(struct server *server)
@@ -235,7 +234,7 @@ static void tell_started(struct server *server)
 static bool all_is_done(struct server *server)
 {
     struct pool *pool = server->pool;
-    if (server->alive || pool_state(pool) == POOL_OPEN)
+    if (server->alive || pool_expects_jobs(pool))
         return false;
     if (pool_state(pool) == POOL_TERMINATED)
         return true;

@@ -217,7 +217,7 @@ static void run_job(struct worker *worker, struct job *job)
     worker->task = find_task(worker, job);
     if (!worker->task) {
         atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
-        cell_wake(&job->cell, CELL_ALL);
+        cell_wake(job->waiter, CELL_ALL);
         return;
     }
     worker->run_at = worker->run_end = 0;
@@ -264,7 +264,7 @@ static void leave_job(struct worker *worker)
 
 static bool is_wanted(struct pool *pool)
 {
-    return list_first(&pool->list) || pool_state(pool) != POOL_OPEN;
+    return list_first(&pool->list) || !pool_expects_jobs(pool);
 }
 
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
@@ -294,7 +294,7 @@ static bool await_work(struct worker *worker)
             break;
         cell_sleep(&pool->work, seen, OS_NEVER);
     }
-    return list_first(&pool->list) || pool_state(pool) == POOL_OPEN;
+    return list_first(&pool->list) || pool_expects_jobs(pool);
 }
 
 /* ---- the process ---- */

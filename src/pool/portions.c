@@ -1,0 +1,310 @@
+/* A map as it is run. Arrays that are not shared are copied through a few portions of the pool's memory: while workers
+ * are at some of them, the caller fills others and empties those that are settled. So a map needs little memory however
+ * large its arrays are, and what is copied is still in the cache when it is used. A portion is a job like any other,
+ * launched again and again. Where nothing is copied, or little, there is one portion, launched once.
+ *
+ * Only the caller's thread is here. All portions wake the cell of the first one, which is freed last. */
+#include "pool/portions.h"
+
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include <errno.h>
+#include <string.h>
+
+/* What is copied through one portion, and through all; and what is copied all at once. */
+#define PORTION_BYTES  ((size_t)1 << 20)
+#define PORTIONS_BYTES ((size_t)64 << 20)
+#define AT_ONCE_BYTES  ((size_t)2 << 20)
+
+/* Beside the one that each worker is at: one that is filled, and one that is emptied. */
+#define PORTIONS_MORE 2
+
+/* Between two reports of progress but for the last one, which comes when it comes: so there are never more than ten in
+ * a second. */
+#define PROGRESS_PAUSE MPROC_MS(112)
+
+struct portion {
+    struct job *job; /* NULL: not made yet */
+    size_t first;    /* where its items begin in the map */
+    size_t from;     /* for job_is_settled() */
+    bool busy;       /* launched and not yet emptied */
+};
+
+struct run {
+    mproc_pool *pool;
+    const mproc_map *map;
+    const struct host_job *wish;
+    struct portion *portions;
+    size_t portion_count;
+    size_t portion_size; /* items */
+    size_t busy;         /* portions */
+    size_t next;         /* the first item that was not launched */
+    size_t emptied;      /* items that were in emptied portions */
+    bool stopped;        /* nothing more is launched */
+    bool whole;          /* of all emptied portions */
+    uint32_t flags;      /* of all portions */
+    size_t told;         /* progress: items, */
+    int64_t tell_at;     /* and when next */
+};
+
+static bool is_last(const struct run *run)
+{
+    return run->stopped || run->next == run->map->count;
+}
+
+/* ---- filling ---- */
+
+static struct wait_cell *cell_of(const struct run *run)
+{
+    return &run->portions[0].job->cell;
+}
+
+/* Make the job of a portion. All share the first one's copy of ctx, and its cell. */
+static int make(struct run *run, struct portion *portion)
+{
+    struct host_job wish = *run->wish;
+    const struct job *first = run->portions[0].job;
+    if (first && wish.ctx_size) {
+        wish.ctx = first->ctx;
+        wish.ctx_size = 0;
+    }
+    int result = host_make_job(run->pool, &wish, run->portion_size, &portion->job);
+    if (result)
+        portion->job = NULL;
+    else
+        portion->job->waiter = cell_of(run);
+    return result;
+}
+
+/* Whether a portion that was emptied can be launched again. A worker may still be about to leave it. */
+static bool is_free(const struct run *run, const struct portion *portion)
+{
+    if (portion->busy)
+        return false;
+    for (int i = 0; i < 100 && pool_names_job(run->pool->shared, portion->job); i++)
+        os_cpu_relax();
+    return host_withdraw(run->pool, portion->job);
+}
+
+static int launch(struct run *run, struct portion *portion)
+{
+    size_t left = run->map->count - run->next;
+    size_t count = left < run->portion_size ? left : run->portion_size;
+    int result = host_launch(run->pool, portion->job, run->wish, run->next, count, run->portion_count > 1);
+    if (result)
+        return result;
+    *portion = (struct portion){.job = portion->job, .first = run->next, .busy = true};
+    run->next += count;
+    run->busy++;
+    return 0;
+}
+
+/* Launch what can be launched. Memory that cannot be had makes for fewer portions; the first one is needed. */
+static int fill(struct run *run)
+{
+    int result = 0;
+    for (size_t i = 0; i < run->portion_count && !result && !is_last(run); i++) {
+        struct portion *portion = &run->portions[i];
+        bool can_launch = portion->job ? is_free(run, portion) : true;
+        if (!portion->job)
+            result = make(run, portion);
+        if (result && i > 0) {
+            run->portion_count = i < 2 ? 2 : i; /* it stays a map of several, to which a promise was made */
+            return 0;
+        }
+        if (!result && can_launch)
+            result = launch(run, portion);
+    }
+    return result;
+}
+
+/* ---- emptying ---- */
+
+static void cancel_items(const mproc_map *map, size_t begin, size_t end)
+{
+    for (size_t item = begin; map->status && item < end; item++)
+        map->status[item] = (mproc_item_status){.result = MPROC_CANCELLED};
+}
+
+/* The items of a chunk that have their outcome are its first ones. */
+static void empty_chunk(const struct job *job, const mproc_map *map, size_t first, size_t chunk)
+{
+    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
+    size_t length = job_chunk_length(job, chunk);
+    size_t settled = job_chunk_settled(word);
+    size_t from = job_chunk_begin(job, chunk);
+    size_t to = first + from;
+    if (job->own_out)
+        memcpy((unsigned char *)map->out + to * map->out_size, job->own_out + from * map->out_size,
+               settled * map->out_size);
+    if (job->own_status)
+        memcpy(map->status + to, job->own_status + from, settled * sizeof *map->status);
+    cancel_items(map, to + settled, to + length);
+}
+
+static void empty(struct run *run, struct portion *portion)
+{
+    const struct job *job = portion->job;
+    for (size_t chunk = 0; chunk < job->chunk_count; chunk++)
+        empty_chunk(job, run->map, portion->first, chunk);
+    run->flags |= job_flags(job);
+    run->whole = run->whole && job_is_whole(job);
+    run->stopped = run->stopped || (job_flags(job) & JOB_STOPPED);
+    run->emptied += job->count;
+    run->busy--;
+    portion->busy = false;
+}
+
+static bool is_settled(struct portion *portion)
+{
+    return portion->busy && job_is_settled(portion->job, &portion->from);
+}
+
+static bool has_settled(void *arg)
+{
+    struct run *run = arg;
+    for (size_t i = 0; i < run->portion_count; i++)
+        if (is_settled(&run->portions[i]))
+            return true;
+    return false;
+}
+
+static void empty_settled(struct run *run)
+{
+    for (size_t i = 0; i < run->portion_count; i++)
+        if (is_settled(&run->portions[i]))
+            empty(run, &run->portions[i]);
+}
+
+/* ---- waiting ---- */
+
+static size_t items_done(const struct run *run)
+{
+    size_t done = run->emptied;
+    for (size_t i = 0; i < run->portion_count; i++) {
+        const struct portion *portion = &run->portions[i];
+        if (!portion->busy)
+            continue;
+        size_t chunks = atomic_load_explicit(&portion->job->finished, memory_order_relaxed);
+        done += chunks < portion->job->chunk_count ? chunks * portion->job->chunk_size : portion->job->count;
+    }
+    return done;
+}
+
+static void tell(struct run *run, size_t done)
+{
+    run->tell_at = os_now() + PROGRESS_PAUSE;
+    if (done <= run->told)
+        return;
+    run->told = done;
+    run->map->progress(run->map->progress_arg, done, run->map->count);
+}
+
+/* Wait until a portion is settled. 0 or MPROC_TIMEOUT. */
+static int await(struct run *run, int64_t deadline)
+{
+    for (;;) {
+        bool tells = run->map->progress && run->tell_at < deadline;
+        int result = host_wait(run->pool, cell_of(run), has_settled, run, tells ? run->tell_at : deadline);
+        if (result == 0 || !tells)
+            return result;
+        tell(run, items_done(run));
+    }
+}
+
+static void stop(struct run *run)
+{
+    run->stopped = true;
+    for (size_t i = 0; i < run->portion_count; i++)
+        if (run->portions[i].busy)
+            host_stop(run->pool, run->portions[i].job);
+}
+
+/* ---- the run ---- */
+
+/* Launch, wait and empty until the end. A failure to launch is that of the map only before the first launch. */
+static int work(struct run *run, int64_t deadline)
+{
+    bool timed_out = false;
+    while (run->busy || !is_last(run)) {
+        int result = is_last(run) ? 0 : fill(run);
+        if (result && run->next == 0)
+            return result;
+        if (result)
+            stop(run);
+        if (run->busy && await(run, run->stopped ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
+            timed_out = true;
+            stop(run);
+        } else if (!run->busy && !is_last(run)) {
+            host_nap(run->pool);
+        }
+        empty_settled(run);
+        if (run->map->progress && !run->stopped && run->tell_at <= os_now() && run->emptied < run->map->count)
+            tell(run, items_done(run));
+    }
+    cancel_items(run->map, run->next, run->map->count);
+    run->whole = run->whole && run->next == run->map->count;
+    if (run->map->progress && run->whole)
+        tell(run, run->map->count);
+    int result = job_result(run->flags, run->whole);
+    return result == MPROC_CANCELLED && timed_out ? MPROC_TIMEOUT : result;
+}
+
+static void divide(struct run *run)
+{
+    size_t count = run->map->count;
+    size_t bytes = host_bytes_per_item(run->wish);
+    size_t most = run->pool->shared->worker_count + (size_t)PORTIONS_MORE;
+    size_t portion_bytes = PORTIONS_BYTES / most < PORTION_BYTES ? PORTIONS_BYTES / most : PORTION_BYTES;
+    run->portion_size = count;
+    run->portion_count = 1;
+    if (bytes == 0 || count <= AT_ONCE_BYTES / bytes)
+        return;
+    size_t chunks = portion_bytes / bytes / run->wish->chunk;
+    if (chunks == 0)
+        chunks = 1;
+    if (chunks > (count - 1) / run->wish->chunk)
+        return;
+    run->portion_size = chunks * run->wish->chunk;
+    run->portion_count = (count - 1) / run->portion_size + 1;
+    run->portion_count = run->portion_count < most ? run->portion_count : most;
+}
+
+static void free_portions(struct run *run, size_t count)
+{
+    for (size_t i = count; i-- > 0;)
+        if (run->portions[i].job)
+            host_free_job(run->pool, run->portions[i].job);
+}
+
+static int run_several(struct run *run, int64_t deadline)
+{
+    size_t count = run->portion_count;
+    int result = host_promise(run->pool);
+    if (result)
+        return result;
+    run->portions = os_malloc(count * sizeof *run->portions);
+    result = run->portions ? 0 : -ENOMEM;
+    if (!result) {
+        memset(run->portions, 0, count * sizeof *run->portions);
+        result = work(run, deadline);
+        free_portions(run, count);
+        free(run->portions);
+    }
+    host_end_promise(run->pool);
+    return result;
+}
+
+int portions_run(mproc_pool *pool, const mproc_map *map, const struct host_job *wish, int64_t deadline)
+{
+    struct portion only = {.job = NULL};
+    struct run run = {.pool = pool, .map = map, .wish = wish, .whole = true, .portions = &only};
+    run.tell_at = os_now() + PROGRESS_PAUSE;
+    divide(&run);
+    if (run.portion_count > 1)
+        return run_several(&run, deadline);
+    int result = pool_state(pool->shared) == POOL_OPEN ? work(&run, deadline) : MPROC_CLOSED;
+    free_portions(&run, 1);
+    return result;
+}
