@@ -2,7 +2,7 @@
  * terminate and join, several pools and threads at once. */
 #include "harness.h"
 
-#include "arena/heap.h"
+#include "pool/host.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <mproc.h>
@@ -105,6 +105,12 @@ static void fill(long *in, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         in[i] = (long)i;
+}
+
+/* Whether a map was begun. */
+static bool has_jobs(mproc_pool *pool)
+{
+    return atomic_load(&pool->shared->newest) != NULL;
 }
 
 static void map_squares(mproc_pool *pool, long *in, long *out, size_t count, size_t chunk)
@@ -327,6 +333,103 @@ static void a_thousand_maps_leave_no_bytes(void **state)
         map_squares(pool, in, out, 10, 0);
     assert_int_equal(bytes_in_use(), before);
     mproc_pool_free(pool);
+}
+
+/* Arrays that are copied through portions: more than one, the last one short, and statuses and failures in all. */
+static void large_private_arrays_pass_in_portions(void **state)
+{
+    enum {
+        MANY = 700001
+    };
+    long *in = malloc(MANY * sizeof *in), *out = malloc(MANY * sizeof *out);
+    mproc_item_status *status = malloc(MANY * sizeof *status);
+    mproc_pool *pool = make_pool(2);
+    size_t before = bytes_in_use();
+    mproc_map map = {
+        .count = MANY, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .status = status};
+    (void)state;
+    fill(in, MANY);
+    for (size_t chunk = 0; chunk < 50000; chunk = chunk * 7 + 1) {
+        map.chunk = chunk;
+        memset(out, 0xff, MANY * sizeof *out);
+        memset(status, 0xff, MANY * sizeof *status);
+        assert_int_equal(mproc_pool_map(pool, fail_at_odd, NULL, &map, MPROC_FOREVER), MPROC_TASK_FAILED);
+        for (int i = 0; i < MANY; i++)
+            if (out[i] != i + 1 || status[i].result != (i % 2 ? MPROC_TASK_FAILED : 0) ||
+                status[i].code != (i % 2 ? i : 0))
+                fail_msg("item %d", i);
+    }
+    assert_true(bytes_in_use() <= before + 4096);
+    mproc_pool_free(pool);
+    free(in);
+    free(out);
+    free(status);
+}
+
+static int sleep_at_one(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    *(long *)out = 1;
+    if (*(const long *)in)
+        nap(1000000);
+    return 0;
+}
+
+static void a_map_in_portions_is_stopped_in_the_middle(void **state)
+{
+    enum {
+        MANY = 1000000,
+        STUCK = 500000
+    };
+    long *in = calloc(MANY, sizeof *in), *out = calloc(MANY, sizeof *out);
+    mproc_item_status *status = malloc(MANY * sizeof *status);
+    mproc_pool *pool = make_pool(2);
+    int done = 0;
+    (void)state;
+    in[STUCK] = in[STUCK + 1000] = 1;
+    assert_int_equal(
+        mproc_pool_map(
+            pool, sleep_at_one, NULL,
+            &(mproc_map){
+                .count = MANY, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .status = status},
+            MPROC_MS(500)),
+        MPROC_TIMEOUT);
+    for (int i = 0; i < MANY; i++) {
+        if (status[i].result == 0 && out[i] == 1)
+            done++;
+        else if (status[i].result != MPROC_CANCELLED || status[i].code != 0)
+            fail_msg("item %d", i);
+    }
+    assert_in_range(done, 1, MANY - 1);
+    assert_int_equal(status[STUCK].result, MPROC_CANCELLED);
+    assert_int_equal(status[MANY - 1].result, MPROC_CANCELLED);
+    mproc_pool_free(pool);
+    free(in);
+    free(out);
+    free(status);
+}
+
+static void *map_a_million(void *arg)
+{
+    static long in[1000000], out[1000000];
+    map_squares(arg, in, out, 1000000, 0);
+    return NULL;
+}
+
+static void a_closed_pool_finishes_a_map_in_portions(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        pthread_t thread;
+        mproc_pool *pool = make_pool(2);
+        assert_int_equal(pthread_create(&thread, NULL, map_a_million, pool), 0);
+        while (mproc_pool_workers(pool, NULL, 0) == 2 && !has_jobs(pool))
+            nap(1);
+        assert_int_equal(mproc_pool_close(pool), 0);
+        assert_int_equal(mproc_pool_join(pool, MPROC_FOREVER), 0);
+        pthread_join(thread, NULL);
+        mproc_pool_free(pool);
+    }
 }
 
 /* ---- progress ---- */
@@ -632,7 +735,7 @@ static void a_map_for_which_there_is_no_memory_leaves_none_taken(void **state)
     size_t before = bytes_in_use();
     (void)state;
     assert_int_equal(mproc_pool_map(pool, square, NULL,
-                                    &(mproc_map){.count = (size_t)1 << 50, .out = &x, .out_size = 1}, MPROC_FOREVER),
+                                    &(mproc_map){.count = 4, .out = &x, .out_size = (size_t)1 << 50}, MPROC_FOREVER),
                      -ENOMEM);
     assert_int_equal(mproc_pool_map(pool, square, NULL, &(mproc_map){.count = SIZE_MAX}, MPROC_FOREVER), -ENOMEM);
     assert_true(bytes_in_use() <= before + 4096);
@@ -917,6 +1020,9 @@ int main(void)
         unit(large_items_are_zeroed_and_copied_whole),
         unit(long_items_are_spread_over_the_workers),
         unit(a_thousand_maps_leave_no_bytes),
+        unit(large_private_arrays_pass_in_portions),
+        unit(a_map_in_portions_is_stopped_in_the_middle),
+        unit(a_closed_pool_finishes_a_map_in_portions),
         unit(progress_is_told_to_the_caller),
         unit(a_map_that_takes_too_long_is_stopped),
         unit(no_time_is_too_little),

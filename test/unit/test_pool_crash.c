@@ -62,6 +62,12 @@ static void tear_down(struct stage *stage)
     member_sweep_all();
 }
 
+static void submit(struct stage *stage, const struct host_job *wish, struct job **job)
+{
+    assert_int_equal(host_make_job(&stage->host, wish, wish->count, job), 0);
+    assert_int_equal(host_launch(&stage->host, *job, wish, 0, wish->count, false), 0);
+}
+
 static void submit_jobs(struct stage *stage, size_t chunk)
 {
     static const long numbers[ITEMS + 1] = {0, 1, 2, 3, 4};
@@ -81,11 +87,12 @@ static void submit_jobs(struct stage *stage, size_t chunk)
                                   .copy_in = true,
                                   .out_size = sizeof(long),
                                   .own_status = true,
-                                  .count = 1};
+                                  .count = 1,
+                                  .chunk = 1};
     memset(stage->books, 0, sizeof *stage->books);
     atomic_store(&stage->books->stops, true);
-    assert_int_equal(host_submit(&stage->host, &map, &stage->map), 0);
-    assert_int_equal(host_submit(&stage->host, &task, &stage->task), 0);
+    submit(stage, &map, &stage->map);
+    submit(stage, &task, &stage->task);
 }
 
 static bool is_settled(void *arg)

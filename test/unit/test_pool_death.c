@@ -287,6 +287,12 @@ enum {
     STORM_ITEMS = 3000
 };
 
+/* Large, so that most maps are run in portions. */
+struct storm_item {
+    long number;
+    char rest[1016];
+};
+
 struct storm {
     atomic_int begun[STORM_ITEMS];
     atomic_bool over;
@@ -334,11 +340,11 @@ static void *kill_now_and_then(void *arg)
 
 static int map_in_the_storm(mproc_pool *pool, struct storm *storm, size_t chunk)
 {
-    static long in[STORM_ITEMS], out[STORM_ITEMS];
+    static struct storm_item in[STORM_ITEMS], out[STORM_ITEMS];
     static mproc_item_status status[STORM_ITEMS];
     int died = 0;
     for (long i = 0; i < STORM_ITEMS; i++) {
-        in[i] = i;
+        in[i].number = i;
         atomic_store(&storm->begun[i], 0);
         status[i] = (mproc_item_status){-1, -1};
     }
@@ -361,7 +367,7 @@ static int map_in_the_storm(mproc_pool *pool, struct storm *storm, size_t chunk)
         }
         assert_int_equal(status[i].result, 0);
         assert_int_equal(begun, 1);
-        assert_int_equal(out[i], i * 3);
+        assert_int_equal(out[i].number, i * 3);
     }
     assert_int_equal(result, died ? MPROC_WORKER_DIED : 0);
     return died;
