@@ -201,7 +201,7 @@ static void draw(struct span *span, unsigned class_index)
     uint32_t first;
     do {
         first = (uint32_t)(sizeof *span + (capacity + 63) / 64 * 8 + 63) & ~63u;
-    } while (first + (size_t)capacity * size > REGION_CHUNK && --capacity);
+    } while (first + capacity * size > REGION_CHUNK && --capacity);
     *span = (struct span){.class_index = class_index, .size = size, .capacity = capacity, .first = first};
     for (unsigned i = 0; i < words_of(span); i++)
         atomic_store_explicit(&span->bits[i], 0, memory_order_relaxed);
