@@ -9,8 +9,8 @@
  *
  * A message is 0 to 2^63 - 1 bytes. The framing is that of CPython's multiprocessing.connection (a 4-byte big-endian
  * length; -1 and an 8-byte length above 2^31 - 1). One thread may send while another receives on the same connection;
- * two that send, or two that receive, take turns. Descriptors are close-on-exec. A peer that is gone raises no SIGPIPE.
- */
+ * two that send, or two that receive, take turns. Only one process at a time may receive on an end, for it reads ahead:
+ * after a fork both copies hold what was read. Descriptors are close-on-exec. A peer that is gone raises no SIGPIPE. */
 #ifndef MPROC_CONNECTION_H
 #define MPROC_CONNECTION_H
 
@@ -39,7 +39,8 @@ MPROC_API int mproc_connection_send(mproc_connection *connection, const void *da
 /* Receive one message into buffer. *size is the message's size. MPROC_TOO_SMALL: it is larger than capacity; *size
  * tells, the message stays and the next receive gets it. MPROC_TIMEOUT: not all of it has come; what came is kept for
  * the next call. MPROC_CLOSED: the peer closed or died. MPROC_BROKEN: it did so inside a message, or sent a bad length.
- * -EBADF: this end does not receive. size may be NULL. */
+ * -EBADF: this end does not receive. -EPROTO: a descriptor is next, to be received by recv_fd. -ENOMEM: no memory to
+ * keep the part of a large message that came before the time was over; the message stays. size may be NULL. */
 MPROC_API int mproc_connection_recv(mproc_connection *connection, void *buffer, size_t capacity, size_t *size,
                                     mproc_time timeout);
 
