@@ -113,7 +113,7 @@ struct pool_server_start {
     struct pool *pool;
     uint32_t serial;
 };
-int pool_server(void *start);
+int pool_server(void *arg);
 
 /* The body of a worker, in a process that the server has just forked. parent is the server's pid, serial stands in the
  * slot's STARTING word. */

@@ -113,7 +113,7 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->out_size = wish->out_size;
     job->waiter = &job->cell;
     job->ctx = wish->ctx_size ? memory + layout->ctx : wish->ctx;
-    if (wish->ctx_size)
+    if (wish->ctx_size && wish->ctx)
         memcpy(job->ctx, wish->ctx, wish->ctx_size);
     job->own_in = copies_in(wish) ? memory + layout->in : NULL;
     job->own_out = owns_out(wish) ? memory + layout->out : NULL;
@@ -153,7 +153,7 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
 static void load(struct job *job, const struct host_job *wish, size_t first, size_t count)
 {
     const unsigned char *in = wish->in ? (const unsigned char *)wish->in + first * wish->in_size : NULL;
-    if (job->own_in)
+    if (job->own_in && in)
         memcpy(job->own_in, in, count * wish->in_size);
     job->in = job->own_in ? job->own_in : in;
     job->out = job->own_out ? job->own_out : wish->out ? (unsigned char *)wish->out + first * wish->out_size : NULL;

@@ -44,7 +44,8 @@ int mproc_authkey(void *key, size_t capacity, size_t *size)
         return result;
     local_lock();
     *size = key_size;
-    memcpy(key, key_bytes, capacity < key_size ? capacity : key_size);
+    if (capacity)
+        memcpy(key, key_bytes, capacity < key_size ? capacity : key_size);
     result = capacity < key_size ? MPROC_TOO_SMALL : 0;
     local_unlock();
     return result;
