@@ -212,7 +212,7 @@ static unsigned next_random(unsigned *seed)
 
 int kill_storm(child_function *run, void *arg, int count, int milliseconds)
 {
-    pid_t children[MOST];
+    pid_t children[MOST] = {0};
     unsigned seed = 20240607;
     int killed = 0;
     assert_in_range(count, 1, MOST);

@@ -172,6 +172,8 @@ static int start_with_few_descriptors(void *arg)
             return 2;
         if (count_descriptors() != before || waitpid(-1, NULL, WNOHANG) > 0)
             return 3;
+        if (open_count == 0)
+            return 5;
         close(fds[--open_count]);
     }
     if (failures == 0)
