@@ -219,14 +219,14 @@ int mproc_barrier_wait(mproc_barrier *handle, unsigned *index, mproc_time timeou
     struct barrier *barrier = barrier_from(handle);
     if (!barrier || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    member_owner me = member_self();
-    if (!me)
-        return member_join();
-    note_ref ref = note_claim(member_slot(me), barrier, object_nonce(&barrier->object));
+    int result = member_need();
+    if (result)
+        return result;
+    note_ref ref = note_claim(member_slot(member_current()), barrier, object_nonce(&barrier->object));
     if (!ref)
         return -ENOSPC;
     unsigned place = 0;
-    int result = wait(barrier, note_at(ref), &place, os_deadline(timeout));
+    result = wait(barrier, note_at(ref), &place, os_deadline(timeout));
     note_set_state(note_at(ref), NOTE_FREE);
     if (!result && index)
         *index = place;

@@ -25,12 +25,10 @@ _Static_assert(sizeof(struct rlock) == sizeof(mproc_rlock), "the public type has
 static __thread uint64_t own_name __attribute__((tls_model("initial-exec")));
 static _Atomic(uint64_t) last_number;
 
-/* The name of this thread as a part of this member: another one after a fork. 0 when the process is no member. */
+/* The name of this thread as a part of this process, which is a member: another one after a fork. */
 static uint64_t self(void)
 {
-    member_owner me = member_self();
-    if (!me)
-        return 0;
+    member_owner me = member_current();
     uint64_t generation = me >> 32 & ((UINT64_C(1) << GENERATION_BITS) - 1);
     uint64_t process = (uint64_t)member_slot(me) << GENERATION_BITS | generation;
     if (__builtin_expect(own_name >> THREAD_NUMBER_BITS != process || own_name == 0, 0)) {
@@ -64,15 +62,18 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
     struct rlock *lock = rlock_from(handle);
     if (!lock || !os_timeout_is_valid(timeout))
         return -EINVAL;
+    int result = member_need();
+    if (result)
+        return result;
     uint64_t me = self();
-    if (me && atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
+    if (atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
         uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
         if (count == INT32_MAX)
             return -EOVERFLOW;
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
-    int result = owner_lock_acquire(&lock->lock, timeout);
+    result = owner_lock_acquire(&lock->lock, timeout);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
         atomic_store_explicit(&lock->count, 1, memory_order_relaxed);

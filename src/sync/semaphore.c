@@ -126,10 +126,10 @@ static int try_acquire(struct semaphore *semaphore)
         return MPROC_TIMEOUT;
     if (is_signal(semaphore))
         return change_value(semaphore, -1);
-    member_owner me = member_self();
-    if (!me)
-        return member_join();
-    unsigned slot = member_slot(me);
+    int result = member_need();
+    if (result)
+        return result;
+    unsigned slot = member_slot(member_current());
     struct holding *holding = take(semaphore, slot, true);
     if (!holding)
         return -ENOSPC;
