@@ -26,8 +26,9 @@
 #define RUN_SHORT MPROC_US(25)
 #define RUN_LONG  MPROC_US(100)
 
-/* Results are zeroed so many bytes ahead of the items: few enough that they are still in the cache. */
-#define ZERO_AHEAD ((size_t)16384)
+/* Results are zeroed so many bytes ahead of the items: so few that they are still in the nearest cache, and that
+ * memset() does not begin with its preparations for large sizes. */
+#define ZERO_AHEAD ((size_t)1024)
 
 #define FUNCTIONS_KNOWN 16
 
@@ -52,17 +53,19 @@ struct worker {
     size_t unreported; /* chunks finished that job->finished does not count yet */
 };
 
-/* Set in a worker, and reset in a copy that a task makes of it by fork(): such a copy must not go on as the worker. */
-static volatile bool is_worker;
+/* The flags at which a worker looks after each item: those of its job. A copy that a task makes of the worker by fork()
+ * must not go on as the worker; it finds the copy's flags here, which never change. So one look serves for both. */
+static const _Atomic(uint32_t) flags_of_copy = JOB_STOPPED;
+static const _Atomic(uint32_t) *volatile flags;
 
-static void forget_worker(void)
+static void become_copy(void)
 {
-    is_worker = false;
+    flags = &flags_of_copy;
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-    member_on_fork(forget_worker);
+    member_on_fork(become_copy);
 }
 
 /* ---- items ---- */
@@ -74,24 +77,37 @@ static void item_failed(struct job *job, size_t item, int code)
     atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
 }
 
+static bool is_stopped(void)
+{
+    return atomic_load_explicit(flags, memory_order_relaxed) & JOB_STOPPED;
+}
+
 /* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
- * outcome of each item before the begin of the next. */
-static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
+ * outcome of each item before the begin of the next.
+ *
+ * This loop is all that is done for a tiny item. As a function of its own it has the registers to itself. */
+__attribute__((noinline)) static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     _Atomic(uint64_t) *current = &worker->slot->current;
     mproc_task *task = worker->task;
     void *ctx = job->ctx;
-    uintptr_t in = (uintptr_t)job->in + item * job->in_size;
-    uintptr_t out = (uintptr_t)job->out + item * job->out_size;
-    for (; item < end; item++, in += job->in_size, out += job->out_size) {
+    size_t in_size = job->in_size, out_size = job->out_size;
+    uintptr_t in = (uintptr_t)job->in + item * in_size;
+    uintptr_t out = (uintptr_t)job->out + item * out_size;
+    while (item < end) {
         atomic_store_explicit(current, (uint64_t)item << 1 | 1, memory_order_release);
         int code = task(ctx, (const void *)in, (void *)out);
-        if (__builtin_expect(!is_worker, 0))
-            _exit(code);
-        if (__builtin_expect(code != 0, 0))
-            item_failed(job, item, code);
-        if (__builtin_expect(atomic_load_explicit(&job->flags, memory_order_relaxed) & JOB_STOPPED, 0))
-            return item + 1;
+        item++;
+        in += in_size;
+        out += out_size;
+        if (__builtin_expect((code != 0) | is_stopped(), 0)) {
+            if (flags == &flags_of_copy)
+                _exit(code);
+            if (code)
+                item_failed(job, item - 1, code);
+            if (is_stopped())
+                break;
+        }
     }
     return item;
 }
@@ -101,7 +117,7 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
 {
     size_t bytes = job->out_size + (job->status ? sizeof *job->status : 0);
     size_t ahead = bytes ? ZERO_AHEAD / bytes + 1 : end - item;
-    while (item < end && !(job_flags(job) & JOB_STOPPED)) {
+    while (item < end && !is_stopped()) {
         size_t stop = end - item < ahead ? end : item + ahead;
         if (job->out)
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
@@ -214,6 +230,7 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
 static void run_job(struct worker *worker, struct job *job)
 {
     size_t chunk, settled;
+    flags = &job->flags;
     worker->task = find_task(worker, job);
     if (!worker->task) {
         atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
@@ -333,7 +350,6 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         result = take_slot(worker.slot, serial);
     if (result)
         _exit(-result); /* for the server to read */
-    is_worker = true;
     cell_wake(&pool->server, CELL_ALL);
     while (await_work(&worker)) {
         struct job *job = pick(&worker);
