@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 /* How many kill points of one case are tried at most in the quick form. */
-#define QUICK_POINTS 50
+#define QUICK_POINTS 30
 
 /* Of repairs: at so many points the first victim is killed, and each time the repairer at every so manieth step. */
-#define REPAIR_VICTIMS (quick ? 5 : 40)
-#define REPAIR_STRIDE  (quick ? 61 : 11)
-#define REPAIR_POINTS  (quick ? 15 : 120)
+#define REPAIR_VICTIMS (quick ? 4 : 40)
+#define REPAIR_STRIDE  (quick ? 83 : 11)
+#define REPAIR_POINTS  (quick ? 10 : 120)
 
 #define STOP_POINTS (quick ? 2 : 8)
 
