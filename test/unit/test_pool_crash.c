@@ -1,10 +1,10 @@
 /* Deaths at any instruction: a worker, and whoever settles a dead worker, are single-stepped and killed after so many
- * steps, for many numbers of steps. There is no server here; the test does its part by the functions of src/pool. The
- * strides are primes, and small enough for every few lines of C; with 1 each takes a minute or two. */
+ * steps, for many numbers of steps. There is no server here; the test does its part by the functions of src/pool. */
 #include "harness.h"
 
 #include "arena/member.h"
 #include "pool/host.h"
+#include <limits.h>
 #include <mproc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 enum {
-    ITEMS = 4, /* of a map; one more is submitted after it */
-    STEP_LIMIT = 100000
+    ITEMS = 4,   /* of a map; one more is submitted after it */
+    MOMENTS = 80 /* at which a process is killed; all some thousand steps take minutes */
 };
 
 /* In shared memory. */
@@ -202,52 +202,40 @@ static void finish_and_check(struct stage *stage)
 
 /* ---- tests ---- */
 
-/* Kill the worker after so many steps from item 0 on. Returns false when it was through with everything before. */
-static bool kill_worker_after(struct stage *stage, size_t chunk, int steps)
+/* Kill the worker after so many steps from item 0 on, or when it is through with everything. Returns how many it did.
+ */
+static int kill_worker_after(struct stage *stage, size_t chunk, int steps)
 {
-    bool idle = false;
+    int done = 0;
     submit_jobs(stage, chunk);
     pid_t worker = start_worker(stage->host.shared, true);
     if (!await_stop(worker))
         skip();
-    for (int i = 0; i < steps && !idle; i++) {
+    while (done < steps && !is_idle(stage)) {
         assert_true(step(worker));
-        idle = is_idle(stage);
+        done++;
     }
     end(worker);
     assert_int_equal(pool_settle_worker(stage->host.shared, 0, -SIGKILL), 0);
     finish_and_check(stage);
-    return !idle;
+    return done;
 }
 
-static void kill_a_worker_at_every_instruction(size_t chunk, int stride)
+static int kill_worker_of_pairs_after(struct stage *stage, int steps)
 {
-    struct stage stage;
-    int steps = 0;
-    set_up(&stage);
-    while (steps < STEP_LIMIT && kill_worker_after(&stage, chunk, steps))
-        steps += stride;
-    assert_in_range(steps, 300, STEP_LIMIT - 1);
-    tear_down(&stage);
+    return kill_worker_after(stage, 2, steps);
 }
 
-static void a_worker_may_die_at_any_instruction(void **state)
+static int kill_worker_of_singles_after(struct stage *stage, int steps)
 {
-    (void)state;
-    kill_a_worker_at_every_instruction(2, 13);
-}
-
-static void a_worker_may_die_at_many_instructions_of_single_chunks(void **state)
-{
-    (void)state;
-    kill_a_worker_at_every_instruction(1, 29);
+    return kill_worker_after(stage, 1, steps);
 }
 
 /* A worker that dies at its second item is settled by a process that dies after so many steps, and again by another. */
-static bool kill_settler_after(struct stage *stage, int steps)
+static int kill_settler_after(struct stage *stage, int steps)
 {
     struct pool *pool = stage->host.shared;
-    bool alive = true;
+    int done = 0;
     submit_jobs(stage, 3);
     pid_t worker = start_worker(pool, true);
     if (!await_stop(worker))
@@ -259,32 +247,51 @@ static bool kill_settler_after(struct stage *stage, int steps)
     if (settler == 0)
         _exit(settle_traced(pool));
     assert_true(await_stop(settler));
-    for (int i = 0; i < steps && alive; i++)
-        alive = step(settler);
+    while (done < steps && step(settler))
+        done++;
     end(settler);
     assert_int_equal(pool_settle_worker(pool, 0, -SIGKILL), 0);
     assert_int_equal(stage->books->status[1].result, MPROC_WORKER_DIED);
     finish_and_check(stage);
-    return alive;
+    return done;
+}
+
+/* Kill at so many moments, spread over all steps and a little uneven, so that no loop is always hit at the same place.
+ */
+static void kill_at_many_steps(int (*kill_after)(struct stage *stage, int steps))
+{
+    struct stage stage;
+    set_up(&stage);
+    int total = kill_after(&stage, INT_MAX);
+    assert_true(total > 300);
+    for (int i = 0; i < MOMENTS; i++)
+        kill_after(&stage, (int)((int64_t)total * i / MOMENTS) + i % 5);
+    tear_down(&stage);
+}
+
+static void a_worker_may_die_at_any_instruction(void **state)
+{
+    (void)state;
+    kill_at_many_steps(kill_worker_of_pairs_after);
+}
+
+static void a_worker_may_die_at_any_instruction_of_single_chunks(void **state)
+{
+    (void)state;
+    kill_at_many_steps(kill_worker_of_singles_after);
 }
 
 static void who_settles_a_death_may_die_at_any_instruction(void **state)
 {
-    struct stage stage;
-    int steps = 0;
     (void)state;
-    set_up(&stage);
-    while (steps < STEP_LIMIT && kill_settler_after(&stage, steps))
-        steps += 7;
-    assert_in_range(steps, 100, STEP_LIMIT - 1);
-    tear_down(&stage);
+    kill_at_many_steps(kill_settler_after);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(a_worker_may_die_at_any_instruction),
-        unit(a_worker_may_die_at_many_instructions_of_single_chunks),
+        unit(a_worker_may_die_at_any_instruction_of_single_chunks),
         unit(who_settles_a_death_may_die_at_any_instruction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
