@@ -11,6 +11,7 @@
 #include "arena/layout.h"
 #include "arena/ledger.h"
 #include "os/clock.h"
+#include "os/fork.h"
 #include "os/memory.h"
 #include <errno.h>
 #include <pthread.h>
@@ -45,10 +46,10 @@ static void after_fork_in_parent(void)
 }
 
 /* The child holds none of its parent's record locks, so it is not the parent's member: it takes a slot of its own. */
-static void after_fork_in_child(void)
+static OS_FORK_PATH void after_fork_in_child(void)
 {
-    pthread_mutex_unlock(&joining);
-    pthread_mutex_init(&sweeping, NULL);
+    os_mutex_reset(&joining, true);
+    os_mutex_reset(&sweeping, false);
     atomic_store_explicit(&member_me, 0, memory_order_relaxed);
     for (int i = 0; i < fork_handler_count; i++)
         fork_handlers[i]();
@@ -188,7 +189,7 @@ static void set_free(unsigned slot, member_owner owner)
     atomic_store_explicit(&member_at(slot)->word, next, memory_order_release);
 }
 
-void member_leave(void)
+OS_FORK_PATH void member_leave(void)
 {
     pthread_mutex_lock(&joining);
     member_owner me = member_current();

@@ -11,6 +11,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "os/fork.h"
 #include "os/pipe.h"
 #include <errno.h>
 #include <mproc/process.h>
@@ -45,14 +46,16 @@ static void after_fork_in_parent(void)
 }
 
 /* Threads of the parent may have held any of these. */
-static void after_fork_in_child(void)
+static OS_FORK_PATH void after_fork_in_child(void)
 {
-    pthread_mutex_unlock(&list_lock);
+    os_mutex_reset(&list_lock, true);
     for (struct mproc_connection *connection = list; connection; connection = connection->next) {
-        pthread_mutex_init(&connection->sending, NULL);
-        pthread_mutex_init(&connection->receiving, NULL);
+        os_mutex_reset(&connection->sending, false);
+        os_mutex_reset(&connection->receiving, false);
     }
-    memset(inherited, 0, sizeof inherited);
+    for (size_t i = 0; i < CONNECTION_INHERITED; i++)
+        if (inherited[i])
+            inherited[i] = NULL;
 }
 
 __attribute__((constructor)) static void watch_forks(void)

@@ -4,6 +4,7 @@
 #include "os/process.h"
 
 #include "os/fault.h"
+#include "os/fork.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,7 +24,7 @@
 
 #define OWN_EXECUTABLE "/proc/self/exe"
 
-pid_t os_fork(void)
+OS_FORK_PATH pid_t os_fork(void)
 {
     int fault = os_fault(OS_FORK);
     if (fault)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "os/signal.h"
 
+#include "os/fork.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,14 +18,14 @@ void os_signals_restore(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-static bool is_to_reset(int number, const struct sigaction *action)
+static OS_FORK_PATH bool is_to_reset(int number, const struct sigaction *action)
 {
     if (number == SIGCHLD)
         return action->sa_handler == SIG_IGN || (action->sa_flags & SA_NOCLDWAIT) || action->sa_handler != SIG_DFL;
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-void os_signals_reset(void)
+OS_FORK_PATH void os_signals_reset(void)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
     struct sigaction action;

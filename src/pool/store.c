@@ -8,6 +8,7 @@
 #include "pool/store.h"
 
 #include "arena/ledger.h"
+#include "os/fork.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -15,9 +16,9 @@
 /* Between the threads of this process, for the list of its pools. */
 static pthread_mutex_t pools_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static void forget_threads(void)
+static OS_FORK_PATH void forget_threads(void)
 {
-    pthread_mutex_init(&pools_mutex, NULL);
+    os_mutex_reset(&pools_mutex, false);
 }
 
 static struct ledger *own_ledger(void)

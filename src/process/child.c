@@ -6,6 +6,7 @@
 
 #include "ipc/connection.h"
 #include "os/descriptor.h"
+#include "os/fork.h"
 #include "os/signal.h"
 #include "process/life.h"
 #include "process/streams.h"
@@ -19,7 +20,7 @@
 
 _Static_assert(PROCESS_NAME_SIZE == MEMBER_NAME_SIZE, "a name fits its place");
 
-static void leave(int status, void *unused)
+static OS_FORK_PATH void leave(int status, void *unused)
 {
     (void)unused;
     handle_end_all();
@@ -34,7 +35,7 @@ _Noreturn void child_fail(const char *name, const char *reason)
     _exit(CANNOT_RUN);
 }
 
-static void take_identity(const struct start *start)
+static OS_FORK_PATH void take_identity(const struct start *start)
 {
     if (self.has_parent)
         os_close(self.parent.pidfd);
@@ -52,7 +53,7 @@ static void take_identity(const struct start *start)
 
 /* What the family will see of this process when it first uses a shared object. One of a group is to be found there even
  * if it never does. */
-static void introduce(const struct start *start)
+static OS_FORK_PATH void introduce(const struct start *start)
 {
     memcpy(member_identity.name, start->name, MEMBER_NAME_SIZE);
     member_identity.parent = start->parent;
@@ -63,7 +64,7 @@ static void introduce(const struct start *start)
     member_join();
 }
 
-_Noreturn void child_run(const struct start *start)
+_Noreturn OS_FORK_PATH void child_run(const struct start *start)
 {
     if (start->leash >= 0 && life_wear(start->leash))
         child_fail(start->name, "it cannot be tied to its parent");

@@ -1,5 +1,6 @@
 /* The start method fork: the child is a copy of this process. Called by start.c. */
 #include "os/allocate.h"
+#include "os/fork.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "process/child.h"
@@ -7,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-static pid_t fork_child(const struct start *start)
+static OS_FORK_PATH pid_t fork_child(const struct start *start)
 {
     sigset_t before;
     os_signals_block(&before); /* no handler of the parent's may run in the child */
@@ -19,7 +20,7 @@ static pid_t fork_child(const struct start *start)
     return pid;
 }
 
-pid_t start_fork(const struct start *start)
+OS_FORK_PATH pid_t start_fork(const struct start *start)
 {
     if (start->arg_size == 0)
         return fork_child(start);

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/file.h"
+#include "os/fork.h"
 #include "os/packet.h"
 #include "os/pidfd.h"
 #include "os/poll.h"
@@ -45,14 +46,14 @@ void forkserver_after_fork_in_parent(void)
     pthread_mutex_unlock(&lock);
 }
 
-void forkserver_after_fork_in_child(void)
+OS_FORK_PATH void forkserver_after_fork_in_child(void)
 {
     if (server.handle.pid) {
         os_close(server.requests);
         os_close(server.handle.pidfd);
     }
     server.handle.pid = 0;
-    pthread_mutex_unlock(&lock);
+    os_mutex_reset(&lock, true);
 }
 
 pid_t forkserver_pid(void)

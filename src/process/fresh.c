@@ -84,9 +84,12 @@ pid_t fresh_execute(const char *title, const char *groups, const int *fds, size_
 /* ---- in the fresh process ---- */
 
 /* The connections that the child is handed; they stay where mproc_inherited_connection() finds them. */
-static void adopt_connections(struct record *record, const int *fds, mproc_connection **adopted)
+static mproc_connection **adopt_connections(struct record *record, const int *fds)
 {
     const unsigned char *at = record_connections(record);
+    mproc_connection **adopted = os_malloc((record->start.connection_count + 1) * sizeof *adopted);
+    if (!adopted)
+        child_fail(record->start.name, mproc_strerror(-ENOMEM));
     for (size_t i = 0; i < record->start.connection_count; i++) {
         size_t size;
         memcpy(&size, at, sizeof size);
@@ -95,11 +98,11 @@ static void adopt_connections(struct record *record, const int *fds, mproc_conne
             child_fail(record->start.name, mproc_strerror(result));
         at += sizeof size + size;
     }
+    return adopted;
 }
 
 _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors *descriptors)
 {
-    static mproc_connection *connections[CONNECTION_INHERITED];
     struct start *start = &record->start;
     log_adopt(record->log);
     mproc_set_start_method((enum mproc_start_method)record->method);
@@ -111,8 +114,7 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
         child_fail(start->name, "its function is in no object file that it has or can load");
     if (start->arg_size)
         start->arg = record_argument(record);
-    adopt_connections(record, descriptors->connections, connections);
-    start->connections = connections;
+    start->connections = adopt_connections(record, descriptors->connections);
     start->connections_listed = true;
     child_run(start);
 }

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/eventfd.h"
+#include "os/fork.h"
 #include "os/pidfd.h"
 #include "os/supervise.h"
 #include "process/local.h"
@@ -16,12 +17,20 @@
 #include <string.h>
 
 #define BUCKETS 64
+#define NEAR    4
 
 /* So many freed handles are looked at when a process is started: each start leaves one at most, so they do not heap up.
  */
 #define REAPED_AT_ONCE 8
 
 static struct mproc_process *table[BUCKETS]; /* under the local lock */
+
+/* The first handles lie beside the rest of our data: a parent that starts one child after the other then writes to no
+ * more pages than it must, each of which costs a fault after a fork. */
+static struct {
+    struct mproc_process handle;
+    _Atomic(bool) taken;
+} near[NEAR];
 
 /* Freed handles of processes that had not ended, oldest first; under the local lock. */
 static struct mproc_process *freed_first;
@@ -32,13 +41,36 @@ static struct mproc_process **bucket_of(const mproc_process *process)
     return &table[((uintptr_t)process >> 4) % BUCKETS];
 }
 
+/* A free one of the near handles, or NULL. They are taken in turn, so that one that was freed rests for a while. */
+static struct mproc_process *take_near(void)
+{
+    static _Atomic(unsigned) next;
+    for (int i = 0; i < NEAR; i++) {
+        unsigned place = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % NEAR;
+        if (!atomic_exchange_explicit(&near[place].taken, true, memory_order_acquire))
+            return &near[place].handle;
+    }
+    return NULL;
+}
+
+static bool give_near(const struct mproc_process *handle)
+{
+    for (int i = 0; i < NEAR; i++) {
+        if (handle == &near[i].handle) {
+            atomic_store_explicit(&near[i].taken, false, memory_order_release);
+            return true;
+        }
+    }
+    return false;
+}
+
 struct mproc_process *handle_new(void)
 {
-    struct mproc_process *handle = os_malloc(sizeof *handle);
-    if (handle) {
-        memset(handle, 0, sizeof *handle);
-        handle->pidfd = -1;
-    }
+    struct mproc_process *handle = take_near();
+    if (!handle)
+        handle = os_malloc(sizeof *handle);
+    if (handle)
+        *handle = (struct mproc_process){.pidfd = -1};
     return handle;
 }
 
@@ -46,7 +78,8 @@ void handle_discard(struct mproc_process *handle)
 {
     if (handle->pidfd >= 0)
         os_close(handle->pidfd);
-    free(handle);
+    if (!give_near(handle))
+        free(handle);
 }
 
 /* A descriptor that is readable: the sentinel of a process that was gone before it could get one. */
@@ -218,7 +251,7 @@ int handle_wait(struct mproc_process *handle, int64_t deadline)
 }
 
 /* Whether it is listed, of this process, and running; it is reaped if it has ended. With the lock. */
-static bool is_active(struct mproc_process *handle)
+static OS_FORK_PATH bool is_active(struct mproc_process *handle)
 {
     return is_own(handle) && !reap(handle) && handle->state == HANDLE_RUNNING;
 }
@@ -264,7 +297,7 @@ void handle_reap_freed(void)
 
 /* Call visit, with the lock, for each child of this process that has not ended, until it returns true. Returns that
  * handle, with one user more, or NULL. */
-static struct mproc_process *seek(bool (*visit)(struct mproc_process *))
+static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_process *))
 {
     struct mproc_process *found = NULL;
     local_lock();
@@ -281,20 +314,20 @@ static struct mproc_process *seek(bool (*visit)(struct mproc_process *))
     return found;
 }
 
-static bool kill_daemon(struct mproc_process *handle)
+static OS_FORK_PATH bool kill_daemon(struct mproc_process *handle)
 {
     if (handle->daemon)
         os_pidfd_signal(handle->pidfd, SIGKILL);
     return false;
 }
 
-static bool any(struct mproc_process *handle)
+static OS_FORK_PATH bool any(struct mproc_process *handle)
 {
     (void)handle;
     return true;
 }
 
-void handle_end_all(void)
+OS_FORK_PATH void handle_end_all(void)
 {
     struct mproc_process *handle;
     seek(kill_daemon);

@@ -8,6 +8,7 @@
 
 #include "os/descriptor.h"
 #include "os/file.h"
+#include "os/fork.h"
 #include "os/pidfd.h"
 #include "os/pipe.h"
 #include "os/process.h"
@@ -21,8 +22,19 @@
 static int own_pidfd = -1;
 static int leashes[2] = {-1, -1};
 
+/* A forked child's copy of its parent's, until it needs one of its own: to close it in every child would cost each. */
+static int stale_pidfd = -1;
+
+static OS_FORK_PATH void forget(int *fd)
+{
+    if (*fd >= 0)
+        os_close(*fd);
+    *fd = -1;
+}
+
 static int duplicate_own_pidfd(void)
 {
+    forget(&stale_pidfd);
     if (own_pidfd < 0) {
         int fd = os_pidfd_open(getpid());
         if (fd < 0)
@@ -67,16 +79,11 @@ int life_wear(int leash)
     return os_kill_me_at_hangup(leash);
 }
 
-static void forget(int *fd)
+OS_FORK_PATH void life_forget(void)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-void life_forget(void)
-{
-    forget(&own_pidfd);
+    forget(&stale_pidfd);
+    stale_pidfd = own_pidfd;
+    own_pidfd = -1;
     forget(&leashes[0]);
     forget(&leashes[1]);
 }

@@ -2,6 +2,7 @@
  * fork, by the library or by the program, forgets here what is the parent's alone. */
 #include "process/local.h"
 
+#include "os/fork.h"
 #include "process/forkserver.h"
 #include "process/life.h"
 #include <pthread.h>
@@ -9,17 +10,17 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned generation; /* under the lock */
 
-void local_lock(void)
+OS_FORK_PATH void local_lock(void)
 {
     pthread_mutex_lock(&lock);
 }
 
-void local_unlock(void)
+OS_FORK_PATH void local_unlock(void)
 {
     pthread_mutex_unlock(&lock);
 }
 
-unsigned local_generation(void)
+OS_FORK_PATH unsigned local_generation(void)
 {
     return generation;
 }
@@ -37,11 +38,11 @@ static void after_fork_in_parent(void)
 }
 
 /* Only async-signal-safe calls. */
-static void after_fork_in_child(void)
+static OS_FORK_PATH void after_fork_in_child(void)
 {
     generation++;
     life_forget();
-    local_unlock();
+    os_mutex_reset(&lock, true);
     forkserver_after_fork_in_child();
 }
 

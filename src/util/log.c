@@ -4,6 +4,7 @@
 
 #include "os/allocate.h"
 #include "os/file.h"
+#include "os/fork.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <stdatomic.h>
@@ -31,7 +32,7 @@ static _Atomic(struct sink *) current; /* NULL: stderr */
 static char process_name[NAME_SIZE] = "MainProcess";
 
 /* Byte by byte: every forked child comes here, and the first call of each library function costs it a page fault. */
-void log_set_process_name(const char *name)
+OS_FORK_PATH void log_set_process_name(const char *name)
 {
     size_t length = 0;
     while (length < NAME_SIZE - 1 && name[length]) {

@@ -633,17 +633,29 @@ static void children_have_the_authkey(void **state)
     assert_int_equal(mproc_authkey(key, sizeof key, NULL), -EINVAL);
 }
 
-static int count_fds(void *arg)
+/* In shared memory: how many descriptors there are in each generation. */
+struct generations {
+    int depth;
+    int count[5];
+};
+
+static int count_in_each(void *arg)
 {
-    return count_descriptors() - *(int *)arg;
+    struct generations *generations = arg;
+    generations->count[generations->depth++] = count_descriptors();
+    return generations->depth < 5 ? run(count_in_each, arg, NULL) : 0;
 }
 
-static void a_child_has_the_descriptors_of_its_parent_and_no_more(void **state)
+static void descriptors_do_not_heap_up_from_generation_to_generation(void **state)
 {
-    int own = count_descriptors();
+    struct generations *generations = shared(sizeof *generations);
     (void)state;
-    /* Its parent's pidfd has the place of the parent's own; the parent's leash for daemons, both ends, is gone. */
-    assert_int_equal(run(count_fds, &own, NULL) - 256, -2);
+    int own = count_descriptors();
+    assert_int_equal(run(count_in_each, generations, NULL), 0);
+    assert_int_equal(generations->count[0], own - 1); /* two of its parent, but not the two of a leash for daemons */
+    for (int i = 1; i < 5; i++)
+        assert_int_equal(generations->count[i], generations->count[0]);
+    shared_free(generations);
 }
 
 int main(void)
@@ -678,7 +690,7 @@ int main(void)
         unit(a_child_has_default_signals_and_an_empty_mask),
         unit(a_list_of_connections_closes_the_others),
         unit(children_have_the_authkey),
-        unit(a_child_has_the_descriptors_of_its_parent_and_no_more),
+        unit(descriptors_do_not_heap_up_from_generation_to_generation),
     };
     return cmocka_run_group_tests(tests, warm_up, NULL);
 }
