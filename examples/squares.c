@@ -15,7 +15,7 @@ static int square(void *ctx, const void *in, void *out)
 
 int main(void)
 {
-    long numbers[] = {0, 1, 2, 3, 4, 5}, squares[6];
+    long numbers[] = {0, 1, 2, 3, 4, 5}, squares[6] = {0};
     mproc_item_status status[6] = {{0}};
     mproc_pool *pool = NULL;
 
