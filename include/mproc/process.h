@@ -13,16 +13,20 @@
  *     mproc_process_join(p, MPROC_FOREVER);
  *     p = mproc_process_free(p);
  *
- * A handle is private to the process that started the child; it is no shared object. The library installs no SIGCHLD
- * handler and never waits for children that it did not start. Where the program itself reaps a child of ours
+ * A handle is private to the process that started the child; it is no shared object. It takes one descriptor, a pidfd.
+ * In a process that was forked since, it can still be asked for name, pid, is_alive and sentinel. The library installs
+ * no SIGCHLD handler and never waits for children that it did not start. Where the program itself reaps a child of ours
  * (waitpid(-1) or SIGCHLD ignored), the child's exit code is unknown: -ECHILD.
  *
- * What the child gets: default dispositions for every signal that the parent catches, an empty signal mask, the
- * parent's stdio (flushed before, so that nothing is written twice), and with fork the rest of the parent's state. When
- * fn returns the child joins its own children that are no daemons, flushes stdio and leaves without running the
- * parent's exit handlers; exit() called in fn does the same.
+ * What the child gets: default dispositions for every signal that the parent catches and for SIGCHLD (what else the
+ * parent ignores stays ignored), an empty signal mask, the parent's stdio (flushed before, so that nothing is written
+ * twice), and with fork the rest of the parent's state. When fn returns the child runs the exit handlers that fn has
+ * registered, joins its own children that are no daemons, kills those that are, flushes stdio and leaves without
+ * running the parent's exit handlers; exit() called in fn does the same. A child that finds out only after its start
+ * that it cannot run says so on stderr and exits with code 127.
  *
- * When the program exits (returns from main, or calls exit()) its daemons are killed and its other children joined. */
+ * When the program exits (returns from main, or calls exit()) its daemons are killed and its other children joined.
+ * docs/processes.md compares the start methods. */
 #ifndef MPROC_PROCESS_H
 #define MPROC_PROCESS_H
 
@@ -52,7 +56,7 @@ typedef struct mproc_process_options {
     const char *name;               /* copied, cut after 63 bytes; NULL: "Process-1", in its child "Process-1:1" */
     size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
     enum mproc_start_method method; /* 0: the default */
-    bool daemon;                    /* dies with its parent; must not start children of its own that are no daemons */
+    bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */
     mproc_connection *const *connections; /* NULL: fork inherits all, the others none. Else these and no others: */
     size_t connection_count;              /* the child finds them by mproc_inherited_connection(); at most 64 */
 } mproc_process_options;
@@ -65,15 +69,22 @@ typedef struct mproc_process_options {
  * stay open here.
  *
  * -EBUSY: another thread receives on a connection of the list, or a descriptor that came on it was not received yet.
- * -EINVAL: NULL process or fn, an unknown method, arg_size without arg, or a NULL connection in the list. -EAGAIN: no
- * process can be had (RLIMIT_NPROC, or 4096 members in the family). -ENOMEM, -EMFILE, -ENFILE as they say.
+ * -EINVAL: NULL process or fn, an unknown method, arg_size without arg, or a NULL connection in the list. -EPERM: this
+ * process is a daemon and the other would be none. -EAGAIN: no process can be had (RLIMIT_NPROC). -ENOMEM, -EMFILE,
+ * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed (spawn and forkserver), or there is no /proc
+ * (these and daemons). -EBUSY: another thread receives on a connection of the list (spawn and forkserver).
  * MPROC_NOT_INITIALIZED: spawn or forkserver in a program that did not call mproc_init(). MPROC_NO_FUNCTION: spawn or
- * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind. */
+ * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind.
+ *
+ * A family has at most 4096 members at a time. A child that is one too many runs all the same, but its first use of a
+ * shared object is -EAGAIN. */
 MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                                   const mproc_process_options *options);
 
 /* Wait until the process has ended. 0; MPROC_TIMEOUT; -EDEADLK when it is the caller itself; -ECHILD when the handle is
- * not of a child of this process (for example one inherited by fork). A joined process may be joined again. */
+ * not of a child of this process (for example one inherited by fork); -EINVAL when it is no handle, here as in all
+ * calls. A joined process may be joined again, and several threads may join it at once. What the process held of the
+ * family's objects when it died is free when this returns. */
 MPROC_API int mproc_process_join(mproc_process *process, mproc_time timeout);
 
 /* Its exit code: 0 to 255, or minus the signal that ended it. MPROC_RUNNING when it has not ended; -ECHILD when
@@ -90,16 +101,19 @@ MPROC_API pid_t mproc_process_pid(const mproc_process *process);
 MPROC_API const char *mproc_process_name(const mproc_process *process);
 MPROC_API bool mproc_process_is_daemon(const mproc_process *process);
 
-/* A descriptor that becomes readable when the process ends, for poll() or mproc_wait(); it belongs to the handle. */
+/* A descriptor that becomes readable when the process ends, for poll() or mproc_wait(); it belongs to the handle.
+ * -EINVAL for the current process. */
 MPROC_API int mproc_process_sentinel(const mproc_process *process);
 
-/* Send SIGTERM, SIGKILL, SIGINT. 0 also when it has already ended: the signal never goes to another process. */
+/* Send SIGTERM, SIGKILL, SIGINT. 0 also when it has already ended: the signal never goes to another process. -ECHILD
+ * for the current process and its parent; -EPERM when the process has become another user's. */
 MPROC_API int mproc_process_terminate(mproc_process *process);
 MPROC_API int mproc_process_kill(mproc_process *process);
 MPROC_API int mproc_process_interrupt(mproc_process *process);
 
 /* Give the handle up and return NULL. A process that still runs goes on; it is joined (a daemon: killed) when the
- * program exits. NULL, and a handle that was freed already, are ignored. */
+ * program exits. NULL, a handle that was freed already, one of a group, and those of this process and its parent are
+ * ignored. */
 MPROC_API mproc_process *mproc_process_free(mproc_process *process);
 
 /* ---- this process and its relatives ---- */
@@ -107,26 +121,29 @@ MPROC_API mproc_process *mproc_process_free(mproc_process *process);
 /* This process: its name and whether it is a daemon can be asked. "MainProcess" in the program itself. Never NULL. */
 MPROC_API mproc_process *mproc_current_process(void);
 
-/* The process that started this one; NULL in the main process. It can be asked for pid, name, is_alive and sentinel. */
+/* The process that started this one; NULL in the main process. It can be asked for pid, name, is_alive and sentinel,
+ * also when it has ended. */
 MPROC_API mproc_process *mproc_parent_process(void);
 
-/* The children that have not ended, joining those that have. Writes up to capacity handles to children (they still
- * belong to whoever started them) and returns how many there are, or -EINVAL. */
+/* The children that have not ended and whose handle was not freed, joining those that have ended. Writes up to capacity
+ * handles to children (they still belong to whoever started them) and returns how many there are, or -EINVAL. */
 MPROC_API int mproc_active_children(mproc_process **children, size_t capacity);
 
 /* The default start method. -EINVAL for an unknown one; DEFAULT means fork. */
 MPROC_API int mproc_set_start_method(enum mproc_start_method method);
 MPROC_API enum mproc_start_method mproc_get_start_method(void);
 
-/* The program that spawn runs instead of this one (it must call mproc_init() and contain the same functions). NULL:
- * this one again. -ENOENT and others when it cannot be executed. */
+/* The program that spawn, and a fork server that is yet to be started, run instead of this one: a copy of it, or one
+ * that calls mproc_init() and has or can load the same object files. NULL: this one again. -ENOENT, -EACCES and others
+ * when it cannot be executed. */
 MPROC_API int mproc_set_executable(const char *path);
 
-/* Shared objects that the fork server loads once, so that its children have them. To be called before the first process
- * is started by forkserver; -EBUSY after. The names are copied. */
+/* Shared objects that the fork server loads once, so that its children have them; one that cannot be loaded is named on
+ * stderr. To be called before the first process is started by forkserver; -EBUSY while there is a server. The names are
+ * copied. -EINVAL: NULL or an empty name in the list. */
 MPROC_API int mproc_forkserver_preload(const char *const *libraries, size_t count);
 
-/* The key for authenticated connections; children inherit it. At most 256 bytes; copied. Without a call a random key of
+/* The key for authenticated connections; children inherit it. 1 to 256 bytes; copied. Without a call a random key of
  * 32 bytes. mproc_authkey() writes up to capacity bytes and sets size; MPROC_TOO_SMALL when they are fewer. */
 MPROC_API int mproc_set_authkey(const void *key, size_t size);
 MPROC_API int mproc_authkey(void *key, size_t capacity, size_t *size);
@@ -134,12 +151,26 @@ MPROC_API int mproc_authkey(void *key, size_t capacity, size_t *size);
 /* In a child that was started with a list of connections: the one at this index, or NULL. Free it like any other. */
 MPROC_API mproc_connection *mproc_inherited_connection(size_t index);
 
-/* ---- groups: several processes as one ---- */
+/* ---- groups: several processes as one ----
+ *
+ *     mproc_group *group;
+ *     mproc_group_create(&group, &(mproc_group_options){ .stop_on_failure = true });
+ *     for (size_t i = 0; i < count; i++)
+ *         mproc_group_start(group, NULL, worker, &jobs[i], NULL);
+ *     result = mproc_group_wait_all(group, MPROC_SEC(60));
+ *     if (result == MPROC_TIMEOUT)
+ *         mproc_group_terminate(group, MPROC_SEC(1));
+ *     group = mproc_group_free(group);
+ *
+ * A group belongs to the process that made it; in a forked copy every call on it but free is -ECHILD. It must not be
+ * used while or after it is freed. */
 
 typedef struct mproc_group_options {
-    bool stop_on_failure; /* when one ends with other than 0, wait_any and wait_all terminate the rest */
+    bool stop_on_failure; /* when wait_any or wait_all see one end with other than 0, they send SIGTERM to the rest and
+                           * all that descends from it, and if the wait goes on, SIGKILL a second later */
 } mproc_group_options;
 
+/* -EINVAL, -ENOMEM. */
 MPROC_API int mproc_group_create(mproc_group **group, const mproc_group_options *options);
 
 /* Start a process as a member. *process, if process is not NULL, is a handle that belongs to the group. As
@@ -147,15 +178,22 @@ MPROC_API int mproc_group_create(mproc_group **group, const mproc_group_options 
 MPROC_API int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, const void *arg,
                                 const mproc_process_options *options);
 
-/* Wait until one that was not yet told of has ended, and tell which. 0, MPROC_TIMEOUT, or -ECHILD when none is left. */
+/* Wait until one that was not yet told of has ended, and tell which. 0, MPROC_TIMEOUT, or -ECHILD when none is left.
+ * Several threads may wait: each end is told once. */
 MPROC_API int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time timeout);
 
-/* Wait until all have ended. 0 when each returned 0; MPROC_TASK_FAILED when one did not; MPROC_TIMEOUT. */
+/* Wait until all have ended. 0 when each returned 0; MPROC_TASK_FAILED when one did not, or its exit code is unknown;
+ * MPROC_TIMEOUT. */
 MPROC_API int mproc_group_wait_all(mproc_group *group, mproc_time timeout);
 
 /* End all members and all their descendants, whatever they do, and wait for the members: SIGTERM, then SIGKILL for what
- * is left after grace. 0, or -errno. A descendant that made itself a new session and whose parents all died before is
- * the one kind that can escape. */
+ * is left after grace (MPROC_NOWAIT: SIGKILL at once; MPROC_FOREVER: never). They are stopped before each signal, so
+ * that nobody escapes by forking. 0, or the first error that was met; -EPERM: there is one that may not be killed.
+ *
+ * Descendants are found by their parents, and where these are dead by two marks: in the family's member table for what
+ * the library started, in the environment (MPROC_GROUP) for what was executed. So there is one kind that can escape: a
+ * process whose parents have all died, and which was forked by the program itself and not executed, or executed with
+ * another environment. Needs /proc. */
 MPROC_API int mproc_group_terminate(mproc_group *group, mproc_time grace);
 
 /* The number of members that have not ended, or -EINVAL. */

@@ -1,6 +1,6 @@
 /* The start method fork: the child is a copy of this process. Called by start.c. */
-#include "os/allocate.h"
 #include "os/fork.h"
+#include "os/allocate.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "process/child.h"
