@@ -57,9 +57,10 @@ struct host_job {
     size_t out_size;
     mproc_item_status *status; /* NULL: into the job's own memory with own_status, else none */
     bool own_status;
-    size_t count; /* of the arrays */
-    size_t chunk; /* items in a chunk, not 0 */
-    bool runs;    /* whether workers may draw several chunks at a time */
+    struct wait_cell *waiter; /* the cell to wake; NULL: the job's own */
+    size_t count;             /* of the arrays */
+    size_t chunk;             /* items in a chunk, not 0 */
+    bool runs;                /* whether workers may draw several chunks at a time */
 };
 
 /* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */

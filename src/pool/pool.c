@@ -60,31 +60,44 @@ bool pool_names_job(struct pool *pool, const struct job *job)
     return false;
 }
 
+/* With the lock. */
+static void offer_again(struct pool *pool, struct job *job)
+{
+    if (!atomic_load_explicit(&job->published, memory_order_relaxed) || !job_rewind(job))
+        return;
+    if (!atomic_load_explicit(&job->queued, memory_order_relaxed))
+        list_add_first(&pool->list, job);
+    cell_wake(&pool->work, CELL_ALL);
+}
+
 int pool_offer_again(struct pool *pool, struct job *job)
 {
     int result = pool_lock(pool);
     if (result)
         return result;
-    bool has_work = atomic_load_explicit(&job->published, memory_order_relaxed) && job_rewind(job);
-    if (has_work && !atomic_load_explicit(&job->queued, memory_order_relaxed))
-        list_add_first(&pool->list, job);
+    offer_again(pool, job);
     pool_unlock(pool);
-    if (has_work)
-        cell_wake(&pool->work, CELL_ALL);
     return 0;
+}
+
+static void settle_job(struct pool *pool, unsigned index, struct job *job, int exit)
+{
+    struct worker_slot *slot = &pool->workers[index];
+    job_settle_death(job, index, atomic_load_explicit(&slot->chunk, memory_order_acquire),
+                     atomic_load_explicit(&slot->current, memory_order_acquire), exit);
+    offer_again(pool, job);
 }
 
 int pool_settle_worker(struct pool *pool, unsigned index, int exit)
 {
     struct worker_slot *slot = &pool->workers[index];
+    int result = pool_lock(pool);
+    if (result)
+        return result;
     struct job *job = atomic_load_explicit(&slot->job, memory_order_acquire);
-    if (job) {
-        job_settle_death(job, index, atomic_load_explicit(&slot->chunk, memory_order_acquire),
-                         atomic_load_explicit(&slot->current, memory_order_acquire), exit);
-        int result = pool_offer_again(pool, job);
-        if (result)
-            return result;
-    }
+    if (job)
+        settle_job(pool, index, job, exit);
+    pool_unlock(pool);
     uint32_t spinner = index + 1;
     atomic_compare_exchange_strong_explicit(&pool->spinner, &spinner, 0, memory_order_acq_rel, memory_order_relaxed);
     atomic_store_explicit(&slot->current, 0, memory_order_release);

@@ -65,6 +65,8 @@ static int make(struct run *run, struct portion *portion)
 {
     struct host_job wish = *run->wish;
     const struct job *first = run->portions[0].job;
+    if (first)
+        wish.waiter = cell_of(run);
     if (first && wish.ctx_size) {
         wish.ctx = first->ctx;
         wish.ctx_size = 0;
@@ -72,8 +74,6 @@ static int make(struct run *run, struct portion *portion)
     int result = host_make_job(run->pool, &wish, run->portion_size, &portion->job);
     if (result)
         portion->job = NULL;
-    else
-        portion->job->waiter = cell_of(run);
     return result;
 }
 

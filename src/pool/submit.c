@@ -98,8 +98,10 @@ static int new_job(mproc_pool *pool, const struct host_job *wish, size_t inline_
     int result = store_function(pool->shared, wish->task, &function);
     if (!result)
         result = store_new_job(pool->shared, inline_size, job);
-    if (!result)
+    if (!result) {
         (*job)->function = function;
+        (*job)->waiter = wish->waiter ? wish->waiter : &(*job)->cell; /* from now on it may be stopped by terminate */
+    }
     pthread_mutex_unlock(&pool->mutex);
     return result;
 }
@@ -111,7 +113,6 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->runs = wish->runs;
     job->in_size = wish->in_size;
     job->out_size = wish->out_size;
-    job->waiter = &job->cell;
     job->ctx = wish->ctx_size ? memory + layout->ctx : wish->ctx;
     if (wish->ctx_size && wish->ctx)
         memcpy(job->ctx, wish->ctx, wish->ctx_size);
