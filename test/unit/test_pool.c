@@ -409,11 +409,24 @@ static void a_map_in_portions_is_stopped_in_the_middle(void **state)
     free(status);
 }
 
+struct large_map {
+    mproc_pool *pool;
+    atomic_bool over;
+};
+
 static void *map_a_million(void *arg)
 {
     static long in[1000000], out[1000000];
-    map_squares(arg, in, out, 1000000, 0);
+    struct large_map *map = arg;
+    map_squares(map->pool, in, out, 1000000, 0);
+    atomic_store(&map->over, true);
     return NULL;
+}
+
+static bool has_begun(void *arg)
+{
+    struct large_map *map = arg;
+    return has_jobs(map->pool) || atomic_load(&map->over);
 }
 
 static void a_closed_pool_finishes_a_map_in_portions(void **state)
@@ -421,14 +434,13 @@ static void a_closed_pool_finishes_a_map_in_portions(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         pthread_t thread;
-        mproc_pool *pool = make_pool(2);
-        assert_int_equal(pthread_create(&thread, NULL, map_a_million, pool), 0);
-        while (mproc_pool_workers(pool, NULL, 0) == 2 && !has_jobs(pool))
-            nap(1);
-        assert_int_equal(mproc_pool_close(pool), 0);
-        assert_int_equal(mproc_pool_join(pool, MPROC_FOREVER), 0);
+        struct large_map map = {.pool = make_pool(2)};
+        assert_int_equal(pthread_create(&thread, NULL, map_a_million, &map), 0);
+        assert_true(wait_until(has_begun, &map, 60000));
+        assert_int_equal(mproc_pool_close(map.pool), 0);
+        assert_int_equal(mproc_pool_join(map.pool, MPROC_FOREVER), 0);
         pthread_join(thread, NULL);
-        mproc_pool_free(pool);
+        mproc_pool_free(map.pool);
     }
 }
 

@@ -325,14 +325,16 @@ static void *kill_now_and_then(void *arg)
         pid_t pids[4];
         struct timespec pause = {.tv_nsec = rand_r(&killer->seed) % 3000000};
         nanosleep(&pause, NULL);
+        int count = mproc_pool_workers(killer->pool, pids, 4);
+        if (count <= 0) /* let the server come up before it is killed again */
+            continue;
         if (killer->kills_server && rand_r(&killer->seed) % 16 == 0) {
             pthread_mutex_lock(&killer->pool->mutex);
             mproc_process_kill(killer->pool->server);
             pthread_mutex_unlock(&killer->pool->mutex);
             continue;
         }
-        int count = mproc_pool_workers(killer->pool, pids, 4);
-        if (count > 0 && kill(pids[rand_r(&killer->seed) % (unsigned)count], SIGKILL) == 0)
+        if (kill(pids[rand_r(&killer->seed) % (unsigned)count], SIGKILL) == 0)
             atomic_fetch_add(&killer->storm->kills, 1);
     }
     return NULL;
