@@ -209,7 +209,7 @@ static void wake(struct wait_cell *cell, size_t count)
         cell_wake_slow(cell, count == 1 ? 1 : CELL_ALL);
 }
 
-static int end_put(mproc_queue *queue, const struct position *position, size_t count)
+static inline int end_put(mproc_queue *queue, const struct position *position, size_t count)
 {
     bool done = ring_commit_put(queue, position, count);
     if (!done)
@@ -221,6 +221,24 @@ static int end_put(mproc_queue *queue, const struct position *position, size_t c
     return 0;
 }
 
+static int give_up_put(mproc_queue *queue, int result)
+{
+    ring_abandon(queue);
+    unlock_put(queue);
+    return result;
+}
+
+/* Take the put lock, and find a place for one record. */
+static inline int begin_record(mproc_queue *queue, size_t size, mproc_time timeout, struct position *position)
+{
+    int result = begin_put(queue, 1, timeout);
+    if (result)
+        return result;
+    *position = ring_put_position(queue);
+    result = ring_make_room(queue, position, size, ring_record_size(size));
+    return result ? give_up_put(queue, result) : 0;
+}
+
 static bool is_message(const void *data, size_t size)
 {
     return size <= RING_LARGEST && (data || size == 0);
@@ -230,16 +248,10 @@ int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_tim
 {
     if (!is_queue(queue) || !is_message(data, size) || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    int result = begin_put(queue, 1, timeout);
+    struct position position;
+    int result = begin_record(queue, size, timeout, &position);
     if (result)
         return result;
-    struct position position = ring_put_position(queue);
-    result = ring_make_room(queue, &position, size, ring_record_size(size));
-    if (result) {
-        ring_abandon(queue);
-        unlock_put(queue);
-        return result;
-    }
     if (size)
         memcpy(ring_data(&position), data, size);
     ring_finish(&position, size);
@@ -274,11 +286,8 @@ int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size
     for (size_t i = 0; i < count; i++) {
         size_t size = messages[i].size;
         result = ring_make_room(queue, &position, size, remaining);
-        if (result) {
-            ring_abandon(queue);
-            unlock_put(queue);
-            return result;
-        }
+        if (result)
+            return give_up_put(queue, result);
         if (size)
             memcpy(ring_data(&position), messages[i].data, size);
         ring_finish(&position, size);
@@ -291,16 +300,10 @@ int mproc_queue_reserve(mproc_queue *queue, void **data, size_t size, mproc_time
 {
     if (!is_queue(queue) || !data || size > RING_LARGEST || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    int result = begin_put(queue, 1, timeout);
+    struct position position;
+    int result = begin_record(queue, size, timeout, &position);
     if (result)
         return result;
-    struct position position = ring_put_position(queue);
-    result = ring_make_room(queue, &position, size, ring_record_size(size));
-    if (result) {
-        ring_abandon(queue);
-        unlock_put(queue);
-        return result;
-    }
     queue->put.hold = (struct hold){.thread = this_thread(), .position = position, .size = size};
     *data = ring_data(&position);
     return 0;
@@ -326,9 +329,7 @@ int mproc_queue_abandon(mproc_queue *queue)
         return -EINVAL;
     if (!holds(&queue->put.hold, &queue->put.lock))
         return -EPERM;
-    ring_abandon(queue);
-    unlock_put(queue);
-    return 0;
+    return give_up_put(queue, 0);
 }
 
 /* ---- getting ---- */
@@ -355,9 +356,20 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
     }
 }
 
+/* Take the get lock, and find the first record and its size. */
+static inline int begin_look(mproc_queue *queue, mproc_time timeout, struct position *position, size_t *size)
+{
+    int result = begin_get(queue, timeout);
+    if (result)
+        return result;
+    *position = ring_get_position(queue);
+    ring_next(queue, position, true, size);
+    return 0;
+}
+
 /* Putters that sleep for room are woken when a quarter of the queue is free, not for each message: else a full queue
  * would cost two switches of process a message. Where getters stop short of that, the putters look after a tick. */
-static void end_get(mproc_queue *queue, const struct position *position, size_t count)
+static inline void end_get(mproc_queue *queue, const struct position *position, size_t count)
 {
     ring_commit_get(queue, position, count);
     bool wake_putter = false;
@@ -375,12 +387,11 @@ int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *s
 {
     if (!is_queue(queue) || (!buffer && capacity) || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    int result = begin_get(queue, timeout);
+    struct position position;
+    size_t length = 0;
+    int result = begin_look(queue, timeout, &position, &length);
     if (result)
         return result;
-    struct position position = ring_get_position(queue);
-    size_t length = 0;
-    ring_next(queue, &position, true, &length);
     if (size)
         *size = length;
     if (length > capacity) {
@@ -398,12 +409,11 @@ int mproc_queue_get_new(mproc_queue *queue, void **data, size_t *size, mproc_tim
 {
     if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    int result = begin_get(queue, timeout);
+    struct position position;
+    size_t length = 0;
+    int result = begin_look(queue, timeout, &position, &length);
     if (result)
         return result;
-    struct position position = ring_get_position(queue);
-    size_t length = 0;
-    ring_next(queue, &position, true, &length);
     void *copy = os_malloc(length ? length : 1);
     if (!copy) {
         owner_lock_release(&queue->get.lock);
@@ -461,11 +471,10 @@ int mproc_queue_peek(mproc_queue *queue, const void **data, size_t *size, mproc_
 {
     if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    int result = begin_get(queue, timeout);
+    struct position position;
+    int result = begin_look(queue, timeout, &position, size);
     if (result)
         return result;
-    struct position position = ring_get_position(queue);
-    ring_next(queue, &position, true, size);
     *data = ring_data(&position);
     queue->get.hold = (struct hold){.thread = this_thread(), .position = position, .size = *size};
     return 0;
