@@ -693,6 +693,43 @@ static void terminate_ends_what_runs_and_what_waits(void **state)
     mproc_free(map.begun);
 }
 
+/* Maps and submits until the pool takes no more. */
+static void *work_until_closed(void *pool)
+{
+    static _Thread_local long in[COUNT], out[COUNT];
+    const mproc_map map = {.count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    mproc_future *future;
+    int result;
+    do {
+        result = mproc_pool_submit(pool, &future, square, NULL, in, sizeof *in, sizeof *out);
+        if (result == 0) {
+            result = mproc_future_get(future, out, MPROC_FOREVER);
+            mproc_future_free(future);
+        }
+        if (result == 0)
+            result = mproc_pool_map(pool, square, NULL, &map, MPROC_FOREVER);
+    } while (result == 0);
+    assert_true(result == MPROC_CLOSED || result == MPROC_CANCELLED);
+    return NULL;
+}
+
+static void the_end_may_come_at_any_moment(void **state)
+{
+    pthread_t threads[2];
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        mproc_pool *pool = make_pool(2);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(pthread_create(&threads[k], NULL, work_until_closed, pool), 0);
+        nap(i % 7);
+        assert_int_equal(i % 2 ? mproc_pool_terminate(pool) : mproc_pool_close(pool), 0);
+        assert_int_equal(mproc_pool_join(pool, MPROC_FOREVER), 0);
+        for (int k = 0; k < 2; k++)
+            pthread_join(threads[k], NULL);
+        mproc_pool_free(pool);
+    }
+}
+
 static void a_pool_may_be_freed_at_any_time(void **state)
 {
     (void)state;
@@ -1045,6 +1082,7 @@ int main(void)
         unit(a_closed_pool_does_what_it_has_taken),
         unit(a_join_has_its_time),
         unit(terminate_ends_what_runs_and_what_waits),
+        unit(the_end_may_come_at_any_moment),
         unit(a_pool_may_be_freed_at_any_time),
         unit(bad_input_is_refused),
         unit(a_map_for_which_there_is_no_memory_leaves_none_taken),
