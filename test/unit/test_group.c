@@ -370,23 +370,28 @@ static void all_descendants_end(void **state)
     }
 }
 
-/* A daemon in the old way: a new session, and its parents are gone. By exec, it has the group in its environment. */
+/* Daemons in the old way: a new session, and their parents are gone. By exec, they have the group in their environment.
+ * What they are called with is said by no other process. */
+struct orphans {
+    char first[32];
+    char second[32];
+};
+
 static int make_orphans(void *arg)
 {
-    struct tree_pids *tree = arg;
-    char command[256];
-    snprintf(command, sizeof command, "setsid sleep 1000 & echo $! > /dev/null");
+    const struct orphans *orphans = arg;
+    char command[128];
+    snprintf(command, sizeof command, "setsid sleep %s & true", orphans->first);
     if (system(command))
         return 1;
     if (fork() == 0) {
         setsid();
         if (fork() == 0) {
-            execlp("sleep", "sleep", "1001", NULL);
+            execlp("sleep", "sleep", orphans->second, NULL);
             _exit(1);
         }
         _exit(0);
     }
-    note(tree);
     return sleep_for_ever(NULL);
 }
 
@@ -404,22 +409,24 @@ static int count_sleepers(const char *argument)
 
 static bool both_sleep(void *arg)
 {
-    (void)arg;
-    return count_sleepers("1000") == 1 && count_sleepers("1001") == 1;
+    const struct orphans *orphans = arg;
+    return count_sleepers(orphans->first) == 1 && count_sleepers(orphans->second) == 1;
 }
 
 static void orphans_that_were_executed_end_too(void **state)
 {
-    struct tree_pids *tree = shared(sizeof *tree);
+    struct orphans *orphans = shared(sizeof *orphans);
     (void)state;
+    snprintf(orphans->first, sizeof orphans->first, "1000.%d", (int)getpid());
+    snprintf(orphans->second, sizeof orphans->second, "1001.%d", (int)getpid());
     mproc_group *group = make(false);
-    add(group, make_orphans, tree);
-    assert_true(wait_until(both_sleep, NULL, PATIENCE_MS));
+    add(group, make_orphans, orphans);
+    assert_true(wait_until(both_sleep, orphans, PATIENCE_MS));
     assert_int_equal(mproc_group_terminate(group, MPROC_NOWAIT), 0);
-    assert_int_equal(count_sleepers("1000"), 0);
-    assert_int_equal(count_sleepers("1001"), 0);
+    assert_int_equal(count_sleepers(orphans->first), 0);
+    assert_int_equal(count_sleepers(orphans->second), 0);
     mproc_group_free(group);
-    shared_free(tree);
+    shared_free(orphans);
 }
 
 /* An orphan of the library: a member of the family with the group's mark. */

@@ -556,6 +556,18 @@ static int look_at_signals(void *arg)
     return action.sa_handler == SIG_DFL ? 0 : 4;
 }
 
+static void a_signal_directly_after_the_start_is_not_caught_by_the_parents_handler(void **state)
+{
+    (void)state;
+    signal(SIGTERM, catch);
+    for (int i = 0; i < 100; i++) {
+        mproc_process *process = start(sleep_for_ever, NULL, NULL);
+        assert_int_equal(mproc_process_terminate(process), 0);
+        assert_int_equal(finish(process), -SIGTERM);
+    }
+    signal(SIGTERM, SIG_DFL);
+}
+
 static void a_child_has_default_signals_and_an_empty_mask(void **state)
 {
     sigset_t blocked, before, after;
@@ -687,6 +699,7 @@ int main(void)
         unit(one_cannot_join_oneself_or_ones_parent),
         unit(a_child_sees_the_death_of_its_parent),
         unit(a_copied_argument_is_private),
+        unit(a_signal_directly_after_the_start_is_not_caught_by_the_parents_handler),
         unit(a_child_has_default_signals_and_an_empty_mask),
         unit(a_list_of_connections_closes_the_others),
         unit(children_have_the_authkey),

@@ -216,21 +216,20 @@ static void a_start_above_the_limit_of_processes_fails(void **state)
 
 static int hold_and_die(void *arg)
 {
-    mproc_lock_acquire(arg, MPROC_FOREVER);
+    mproc_semaphore_acquire(arg, MPROC_FOREVER);
     return raise(SIGKILL);
 }
 
-static void what_a_dead_child_held_is_free_when_it_is_joined(void **state)
+static void what_a_dead_child_held_is_given_back_when_it_is_joined(void **state)
 {
-    mproc_lock *lock = shared(sizeof *lock);
+    mproc_semaphore *semaphore = shared(sizeof *semaphore);
     (void)state;
-    assert_int_equal(mproc_lock_init(lock), 0);
+    assert_int_equal(mproc_semaphore_init(semaphore, 1, 0), 0);
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(run(hold_and_die, lock, &(mproc_process_options){.method = methods[i]}), -SIGKILL);
-        assert_int_equal(mproc_lock_acquire(lock, MPROC_NOWAIT), MPROC_OWNER_DIED);
-        assert_int_equal(mproc_lock_release(lock), 0);
+        assert_int_equal(run(hold_and_die, semaphore, &(mproc_process_options){.method = methods[i]}), -SIGKILL);
+        assert_int_equal(mproc_semaphore_value(semaphore), 1);
     }
-    shared_free(lock);
+    shared_free(semaphore);
 }
 
 int main(void)
@@ -239,7 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(a_thousand_processes_run_at_once),           unit(a_thousand_processes_are_a_group),
         unit(threads_may_start_while_others_run),         unit(a_start_without_descriptors_fails_and_leaves_nothing),
-        unit(a_start_above_the_limit_of_processes_fails), unit(what_a_dead_child_held_is_free_when_it_is_joined),
+        unit(a_start_above_the_limit_of_processes_fails), unit(what_a_dead_child_held_is_given_back_when_it_is_joined),
     };
     return cmocka_run_group_tests(tests, warm_up_with_server, NULL);
 }

@@ -282,20 +282,23 @@ static void a_program_that_exits_kills_its_daemons(void **state)
     for_each_method(let_the_parent_of_a_daemon_exit);
 }
 
-static int run_program(void *arg)
-{
-    return run(start_and_return, arg, NULL);
-}
-
 static void a_child_that_returns_does_as_a_program_does(void **state)
 {
     struct words *words = shared(sizeof *words);
     (void)state;
     words->method = MPROC_START_FORK;
+    mproc_process *process = start(start_and_return, words, NULL);
+    assert_true(await_word(&words->pid));
+    assert_int_equal(mproc_process_join(process, MPROC_MS(20)), MPROC_TIMEOUT);
     atomic_store(&words->go, 1);
-    assert_int_equal(run_program(words), 3);
+    assert_int_equal(finish(process), 3);
     assert_true(atomic_load(&words->ended));
+    memset(words, 0, sizeof *words);
+    words->method = MPROC_START_FORK;
+    words->daemon = true;
+    assert_int_equal(run(start_and_return, words, NULL), 3);
     assert_true(is_gone(words->pid));
+    assert_false(atomic_load(&words->ended));
     shared_free(words);
 }
 
