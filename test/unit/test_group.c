@@ -509,6 +509,30 @@ static void those_that_are_made_during_the_grace_end(void **state)
     shared_free(tree);
 }
 
+/* As fork_at_term(), but it ends a little later, and so the other has no parent when the grace is over. */
+static int fork_at_term_and_end(void *arg)
+{
+    note_and_return_at_term(arg);
+    if (fork() == 0)
+        _exit(note_and_ignore(arg));
+    usleep(200000);
+    _exit(0);
+}
+
+static void those_that_are_made_during_the_grace_end_without_their_parents_too(void **state)
+{
+    struct tree_pids *tree = shared(sizeof *tree);
+    (void)state;
+    mproc_group *group = make(false);
+    add(group, fork_at_term_and_end, tree);
+    await_notes(tree, 1);
+    assert_int_equal(mproc_group_terminate(group, MPROC_MS(500)), 0);
+    assert_int_equal(atomic_load(&tree->count), 2);
+    expect_all_gone(tree);
+    mproc_group_free(group);
+    shared_free(tree);
+}
+
 static int make_inner_group(void *arg)
 {
     struct tree_pids *tree = arg;
@@ -628,6 +652,7 @@ int main(void)
         unit(orphans_that_the_library_started_end_too),
         unit(a_group_that_keeps_forking_ends),
         unit(those_that_are_made_during_the_grace_end),
+        unit(those_that_are_made_during_the_grace_end_without_their_parents_too),
         unit(a_group_within_a_group_ends_with_it),
         unit(others_are_left_alone),
         unit(fresh_members_end_too),
