@@ -190,6 +190,7 @@ static int run_group(void *arg)
     if (!result && mproc_group_wait_all(group, MPROC_NOWAIT) != MPROC_TIMEOUT)
         result = -1;
     int ended = mproc_group_terminate(group, MPROC_MS(5));
+    fault_disarm();
     if (ended)
         assert_int_equal(mproc_group_terminate(group, MPROC_NOWAIT), 0);
     assert_int_equal(mproc_group_size(group), 0);
