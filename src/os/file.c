@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int os_above_stdio(int fd)
@@ -97,6 +98,14 @@ int os_replace(int fd, int target)
 int os_change_directory(int fd)
 {
     return fchdir(fd) ? -errno : 0;
+}
+
+int os_let_read(int fd)
+{
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    return fchmod(fd, 0444) ? -errno : 0;
 }
 
 int os_may_execute(const char *path)

@@ -29,6 +29,9 @@ int os_replace(int fd, int target);
 /* Go to the directory that is open there. */
 int os_change_directory(int fd);
 
+/* Let whoever has the descriptor open it anew for reading, under /proc/self/fd, also after a change of its user. */
+int os_let_read(int fd);
+
 /* Whether this process may execute the file: 0 or -errno. */
 int os_may_execute(const char *path);
 

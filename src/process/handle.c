@@ -250,7 +250,7 @@ int handle_wait(struct mproc_process *handle, int64_t deadline)
     return 0;
 }
 
-/* Whether it is listed, of this process, and running; it is reaped if it has ended. With the lock. */
+/* Whether it is of this process and running; it is reaped if it has ended. With the lock. */
 static OS_FORK_PATH bool is_active(struct mproc_process *handle)
 {
     return is_own(handle) && !reap(handle) && handle->state == HANDLE_RUNNING;
@@ -259,40 +259,46 @@ static OS_FORK_PATH bool is_active(struct mproc_process *handle)
 size_t handle_active(struct mproc_process **handles, size_t capacity)
 {
     size_t count = 0;
+    bool some_ended = false;
     local_lock();
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct mproc_process *handle = table[i]; handle; handle = handle->next)
-            if (is_active(handle) && count++ < capacity)
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct mproc_process *handle = table[i]; handle; handle = handle->next) {
+            bool ran = handle->state == HANDLE_RUNNING;
+            bool active = is_active(handle);
+            some_ended = some_ended || (ran && !active);
+            if (active && count++ < capacity)
                 handles[count - 1] = handle;
+        }
+    }
     local_unlock();
+    if (some_ended && region.base)
+        member_sweep_all();
     return count;
 }
 
-/* The oldest freed handle, or NULL. If its process has ended it is reaped and destroyed, and *pid and *parent say who
- * that was; else it becomes the youngest. */
-static bool reap_oldest(pid_t *pid, member_owner *parent)
+/* Look at the oldest freed handle. If its process has ended it is reaped and destroyed; else it becomes the youngest.
+ * Returns false when there is none. */
+static bool reap_oldest(void)
 {
     local_lock();
     struct mproc_process *handle = pop_freed();
-    bool ended = handle && handle->users == 0 && (reap(handle) || !is_own(handle));
-    if (ended) {
-        *pid = handle->pid;
-        *parent = is_own(handle) ? handle->parent : 0;
+    bool done = handle && handle->users == 0 && (reap(handle) || !is_own(handle));
+    pid_t pid = done ? handle->pid : 0;
+    member_owner parent = done && is_own(handle) ? handle->parent : 0;
+    if (done)
         handle_discard(handle);
-    } else if (handle) {
+    else if (handle)
         push_freed(handle);
-    }
     local_unlock();
-    return ended;
+    if (done)
+        sweep(pid, parent);
+    return handle != NULL;
 }
 
 void handle_reap_freed(void)
 {
-    pid_t pid;
-    member_owner parent;
-    for (int i = 0; i < REAPED_AT_ONCE; i++)
-        if (reap_oldest(&pid, &parent))
-            sweep(pid, parent);
+    for (int i = 0; i < REAPED_AT_ONCE && reap_oldest(); i++)
+        ;
 }
 
 /* Call visit, with the lock, for each child of this process that has not ended, until it returns true. Returns that

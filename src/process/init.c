@@ -57,6 +57,8 @@ int mproc_init(void)
     called = true;
     if (!text)
         return 0;
+    if (!secure_getenv(FRESH_VARIABLE)) /* somebody else's environment is no ground for calling functions */
+        child_fail("the process", "a program with a set-user-ID bit is not started this way");
     int first = atoi(text);
     unsetenv(FRESH_VARIABLE);
     be_fresh(first);

@@ -52,16 +52,29 @@ int life_sentinel(void)
     return fd;
 }
 
+static int make_leashes(void)
+{
+    int ends[2];
+    int result = os_pipe(ends);
+    if (result)
+        return result;
+    result = os_let_read(ends[0]);
+    if (result) {
+        os_close(ends[0]);
+        os_close(ends[1]);
+        return result;
+    }
+    leashes[0] = ends[0];
+    leashes[1] = ends[1];
+    return 0;
+}
+
 static int open_leash(void)
 {
     char path[32];
-    if (leashes[0] < 0) {
-        int result = os_pipe(leashes);
-        if (result) {
-            leashes[0] = leashes[1] = -1;
-            return result;
-        }
-    }
+    int result = leashes[0] < 0 ? make_leashes() : 0;
+    if (result)
+        return result;
     snprintf(path, sizeof path, "/proc/self/fd/%d", leashes[0]);
     return os_open(path, O_RDONLY | O_NONBLOCK);
 }

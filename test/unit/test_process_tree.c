@@ -222,6 +222,31 @@ static void a_process_forked_by_the_program_does_not_keep_its_daemons_alive(void
     shared_free(words);
 }
 
+static int start_before_and_after_a_change_of_user(void *arg)
+{
+    struct words *words = arg;
+    const mproc_process_options daemon = {.daemon = true};
+    mproc_process *first = start(sleep_for_ever, NULL, &daemon);
+    if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+        return 1;
+    mproc_process *second = start(sleep_for_ever, NULL, &daemon);
+    atomic_store(&words->at[0], mproc_process_pid(first));
+    atomic_store(&words->at[1], mproc_process_pid(second));
+    return sleep_for_ever(NULL);
+}
+
+static void daemons_die_with_a_parent_that_became_another_user(void **state)
+{
+    struct words *words = shared(sizeof *words);
+    (void)state;
+    pid_t host = child_start(start_before_and_after_a_change_of_user, words);
+    assert_true(await_word(&words->at[1]));
+    child_kill(host);
+    assert_true(await_gone(words->at[0]));
+    assert_true(await_gone(words->at[1]));
+    shared_free(words);
+}
+
 /* ---- the parent exits ---- */
 
 static int start_and_return(void *arg)
@@ -483,6 +508,7 @@ int main(void)
         unit(a_daemon_survives_the_thread_that_started_it),
         unit(a_daemon_survives_the_main_thread_of_its_parent),
         unit(a_process_forked_by_the_program_does_not_keep_its_daemons_alive),
+        unit(daemons_die_with_a_parent_that_became_another_user),
         unit(a_program_that_exits_joins_its_children),
         unit(a_program_that_exits_joins_children_without_handle_too),
         unit(a_program_that_exits_kills_its_daemons),
