@@ -548,6 +548,30 @@ static void another_program_without_the_function_says_so(void **state)
     assert_int_equal(mproc_set_executable(NULL), 0);
 }
 
+/* Run this test as a program that was started with something other than a record. */
+static int exec_with(const char *file)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(open(file, O_RDONLY), 3);
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        setenv("MPROC_SPAWN", "3", 1);
+        execl("/proc/self/exe", "test_spawn", NULL);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WEXITSTATUS(status);
+}
+
+static void a_damaged_record_starts_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(exec_with("/dev/null"), 127);
+    assert_int_equal(exec_with("/dev/zero"), 127);
+    assert_int_equal(exec_with("/proc/self/exe"), 127);
+}
+
 static int by_spawn(void **state)
 {
     method = MPROC_START_SPAWN;
@@ -591,6 +615,7 @@ int main(void)
         both(what_the_parent_has_closed_is_closed),
         both(connections_are_passed_and_no_others),
         both(sixty_four_connections_can_be_passed),
+        unit(a_damaged_record_starts_nothing),
         unit(an_executable_must_be_one),
         unit(another_program_without_the_function_says_so),
     };
