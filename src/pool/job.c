@@ -71,9 +71,7 @@ void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t c
         size_t settled = job_chunk_settled(word);
         if (current & 1)
             settled = settle_item(job, chunk, (size_t)(current >> 1), exit);
-        enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE
-                                     : job_flags(job) & JOB_STOPPED          ? JOB_CANCELLED
-                                                                             : JOB_FREE;
+        enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE : JOB_FREE;
         atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled), memory_order_release);
     }
     cell_wake(job->waiter, CELL_ALL);

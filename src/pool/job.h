@@ -5,9 +5,9 @@
  *
  *     FREE(settled)  ->  TAKEN(settled, worker)  ->  DONE           by the worker, when it has run the rest
  *                                                ->  CANCELLED      by the worker, when it sees that the job is stopped
- *                                                ->  FREE, DONE or CANCELLED (settled + what it did), by the server
- *                                                                   (or the host, for a dead server), once the kernel
- *                                                                   has proven that the worker is dead
+ *                                                ->  FREE or DONE (settled + what it did), by the server (or the host,
+ *                                                                   for a dead server), once the kernel has proven that
+ *                                                                   the worker is dead
  *     FREE(settled)  ->  CANCELLED                                  by the host, when it cancels
  *
  * settled counts the chunk's first items that have their outcome. Within a chunk the worker's own word `current` (see
