@@ -16,7 +16,7 @@
 
 enum {
     ITEMS = 4,   /* of a map; one more is submitted after it */
-    MOMENTS = 80 /* at which a process is killed; all some thousand steps take minutes */
+    MOMENTS = 50 /* at which a process is killed; all some thousand steps take minutes */
 };
 
 /* In shared memory. */
@@ -287,12 +287,110 @@ static void who_settles_a_death_may_die_at_any_instruction(void **state)
     kill_at_many_steps(kill_settler_after);
 }
 
+/* ---- the list ---- */
+
+enum {
+    LINKS = 4
+};
+
+/* A list of three jobs, and one that is not in it; in shared memory. */
+struct chain {
+    struct pool pool;
+    struct job jobs[LINKS];
+};
+
+static void add_last(struct chain *chain)
+{
+    list_add_last(&chain->pool.list, &chain->jobs[3]);
+}
+
+static void add_first(struct chain *chain)
+{
+    list_add_first(&chain->pool.list, &chain->jobs[3]);
+}
+
+static void remove_first(struct chain *chain)
+{
+    list_remove(&chain->pool.list, &chain->jobs[0]);
+}
+
+static void remove_middle(struct chain *chain)
+{
+    list_remove(&chain->pool.list, &chain->jobs[1]);
+}
+
+static void remove_last(struct chain *chain)
+{
+    list_remove(&chain->pool.list, &chain->jobs[2]);
+}
+
+/* Forwards, backwards and by each job's own word it is the same list. */
+static void check_list(struct chain *chain)
+{
+    struct job *previous = NULL;
+    int count = 0, queued = 0;
+    for (struct job *job = list_first(&chain->pool.list); job; job = atomic_load(&job->next)) {
+        assert_ptr_equal(atomic_load(&job->previous), previous);
+        assert_true(atomic_load(&job->queued));
+        previous = job;
+        assert_true(++count <= LINKS);
+    }
+    assert_ptr_equal(atomic_load(&chain->pool.list.last), previous);
+    assert_null(atomic_load(&chain->pool.list.moving));
+    for (int i = 0; i < LINKS; i++)
+        queued += atomic_load(&chain->jobs[i].queued);
+    assert_int_equal(queued, count);
+    assert_in_range(count, 2, LINKS);
+}
+
+/* Returns whether the operation was at its end. */
+static bool kill_mover_after(struct chain *chain, void (*move)(struct chain *chain), int steps)
+{
+    bool alive = true;
+    memset(chain, 0, sizeof *chain);
+    for (int i = 0; i < 3; i++)
+        list_add_last(&chain->pool.list, &chain->jobs[i]);
+    pid_t mover = fork();
+    if (mover == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || pool_lock(&chain->pool))
+            _exit(1);
+        raise(SIGSTOP);
+        move(chain);
+        _exit(0);
+    }
+    if (!await_stop(mover))
+        skip();
+    for (int i = 0; i < steps && alive; i++)
+        alive = step(mover);
+    end(mover);
+    assert_int_equal(pool_lock(&chain->pool), 0);
+    check_list(chain);
+    pool_unlock(&chain->pool);
+    return !alive;
+}
+
+static void the_list_is_whole_after_any_death(void **state)
+{
+    void (*const moves[])(struct chain *) = {add_last, add_first, remove_first, remove_middle, remove_last};
+    struct chain *chain = mproc_calloc(1, sizeof *chain);
+    (void)state;
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        int steps = 0;
+        while (!kill_mover_after(chain, moves[i], steps))
+            steps++;
+        assert_true(steps > 10);
+    }
+    mproc_free(chain);
+    member_sweep_all();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(a_worker_may_die_at_any_instruction),
         unit(a_worker_may_die_at_any_instruction_of_single_chunks),
         unit(who_settles_a_death_may_die_at_any_instruction),
+        unit(the_list_is_whole_after_any_death),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -455,17 +455,23 @@ static int close_everything(void *ctx, const void *in, void *out)
 {
     (void)ctx;
     (void)in;
-    (void)out;
+    *(pid_t *)out = getpid();
     return close_range(0, ~0U, 0);
 }
 
+/* What proves a worker's life is gone with its descriptors, so it is replaced. */
 static void tasks_may_close_every_descriptor(void **state)
 {
+    pid_t pids[3];
     mproc_pool *pool = make_pool(2);
     (void)state;
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(mproc_pool_map(pool, close_everything, NULL, &(mproc_map){.count = 3}, MPROC_FOREVER), 0);
+        assert_int_equal(mproc_pool_map(pool, close_everything, NULL,
+                                        &(mproc_map){.count = 3, .out = pids, .out_size = sizeof *pids}, MPROC_FOREVER),
+                         0);
         map_squares(pool);
+        for (int k = 0; k < 3; k++)
+            assert_true(wait_until(has_workers, &(struct has_workers){pool, 2, pids[k]}, 10000));
     }
     mproc_pool_free(pool);
 }
