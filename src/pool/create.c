@@ -18,6 +18,50 @@ static enum mproc_start_method choose_method(enum mproc_start_method wanted)
     return fresh_is_possible() ? MPROC_START_SPAWN : MPROC_START_FORK;
 }
 
+/* ---- the end of the program ---- */
+
+/* How long the end of a program waits for a server to bury its workers. */
+#define BURIAL_TIME MPROC_SEC(1)
+
+static void end_pool(struct pool *shared)
+{
+    if (pool_lock(shared))
+        return;
+    atomic_store_explicit(&shared->state, POOL_TERMINATED, memory_order_release);
+    pool_unlock(shared);
+    cell_wake(&shared->server, CELL_ALL);
+}
+
+static void await_end(struct pool *shared)
+{
+    int64_t deadline = os_now() + BURIAL_TIME;
+    int result = 0;
+    while (result == 0 && !atomic_load_explicit(&shared->ended, memory_order_acquire) &&
+           !pool_is_vacant(&shared->server_word)) {
+        uint32_t seen = cell_prepare(&shared->changed);
+        if (!atomic_load_explicit(&shared->ended, memory_order_acquire))
+            result = cell_sleep(&shared->changed, seen, deadline);
+    }
+}
+
+/* Pools that the program did not free are ended by their servers, which reap the workers. The servers would be killed
+ * next, as all daemons are, and leave dead workers to a process 1 that in many a container reaps nobody. */
+static void end_all(void)
+{
+    store_each_pool(end_pool);
+    store_each_pool(await_end);
+}
+
+/* In each process that makes pools: a child leaves without running what its parent has registered. */
+static void watch_exit(void)
+{
+    static _Atomic(member_owner) watching;
+    if (atomic_exchange_explicit(&watching, member_current(), memory_order_relaxed) != member_current())
+        atexit(end_all);
+}
+
+/* ---- pools ---- */
+
 static void destroy(mproc_pool *pool)
 {
     mproc_process_free(pool->server);
@@ -61,6 +105,7 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
         mproc_pool_free(made);
         return result;
     }
+    watch_exit();
     *pool = made;
     return 0;
 }

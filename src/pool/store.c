@@ -100,6 +100,17 @@ void store_free_pool(struct pool *pool)
     pthread_mutex_unlock(&pools_mutex);
 }
 
+void store_each_pool(void (*visit)(struct pool *pool))
+{
+    if (!member_current())
+        return;
+    pthread_mutex_lock(&pools_mutex);
+    for (struct pool *pool = first_pool(own_ledger()); pool;
+         pool = (struct pool *)atomic_load_explicit(&pool->next, memory_order_acquire))
+        visit(pool);
+    pthread_mutex_unlock(&pools_mutex);
+}
+
 /* ---- jobs ---- */
 
 int store_new_job(struct pool *pool, size_t size, struct job **job)

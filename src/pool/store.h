@@ -10,6 +10,9 @@
 int store_new_pool(struct pool **pool, unsigned worker_count);
 void store_free_pool(struct pool *pool);
 
+/* Visit each pool of this process. The visitor makes and frees none. */
+void store_each_pool(void (*visit)(struct pool *pool));
+
 /* Make a job with room for size bytes at its end, all zero but for the room, and list it. With the mutex of the pool's
  * handle, as all that follow. */
 int store_new_job(struct pool *pool, size_t size, struct job **job);
