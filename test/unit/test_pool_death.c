@@ -641,6 +641,37 @@ static void a_killed_host_leaves_neither_processes_nor_bytes(void **state)
     mproc_free(family);
 }
 
+static int forget_a_pool(void *arg)
+{
+    struct family *family = arg;
+    mproc_future *future;
+    mproc_pool *pool = make_pool(3);
+    family->pids[0] = mproc_process_pid(pool->server);
+    mproc_pool_workers(pool, family->pids + 1, 3);
+    for (int i = 0; i < 10; i++)
+        mproc_pool_submit(pool, &future, hang, NULL, NULL, 0, 0);
+    return 0;
+}
+
+/* Not even dead children that nobody reaps. */
+static void a_host_that_ends_without_freeing_its_pool_leaves_nothing(void **state)
+{
+    struct mproc_memory_usage usage;
+    struct family *family = mproc_calloc(1, sizeof *family);
+    mproc_process *host;
+    (void)state;
+    assert_int_equal(mproc_memory_usage(&usage), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(mproc_process_start(&host, forget_a_pool, family, NULL), 0);
+        assert_int_equal(mproc_process_join(host, MPROC_FOREVER), 0);
+        mproc_process_free(host);
+        for (int k = 0; k < 4; k++)
+            assert_int_not_equal(kill(family->pids[k], 0), 0);
+        assert_true(wait_until(bytes_are, &usage.allocated, 10000));
+    }
+    mproc_free(family);
+}
+
 static int make_first_pool(void **state)
 {
     (void)state;
@@ -668,6 +699,7 @@ int main(void)
         unit(an_item_that_kills_the_server_dies_with_it),
         unit(a_pool_without_server_can_be_ended_in_every_way),
         unit(a_killed_host_leaves_neither_processes_nor_bytes),
+        unit(a_host_that_ends_without_freeing_its_pool_leaves_nothing),
     };
     mproc_init();
     method = MPROC_START_FORK;
