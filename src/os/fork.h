@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* Of a function: it lies beside the others that have this. */
 #define OS_FORK_PATH __attribute__((section(".text.hot.fork")))
@@ -28,8 +29,9 @@ static inline void os_mutex_reset(pthread_mutex_t *mutex, bool held)
     else
         pthread_mutex_init(mutex, NULL);
 #else
+    static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
     (void)held;
-    *mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    memcpy(mutex, &unlocked, sizeof unlocked);
 #endif
 }
 
