@@ -35,9 +35,8 @@ enum pool_kill {
  * worker that lives here, or died here and was not yet settled. Commit of a start: the worker's compare-and-swap from
  * the STARTING word with its own serial to its owner word; a host that gave up on a dead server's half-made worker has
  * changed the word before, so such a worker ends and touches nothing. A process that ends with the word still STARTING
- * has an errno as its exit code. Commit of an end: the store of 0, after the chunk
- * that the worker held was settled. Until then the place is not used again, so the number of a slot in a chunk's word
- * names one process.
+ * has an errno as its exit code. Commit of an end: the store of 0, after the chunk that the worker held was settled.
+ * Until then the place is not used again, so the number of a slot in a chunk's word names one process.
  *
  * The worker moves job before it touches the job, and chunk before it takes the chunk; current goes back to 0 before
  * the next chunk is taken. So these words show what a dead worker may have held, and the chunk's own word whether it
