@@ -220,15 +220,13 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
 
 /* ---- the sweep ---- */
 
-/* End the operation that a dead member may have been at. Whether it was committed the semaphore says, or the holding by
- * the time when the semaphore no longer does: so they are asked in this order. */
+/* Take back the operation that a dead member may have been at, unless it was committed. That the semaphore says, or the
+ * holding by the time when the semaphore no longer does: so they are asked in this order. */
 static void settle(struct holding *holding, const struct semaphore *semaphore, uint64_t name)
 {
-    bool committed = semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name;
-    enum holding_state state = holding_state(atomic_load_explicit(&holding->word, memory_order_acquire));
-    if (committed || state == HOLDING_DONE)
-        holding_finish(holding);
-    else if (state == HOLDING_BUSY)
+    if (semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name)
+        return;
+    if (holding_state(atomic_load_explicit(&holding->word, memory_order_acquire)) == HOLDING_BUSY)
         holding_cancel(holding);
 }
 

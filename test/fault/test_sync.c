@@ -251,6 +251,42 @@ static void a_wake_up_that_fails_is_made_good_by_the_tick(void **state)
     }
 }
 
+/* In a child: hold the only unit. */
+static pid_t start_holder_of_unit(struct objects *objects)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        if (mproc_semaphore_acquire(&objects->semaphore, MPROC_NOWAIT))
+            _exit(1);
+        atomic_store(&objects->ready, 1);
+        for (;;)
+            pause();
+    }
+    assert_true(child > 0);
+    while (!atomic_load(&objects->ready))
+        usleep(100);
+    return child;
+}
+
+static void the_sweep_wakes_who_waits_for_what_the_dead_held(void **state)
+{
+    (void)state;
+    struct sleeper sleeper = {make(1), wait_semaphore, -1};
+    pthread_t thread;
+    pid_t holder = start_holder_of_unit(sleeper.objects);
+    kill(holder, SIGKILL);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    fault_reset();
+    assert_int_equal(pthread_create(&thread, NULL, sleep_long, &sleeper), 0);
+    while (fault_count(OS_FUTEX_WAIT) == 0)
+        usleep(100);
+    member_sweep_all();
+    assert_true(fault_count(OS_FUTEX_WAKE) > 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sleeper.result, 0);
+    mproc_free(sleeper.objects);
+}
+
 /* ---- becoming a member ---- */
 
 /* In a fork child, which has a slot to take first. */
@@ -322,6 +358,7 @@ int main(void)
         unit(uncontended_operations_make_no_system_call),
         unit(a_wait_ends_at_its_timeout_whatever_call_fails),
         unit(a_wake_up_that_fails_is_made_good_by_the_tick),
+        unit(the_sweep_wakes_who_waits_for_what_the_dead_held),
         unit(who_cannot_become_a_member_is_told_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,18 @@ int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+int64_t shortest(void (*run)(void *arg), void *arg)
+{
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 30; i++) {
+        int64_t begin = now();
+        run(arg);
+        int64_t time = now() - begin;
+        best = time < best ? time : best;
+    }
+    return best;
+}
+
 /* ---- stepping ---- */
 
 static pid_t start_traced(const struct stepping *stepping, void *arg)
@@ -190,6 +202,8 @@ void kill_at_each_instruction(const struct stepping *stepping, void *arg)
     bool more = true;
     int kills = 0;
     int stride = stepping->stride ? STRIDE * stepping->stride : STRIDE;
+    if (getenv("MPROC_EVERY_INSTRUCTION"))
+        stride = 1;
     for (int steps = 0; more; steps += stride, kills++) {
         pid_t child = start_traced(stepping, arg);
         for (int i = 0; i < steps && more; i++)

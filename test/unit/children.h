@@ -41,12 +41,17 @@ void shared_free(void *memory);
 /* Wait until a word of shared memory has at least this value. */
 void await_value(const _Atomic(int) *word, int value);
 
+/* The shortest of many runs, in nanoseconds. For what must not wait for a tick of 100 ms, whatever else the machine
+ * does. */
+int64_t shortest(void (*run)(void *arg), void *arg);
+
 /* Nanoseconds of the monotonic clock. */
 int64_t now(void);
 
 /* Kill a process at each instruction of an operation, one after the other: for every k a child does prepare(arg), is
  * stepped through k instructions of operate(arg) and killed; then this process does check(arg). It ends with the run in
- * which the operation came to its end. Where stepping would take too long, under a sanitizer, it steps over some. */
+ * which the operation came to its end. Where stepping would take too long, for a long operation or under a sanitizer,
+ * it steps over some, unless there is MPROC_EVERY_INSTRUCTION in the environment. */
 struct stepping {
     void (*prepare)(void *arg); /* in the child, before; may be NULL */
     void (*operate)(void *arg); /* in the child, stepped */

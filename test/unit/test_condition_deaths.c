@@ -243,26 +243,53 @@ static void wait_and_run_out_of_time(void *arg)
 {
     struct stage *stage = arg;
     take(stage);
+    atomic_store(&stage->ready, 1);
     mproc_condition_wait(&stage->changed, &stage->lock, MPROC_NOWAIT);
+    atomic_store(&stage->ready, 0);
     give(stage);
 }
 
-/* After whatever death, a wait is ended by a notification. */
+/* Who gets the lock while another is in its wait finds it in the line. */
+static void look_for_waiter(void *arg)
+{
+    struct stage *stage = arg;
+    if (mproc_lock_acquire(&stage->lock, MPROC_NOWAIT) != 0)
+        return;
+    if (atomic_load(&stage->ready))
+        assert_int_equal(conditions_waiters(&stage->changed), 1);
+    give(stage);
+}
+
+/* After whatever death nobody is in the line, and who waits then is woken. */
 static void check_use(void *arg)
 {
     struct stage *stage = arg;
-    check_empty(stage);
+    atomic_store(&stage->ready, 0);
     become_member(stage);
-    assert_int_equal(mproc_condition_notify(&stage->changed, 1), 0);
+    check_empty(stage);
+    pid_t waiter = child_start(wait_once, stage);
+    conditions_await_waiters(&stage->changed, 1);
+    notify(stage, 1);
+    assert_int_equal(child_finish(waiter), 0);
 }
 
 static void a_waiter_may_die_at_any_instruction(void **state)
 {
     (void)state;
     struct stage *stage = make();
-    struct stepping stepping = {.prepare = become_member, .operate = wait_and_run_out_of_time, .check = check_use};
+    struct stepping stepping = {.prepare = become_member,
+                                .operate = wait_and_run_out_of_time,
+                                .check = check_use,
+                                .meet = look_for_waiter,
+                                .stride = 2};
     kill_at_each_instruction(&stepping, stage);
     discard(stage);
+}
+
+static void check_empty_line(void *arg)
+{
+    become_member(arg);
+    check_empty(arg);
 }
 
 static int notify_all_the_time(void *arg)
@@ -288,7 +315,8 @@ static void a_waiter_that_is_notified_may_die_at_any_instruction(void **state)
     (void)state;
     struct stage *stage = make();
     pid_t notifier = child_start(notify_all_the_time, stage);
-    struct stepping stepping = {.prepare = become_member, .operate = wait_to_be_notified, .check = check_use};
+    struct stepping stepping = {
+        .prepare = become_member, .operate = wait_to_be_notified, .check = check_empty_line, .stride = 2};
     kill_at_each_instruction(&stepping, stage);
     atomic_store(&stage->over, 1);
     assert_int_equal(child_finish(notifier), 0);
@@ -309,9 +337,9 @@ static int wait_all_the_time(void *arg)
     return 0;
 }
 
-static void notify_two(void *arg)
+static void notify_three(void *arg)
 {
-    notify(arg, 2);
+    notify(arg, 3);
 }
 
 /* All three wait again after a while; then all three can be woken. */
@@ -333,7 +361,7 @@ static void a_notifier_may_die_at_any_instruction(void **state)
     pid_t waiters[3];
     for (int i = 0; i < 3; i++)
         waiters[i] = child_start(wait_all_the_time, stage);
-    struct stepping stepping = {.prepare = become_member, .operate = notify_two, .check = check_waiters, .stride = 2};
+    struct stepping stepping = {.prepare = become_member, .operate = notify_three, .check = check_waiters, .stride = 4};
     kill_at_each_instruction(&stepping, stage);
     conditions_await_waiters(&stage->changed, 3);
     atomic_store(&stage->over, 1);

@@ -99,6 +99,28 @@ static void all_that_sleep_are_woken_also_when_it_is_cleared_at_once(void **stat
     shared_free(stage);
 }
 
+static void set_for_five(void *arg)
+{
+    struct stage *stage = arg;
+    pid_t children[5];
+    for (int i = 0; i < 5; i++)
+        children[i] = child_start(wait_for_event, stage);
+    for (int i = 0; i < 5; i++)
+        child_await_sleep(children[i]);
+    mproc_event_set(&stage->event);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(child_finish(children[i]), 0);
+    mproc_event_clear(&stage->event);
+}
+
+static void all_that_sleep_are_woken_at_once(void **state)
+{
+    (void)state;
+    struct stage *stage = make();
+    assert_true(shortest(set_for_five, stage) < MPROC_MS(40));
+    shared_free(stage);
+}
+
 static void who_is_stopped_while_it_is_set_and_cleared_does_not_miss_it(void **state)
 {
     (void)state;
@@ -255,6 +277,7 @@ int main(void)
         unit(an_event_is_set_until_it_is_cleared),
         unit(a_wait_ends_at_its_timeout),
         unit(all_that_sleep_are_woken_also_when_it_is_cleared_at_once),
+        unit(all_that_sleep_are_woken_at_once),
         unit(who_is_stopped_while_it_is_set_and_cleared_does_not_miss_it),
         unit(a_killed_waiter_takes_nobodys_wake_up_along),
         unit(no_wake_up_is_lost_between_two_processes),

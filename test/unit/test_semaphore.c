@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/sync.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -142,20 +143,33 @@ static int acquire(void *arg)
     return mproc_semaphore_acquire(&((struct stage *)arg)->semaphore, MPROC_SEC(20));
 }
 
-static void a_release_wakes_as_many_as_it_has_units(void **state)
+static void release_for_five(void *arg)
+{
+    struct stage *stage = arg;
+    pid_t children[5];
+    for (int i = 0; i < 5; i++)
+        children[i] = child_start(acquire, stage);
+    for (int i = 0; i < 5; i++)
+        child_await_sleep(children[i]);
+    assert_int_equal(mproc_semaphore_release(&stage->semaphore, 5), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(child_finish(children[i]), 0);
+    assert_int_equal(value(stage), 0);
+}
+
+static void a_release_wakes_at_once_as_many_as_it_has_units(void **state)
 {
     (void)state;
     struct stage *stage = make(0, MPROC_SEMAPHORE_SIGNAL);
-    pid_t children[4];
-    for (int i = 0; i < 4; i++)
-        children[i] = child_start(acquire, stage);
-    for (int i = 0; i < 4; i++)
-        child_await_sleep(children[i]);
-    assert_int_equal(mproc_semaphore_release(&stage->semaphore, 4), 0);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(child_finish(children[i]), 0);
-    assert_int_equal(value(stage), 0);
+    assert_true(shortest(release_for_five, stage) < MPROC_MS(40));
     discard(stage, sizeof *stage);
+}
+
+static void *acquire_and_release(void *arg)
+{
+    assert_int_equal(acquire(arg), 0);
+    assert_int_equal(release(arg), 0);
+    return NULL;
 }
 
 /* ---- the dead ---- */
@@ -400,6 +414,32 @@ static void a_sweep_does_not_touch_what_came_after_a_freed_semaphore(void **stat
     discard(stage, sizeof *stage);
 }
 
+/* While another thread is at its operation, one waits, and goes on when that is over. White box. */
+static void wait_for_a_thread(void *arg)
+{
+    struct stage *stage = arg;
+    pthread_t thread;
+    struct holding *holding = holding_at(member_slot(member_self()), holding_place((void *)&stage->semaphore));
+    assert_true(holding_try_enter(holding));
+    atomic_store(&holding->cell.word, 0);
+    assert_int_equal(pthread_create(&thread, NULL, acquire_and_release, stage), 0);
+    while (!(atomic_load(&holding->cell.word) & CELL_SLEEPERS))
+        usleep(100);
+    usleep(3000);
+    holding_cancel(holding);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void a_thread_waits_for_the_operation_of_another_no_longer_than_it_takes(void **state)
+{
+    (void)state;
+    struct stage *stage = make(1, 0);
+    acquire_and_release(stage);
+    assert_true(shortest(wait_for_a_thread, stage) < MPROC_MS(40));
+    assert_int_equal(value(stage), 1);
+    discard(stage, sizeof *stage);
+}
+
 /* ---- many at once ---- */
 
 enum {
@@ -516,7 +556,7 @@ int main(void)
         unit(units_are_taken_and_given_back),
         unit(a_release_is_all_or_nothing),
         unit(a_wait_ends_at_its_timeout),
-        unit(a_release_wakes_as_many_as_it_has_units),
+        unit(a_release_wakes_at_once_as_many_as_it_has_units),
         unit(units_of_a_killed_process_come_back),
         unit(units_of_a_killed_process_do_not_exceed_the_bound),
         unit(events_of_a_killed_process_do_not_come_back),
@@ -530,6 +570,7 @@ int main(void)
         unit(so_many_semaphores_can_be_held_and_no_more),
         unit(what_was_held_of_freed_semaphores_takes_no_room),
         unit(a_sweep_does_not_touch_what_came_after_a_freed_semaphore),
+        unit(a_thread_waits_for_the_operation_of_another_no_longer_than_it_takes),
         unit(processes_and_threads_count_exactly),
         unit(a_unit_passes_on_what_was_done_with_it),
         unit(no_signal_is_lost),
