@@ -295,8 +295,8 @@ enum {
 
 /* A list of three jobs, and one that is not in it; in shared memory. */
 struct chain {
-    struct pool pool;
     struct job jobs[LINKS];
+    struct pool pool; /* last, for its own last member has no size */
 };
 
 static void add_last(struct chain *chain)
