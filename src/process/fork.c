@@ -11,8 +11,9 @@
 static OS_FORK_PATH pid_t fork_child(const struct start *start)
 {
     sigset_t before;
+    streams_flush();           /* this may wait, and should be interruptible */
     os_signals_block(&before); /* no handler of the parent's may run in the child */
-    streams_flush();
+    streams_flush();           /* of what a handler has written meanwhile */
     pid_t pid = os_fork();
     if (pid == 0)
         child_run(start);
