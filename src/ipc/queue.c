@@ -15,8 +15,10 @@
  * may not wait for a message or for room waits for the lock. */
 #define LOCK_GRACE MPROC_MS(20)
 
-/* How often to look before sleeping. */
-#define SPIN_ROUNDS 200
+/* How often to look before sleeping, and the longest pause between two looks: about 20 us in all, which is what a sleep
+ * and a wake-up cost. The pauses grow, so that the other side gets on and is not slowed by our looking. */
+#define SPIN_ROUNDS 64
+#define SPIN_PAUSE  32
 
 /* An address that no other thread of this process has. */
 static const void *this_thread(void)
@@ -131,10 +133,13 @@ static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queu
 {
     if (!os_cpu_may_spin())
         return false;
+    int pause = 1;
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         if (condition(queue, count))
             return true;
-        os_cpu_relax();
+        for (int j = 0; j < pause; j++)
+            os_cpu_relax();
+        pause = pause < SPIN_PAUSE ? pause * 2 : SPIN_PAUSE;
     }
     return false;
 }

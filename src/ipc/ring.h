@@ -62,11 +62,11 @@ struct get_side {
 
 struct mproc_queue {
     uint64_t magic;
-    size_t maxsize;            /* constant; SIZE_MAX: no bound */
-    _Atomic(uint64_t) dones;   /* by compare-and-swap */
-    struct wait_cell messages; /* getters wait for a message */
-    struct wait_cell room;     /* putters wait for room; bounded queues only */
-    struct wait_cell done;     /* join waits for dones */
+    size_t maxsize;                         /* constant; SIZE_MAX: no bound */
+    _Alignas(64) struct wait_cell messages; /* getters wait for a message */
+    struct wait_cell room;                  /* putters wait for room; bounded queues only */
+    struct wait_cell done;                  /* join waits for dones */
+    _Atomic(uint64_t) dones;                /* by compare-and-swap */
     _Alignas(64) struct put_side put;
     _Alignas(64) struct get_side get;
     _Alignas(64) struct segment base; /* the first segment; used again when the queue is drained */
