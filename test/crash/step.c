@@ -40,7 +40,7 @@ pid_t victim_start(const struct crash_case *subject, void *world)
 
 bool victim_step(pid_t victim)
 {
-    int status;
+    int status = 0;
     if (ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL) || waitpid(victim, &status, 0) != victim)
         give_up("step");
     return WIFSTOPPED(status) && WSTOPSIG(status) != SIGUSR1;
