@@ -24,43 +24,44 @@ static struct holding *find(struct sync_ledger *ledger, const struct semaphore *
 }
 
 /* Another thread of this process has it, for a few dozen instructions unless it was preempted. */
-static void enter_slow(struct holding *holding)
+static uint64_t enter_slow(struct holding *holding)
 {
-    for (int i = 0; i < SPIN_ROUNDS && os_cpu_may_spin(); i++) {
+    uint64_t number = holding_try_enter(holding);
+    for (int i = 0; !number && i < SPIN_ROUNDS && os_cpu_may_spin(); i++) {
         os_cpu_relax();
-        if (holding_try_enter(holding))
-            return;
+        number = holding_try_enter(holding);
     }
-    for (;;) {
+    while (!number) {
         uint32_t seen = cell_prepare(&holding->cell);
-        if (holding_try_enter(holding))
-            return;
-        cell_sleep(&holding->cell, seen, OS_NEVER);
+        number = holding_try_enter(holding);
+        if (!number)
+            cell_sleep(&holding->cell, seen, OS_NEVER);
     }
+    return number;
 }
 
-void holding_reopen(struct holding *holding)
+struct operation operation_begin_swept(struct holding *holding)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
-    atomic_store_explicit(&holding->word, holding_word(number + 1, HOLDING_BUSY), memory_order_relaxed);
+    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)) + 1;
+    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_BUSY), memory_order_relaxed);
+    return (struct operation){holding, number};
 }
 
-/* Whether this holding, which we have, is of no use any more: it counts nothing, or its semaphore is gone. */
-static bool is_spare(const struct holding *holding)
+/* Whether this holding is of no use any more: it counts nothing, or its semaphore is gone. */
+static bool is_spare(struct operation operation)
 {
-    struct semaphore *semaphore = holding_semaphore(holding);
-    return holding_count(holding) == 0 || !semaphore;
+    return operation_count(operation) == 0 || !holding_semaphore(operation.holding);
 }
 
-/* Make this holding, which we have, the one of another semaphore. Until both words are written it is no semaphore's. A
- * thread that is about to enter it for its old one will look again. */
-static struct holding *assign(struct holding *holding, const struct semaphore *semaphore, uint32_t nonce)
+/* Make this holding the one of another semaphore. Until both words are written it is no semaphore's. A thread that is
+ * about to enter it for its old one will look again. */
+static struct operation assign(struct operation operation, const struct semaphore *semaphore, uint32_t nonce)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
-    atomic_store_explicit(&holding->count[~number & 1], 0, memory_order_relaxed);
+    struct holding *holding = operation.holding;
+    atomic_store_explicit(&holding->count[~operation.number & 1], 0, memory_order_relaxed);
     atomic_store_explicit(&holding->nonce, nonce, memory_order_relaxed);
     atomic_store_explicit(&holding->semaphore, (uintptr_t)semaphore, memory_order_release);
-    return holding;
+    return operation;
 }
 
 static void set_used(struct sync_ledger *ledger, unsigned index)
@@ -69,49 +70,60 @@ static void set_used(struct sync_ledger *ledger, unsigned index)
 }
 
 /* A holding for a semaphore that has none: one that was never used, or else one that can be spared. Under claiming. */
-static struct holding *replace(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
+static struct operation replace(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
 {
     unsigned place = holding_place(semaphore);
     for (unsigned i = 0; i < HOLDING_COUNT; i++) {
-        struct holding *holding = &ledger->holdings[(place + i) % HOLDING_COUNT];
-        if (atomic_load_explicit(&holding->semaphore, memory_order_relaxed) != 0)
+        struct operation operation = {.holding = &ledger->holdings[(place + i) % HOLDING_COUNT]};
+        if (atomic_load_explicit(&operation.holding->semaphore, memory_order_relaxed) != 0)
             continue;
-        set_used(ledger, (unsigned)(holding - ledger->holdings));
-        if (holding_try_enter(holding))
-            return assign(holding, semaphore, nonce);
+        set_used(ledger, (unsigned)(operation.holding - ledger->holdings));
+        operation.number = holding_try_enter(operation.holding);
+        if (operation.number)
+            return assign(operation, semaphore, nonce);
     }
     for (unsigned i = 0; i < HOLDING_COUNT; i++) {
-        struct holding *holding = &ledger->holdings[(place + i) % HOLDING_COUNT];
-        if (!holding_try_enter(holding))
+        struct operation operation = {.holding = &ledger->holdings[(place + i) % HOLDING_COUNT]};
+        operation.number = holding_try_enter(operation.holding);
+        if (!operation.number)
             continue;
-        if (is_spare(holding))
-            return assign(holding, semaphore, nonce);
-        holding_cancel(holding);
+        if (is_spare(operation))
+            return assign(operation, semaphore, nonce);
+        operation_cancel(operation);
     }
-    return NULL;
+    return (struct operation){.holding = NULL};
 }
 
-struct holding *holding_take_slow(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
-                                  bool claim)
+/* Make a holding, unless another thread has just done so. */
+static struct operation claim_one(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
+                                  bool *found)
+{
+    struct operation operation = {.holding = NULL};
+    owner_lock_acquire(&ledger->claiming, MPROC_FOREVER);
+    *found = find(ledger, semaphore, nonce) != NULL;
+    if (!*found)
+        operation = replace(ledger, semaphore, nonce);
+    owner_lock_release(&ledger->claiming);
+    return operation;
+}
+
+struct operation operation_begin_slow(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
+                                      bool claim)
 {
     for (;;) {
-        struct holding *holding = find(ledger, semaphore, nonce);
-        if (!holding && !claim)
-            return NULL;
-        if (!holding) {
-            owner_lock_acquire(&ledger->claiming, MPROC_FOREVER);
-            bool found = find(ledger, semaphore, nonce) != NULL;
-            holding = found ? NULL : replace(ledger, semaphore, nonce);
-            owner_lock_release(&ledger->claiming);
+        struct operation operation = {.holding = find(ledger, semaphore, nonce)};
+        if (!operation.holding) {
+            bool found = false;
+            if (claim)
+                operation = claim_one(ledger, semaphore, nonce, &found);
             if (!found)
-                return holding;
+                return operation;
             continue;
         }
-        if (!holding_try_enter(holding))
-            enter_slow(holding);
-        if (holding_is_of(holding, semaphore, nonce))
-            return holding;
-        holding_cancel(holding);
+        operation.number = enter_slow(operation.holding);
+        if (holding_is_of(operation.holding, semaphore, nonce))
+            return operation;
+        operation_cancel(operation);
     }
 }
 

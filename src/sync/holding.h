@@ -51,18 +51,41 @@ static inline uint64_t holding_word(uint64_t number, enum holding_state state)
     return number << 2 | (uint64_t)state;
 }
 
-/* The units, for who has the holding and has not committed. */
-static inline uint32_t holding_count(const struct holding *holding)
+/* A holding that the calling thread has, and the number of the operation that it prepares. */
+struct operation {
+    struct holding *holding;
+    uint64_t number;
+};
+
+/* The units before the operation. */
+static inline uint32_t operation_count(struct operation operation)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
-    return atomic_load_explicit(&holding->count[~number & 1], memory_order_relaxed);
+    return atomic_load_explicit(&operation.holding->count[~operation.number & 1], memory_order_relaxed);
 }
 
 /* Prepare the count that is true once the operation is committed. */
-static inline void holding_prepare(struct holding *holding, uint32_t count)
+static inline void operation_prepare(struct operation operation, uint32_t count)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
-    atomic_store_explicit(&holding->count[number & 1], count, memory_order_relaxed);
+    atomic_store_explicit(&operation.holding->count[operation.number & 1], count, memory_order_relaxed);
+}
+
+static inline void holding_leave(struct holding *holding, uint64_t number)
+{
+    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_IDLE), memory_order_release);
+    if (!__libc_single_threaded)
+        cell_wake(&holding->cell, 1);
+}
+
+/* Give the holding up after the operation was committed. */
+static inline void operation_finish(struct operation operation)
+{
+    holding_leave(operation.holding, operation.number);
+}
+
+/* Give it up when it was not. */
+static inline void operation_cancel(struct operation operation)
+{
+    holding_leave(operation.holding, operation.number - 1);
 }
 
 /* Where in the table the search for a semaphore begins. */
@@ -79,47 +102,30 @@ static inline bool holding_is_of(const struct holding *holding, const struct sem
            atomic_load_explicit(&holding->nonce, memory_order_relaxed) == nonce;
 }
 
-/* Have this holding, unless another thread has. A process of one thread need not ask. */
-static inline bool holding_try_enter(struct holding *holding)
+/* Have this holding: the number of the operation, or 0 when another thread has it. A process of one thread need not
+ * ask. */
+static inline uint64_t holding_try_enter(struct holding *holding)
 {
     uint64_t word = atomic_load_explicit(&holding->word, memory_order_relaxed);
     if (holding_state(word) != HOLDING_IDLE)
-        return false;
-    uint64_t busy = holding_word(holding_number(word) + 1, HOLDING_BUSY);
-    if (__libc_single_threaded) {
+        return 0;
+    uint64_t number = holding_number(word) + 1;
+    uint64_t busy = holding_word(number, HOLDING_BUSY);
+    if (__libc_single_threaded)
         atomic_store_explicit(&holding->word, busy, memory_order_relaxed);
-        return true;
-    }
-    return atomic_compare_exchange_strong_explicit(&holding->word, &word, busy, memory_order_acquire,
-                                                   memory_order_relaxed);
+    else if (!atomic_compare_exchange_strong_explicit(&holding->word, &word, busy, memory_order_acquire,
+                                                      memory_order_relaxed))
+        return 0;
+    return number;
 }
 
-static inline void holding_leave(struct holding *holding, uint64_t number)
-{
-    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_IDLE), memory_order_release);
-    if (!__libc_single_threaded)
-        cell_wake(&holding->cell, 1);
-}
+/* Begin an operation of the member's holding of this semaphore. holding is NULL when there is none; with claim, one is
+ * made, and NULL means that all are in use. Waits for other threads of this process. */
+struct operation operation_begin_slow(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
+                                      bool claim);
 
-/* Give it up after the operation was committed. */
-static inline void holding_finish(struct holding *holding)
-{
-    holding_leave(holding, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)));
-}
-
-/* Give it up when it was not. */
-static inline void holding_cancel(struct holding *holding)
-{
-    holding_leave(holding, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)) - 1);
-}
-
-/* Have the member's holding of this semaphore: it is BUSY now, with the next number. NULL when there is none; with
- * claim, one is made, and NULL means that all are in use. Waits for other threads of this process. */
-struct holding *holding_take_slow(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce,
-                                  bool claim);
-
-/* Have a dead member's holding. */
-void holding_reopen(struct holding *holding);
+/* Begin an operation of a dead member's holding. */
+struct operation operation_begin_swept(struct holding *holding);
 
 /* For each holding of a dead member that was ever used: visit it, and forget it. */
 void holding_sweep(unsigned slot, void (*visit)(unsigned slot, unsigned index));

@@ -11,15 +11,9 @@ _Static_assert(_Alignof(struct semaphore) == _Alignof(mproc_semaphore), "the pub
 #define NUMBER_BITS 44
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
 
-static uint64_t name_of(unsigned slot, unsigned index, uint64_t number)
+static uint64_t name(unsigned slot, unsigned index, uint64_t number)
 {
     return (uint64_t)slot << 52 | (uint64_t)index << NUMBER_BITS | (number & NUMBER_MASK);
-}
-
-/* The name of the operation that a holding is at, or was at last. */
-static uint64_t current_name(const struct holding *holding, unsigned slot, unsigned index)
-{
-    return name_of(slot, index, holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)));
 }
 
 _Static_assert(REGION_MEMBERS <= 1 << 12 && HOLDING_COUNT <= 1 << 8, "a name has room");
@@ -58,65 +52,81 @@ static void prove(uint64_t name)
                                                 memory_order_acq_rel, memory_order_relaxed);
 }
 
-/* A change of the value. name is that of the operation, or 0 when no holding changes with it. */
-struct change {
-    int64_t units; /* to add */
-    bool capped;   /* add no more than the limit allows */
-    uint64_t name;
-};
-
-/* 0; MPROC_TIMEOUT when there are not enough units; -EOVERFLOW. */
-static int commit(struct semaphore *semaphore, struct change change)
+/* What the value becomes when units are added, or some taken when negative: 0, MPROC_TIMEOUT when there are not enough,
+ * -EOVERFLOW when there would be too many. */
+static int add(const struct semaphore *semaphore, uint64_t *low, int64_t units)
 {
+    int64_t value = value_of(*low) + units;
+    if (value < 0)
+        return MPROC_TIMEOUT;
+    if (value > limit_of(semaphore))
+        return -EOVERFLOW;
+    *low = with_value(*low, value);
+    return 0;
+}
+
+/* Add units, or take some, of which nobody is to be noted as the holder. The name of the last operation stays, and with
+ * it the proof of it. */
+static int change_value(struct semaphore *semaphore, int64_t units)
+{
+    uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
     for (;;) {
-        uint64_t last = atomic_load_explicit(&semaphore->state.high, memory_order_acquire);
-        uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
-        int64_t value = value_of(low) + change.units;
-        if (value < 0)
-            return MPROC_TIMEOUT;
-        if (value > limit_of(semaphore)) {
-            if (!change.capped)
-                return -EOVERFLOW;
-            value = limit_of(semaphore);
-        }
-        if (change.name && (last ^ change.name) >> NUMBER_BITS != 0) /* one of the same holding is long over */
-            prove(last);
-        if (pair_swap(&semaphore->state, low, last, with_value(low, value), change.name ? change.name : last))
+        uint64_t next = low;
+        int result = add(semaphore, &next, units);
+        if (result)
+            return result;
+        if (atomic_compare_exchange_strong_explicit(&semaphore->state.low, &low, next, memory_order_acq_rel,
+                                                    memory_order_relaxed))
             return 0;
     }
 }
 
-/* Add units, or take some when negative, of which nobody is to be noted as the holder. */
-static int change_value(struct semaphore *semaphore, int64_t units)
+/* Add units, or take some, as an operation: its holding counts so many afterwards. If capped, no more are added than
+ * the limit allows. */
+static int change_holding(struct semaphore *semaphore, struct operation operation, uint64_t name, int64_t units,
+                          uint32_t count, bool capped)
 {
-    return commit(semaphore, (struct change){.units = units});
+    operation_prepare(operation, count);
+    for (;;) {
+        uint64_t last = atomic_load_explicit(&semaphore->state.high, memory_order_acquire);
+        uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
+        uint64_t next = low;
+        int result = add(semaphore, &next, units);
+        if (result == -EOVERFLOW && capped) {
+            next = with_value(low, limit_of(semaphore));
+            result = 0;
+        }
+        if (result) {
+            operation_cancel(operation);
+            return result;
+        }
+        if ((last ^ name) >> NUMBER_BITS != 0) /* one of the same holding is long over */
+            prove(last);
+        if (pair_swap(&semaphore->state, low, last, next, name))
+            break;
+    }
+    operation_finish(operation);
+    return 0;
 }
 
-/* The same, as an operation of a holding that we have: it counts so many units afterwards. */
-static int change_holding(struct semaphore *semaphore, struct holding *holding, unsigned slot, int64_t units,
-                          uint32_t count)
-{
-    uint64_t name = current_name(holding, slot, (unsigned)(holding - holding_at(slot, 0)));
-    holding_prepare(holding, count);
-    int result = commit(semaphore, (struct change){.units = units, .name = name});
-    if (result)
-        holding_cancel(holding);
-    else
-        holding_finish(holding);
-    return result;
-}
-
-/* Have this member's holding of the semaphore, see holding.h. */
-static struct holding *take(struct semaphore *semaphore, unsigned slot, bool claim)
+/* Begin an operation of the semaphore's holding in the ledger of this member, see holding.h. */
+static struct operation begin(const struct semaphore *semaphore, unsigned slot, bool claim)
 {
     uint32_t nonce = object_nonce(&semaphore->object);
-    struct holding *holding = holding_at(slot, holding_place(semaphore));
-    if (__builtin_expect(holding_is_of(holding, semaphore, nonce) && holding_try_enter(holding), 1)) {
-        if (holding_is_of(holding, semaphore, nonce))
-            return holding;
-        holding_cancel(holding);
+    struct operation operation = {.holding = holding_at(slot, holding_place(semaphore))};
+    if (__builtin_expect(holding_is_of(operation.holding, semaphore, nonce), 1)) {
+        operation.number = holding_try_enter(operation.holding);
+        if (__builtin_expect(operation.number && holding_is_of(operation.holding, semaphore, nonce), 1))
+            return operation;
+        if (operation.number)
+            operation_cancel(operation);
     }
-    return holding_take_slow(sync_ledger_at(slot), semaphore, nonce, claim);
+    return operation_begin_slow(sync_ledger_at(slot), semaphore, nonce, claim);
+}
+
+static uint64_t name_of(struct operation operation, unsigned slot)
+{
+    return name(slot, (unsigned)(operation.holding - holding_at(slot, 0)), operation.number);
 }
 
 /* 0, MPROC_TIMEOUT when no unit is free, -ENOSPC, or why this process cannot be a member. */
@@ -130,11 +140,11 @@ static int try_acquire(struct semaphore *semaphore)
     if (result)
         return result;
     unsigned slot = member_slot(member_current());
-    struct holding *holding = take(semaphore, slot, true);
-    if (!holding)
+    struct operation operation = begin(semaphore, slot, true);
+    if (!operation.holding)
         return -ENOSPC;
-    uint32_t count = holding_count(holding);
-    return change_holding(semaphore, holding, slot, -1, count + (count != UINT32_MAX));
+    uint32_t count = operation_count(operation);
+    return change_holding(semaphore, operation, name_of(operation, slot), -1, count + (count != UINT32_MAX), false);
 }
 
 static int acquire_slow(struct semaphore *semaphore, mproc_time timeout)
@@ -186,17 +196,18 @@ int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
 }
 
 /* Give units back, of those that this process holds as far as it holds any. */
-static int release(struct semaphore *semaphore, unsigned units)
+static int give(struct semaphore *semaphore, unsigned units)
 {
     member_owner me = is_signal(semaphore) ? 0 : member_current();
     if (!me)
         return change_value(semaphore, units);
     unsigned slot = member_slot(me);
-    struct holding *holding = take(semaphore, slot, false);
-    if (!holding)
+    struct operation operation = begin(semaphore, slot, false);
+    if (!operation.holding)
         return change_value(semaphore, units);
-    uint32_t count = holding_count(holding);
-    return change_holding(semaphore, holding, slot, units, count > units ? count - units : 0);
+    uint32_t count = operation_count(operation);
+    return change_holding(semaphore, operation, name_of(operation, slot), units, count > units ? count - units : 0,
+                          false);
 }
 
 int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
@@ -206,7 +217,7 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
         return -EINVAL;
     if (count > INT32_MAX)
         return -EOVERFLOW;
-    int result = release(semaphore, count);
+    int result = give(semaphore, count);
     if (!result)
         cell_wake(&semaphore->cell, (int)count);
     return result;
@@ -222,12 +233,13 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
 
 /* Take back the operation that a dead member may have been at, unless it was committed. That the semaphore says, or the
  * holding by the time when the semaphore no longer does: so they are asked in this order. */
-static void settle(struct holding *holding, const struct semaphore *semaphore, uint64_t name)
+static void settle(struct holding *holding, const struct semaphore *semaphore, unsigned slot, unsigned index)
 {
-    if (semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name)
+    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
+    if (semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name(slot, index, number))
         return;
     if (holding_state(atomic_load_explicit(&holding->word, memory_order_acquire)) == HOLDING_BUSY)
-        holding_cancel(holding);
+        operation_cancel((struct operation){holding, number});
 }
 
 /* Give back what a dead member held of one semaphore. Each step may be the last of a sweeper; the next one begins here
@@ -236,16 +248,16 @@ static void give_back(unsigned slot, unsigned index)
 {
     struct holding *holding = holding_at(slot, index);
     struct semaphore *semaphore = holding_semaphore(holding);
-    settle(holding, semaphore, current_name(holding, slot, index));
-    holding_reopen(holding);
-    uint32_t count = holding_count(holding);
-    uint64_t name = current_name(holding, slot, index);
-    holding_prepare(holding, 0);
+    settle(holding, semaphore, slot, index);
+    struct operation operation = operation_begin_swept(holding);
+    uint32_t count = operation_count(operation);
     if (semaphore && count > 0) {
-        commit(semaphore, (struct change){.units = count, .capped = true, .name = name});
+        change_holding(semaphore, operation, name(slot, index, operation.number), count, 0, true);
         cell_wake(&semaphore->cell, CELL_ALL);
+    } else {
+        operation_prepare(operation, 0);
+        operation_finish(operation);
     }
-    holding_finish(holding);
     atomic_store_explicit(&holding->semaphore, 0, memory_order_release);
 }
 
