@@ -241,7 +241,16 @@ static struct condition *condition_of(const struct note *note)
     return object_is_same(OBJECT_CONDITION, condition, nonce) ? condition : NULL;
 }
 
-/* Take a dead waiter out and pass its signal on. False when the condition is in use at this moment. */
+/* Take a dead waiter out of the list and pass its signal on. */
+static void hand_over(struct condition *condition, note_ref ref)
+{
+    bool signalled = note_state(note_at(ref)) != NOTE_WAITING;
+    take_out(condition, ref);
+    if (signalled)
+        signal_some(condition, 1);
+}
+
+/* Make good what a dead waiter's note says. False when the condition is in use at this moment. */
 static bool give_back(note_ref ref)
 {
     struct note *note = note_at(ref);
@@ -249,10 +258,8 @@ static bool give_back(note_ref ref)
     if (condition) {
         if (enter(condition, MPROC_NOWAIT))
             return false;
-        bool signalled = note_state(note) != NOTE_WAITING;
-        take_out(condition, ref);
-        if (signalled)
-            signal_some(condition, 1);
+        if (condition_of(note)) /* it was not freed before we had its lock */
+            hand_over(condition, ref);
         leave(condition);
     }
     note_set_state(note, NOTE_FREE);

@@ -41,25 +41,31 @@ static void discard(struct stage *stage)
     shared_free(stage);
 }
 
-static bool take(struct stage *stage)
+/* Note the first thing that went wrong, in whatever process. */
+static void complain(struct stage *stage, int what)
 {
-    int result = mproc_lock_acquire(&stage->lock, MPROC_SEC(20));
+    int nothing = 0;
+    atomic_compare_exchange_strong(&stage->wrong, &nothing, what);
+}
+
+static void take(struct stage *stage)
+{
+    int result = mproc_lock_acquire(&stage->lock, MPROC_SEC(100));
     if (result != 0 && result != MPROC_OWNER_DIED)
-        atomic_store(&stage->wrong, 1);
-    return result == 0;
+        complain(stage, 1000 + result);
 }
 
 static void give(struct stage *stage)
 {
     if (mproc_lock_release(&stage->lock))
-        atomic_store(&stage->wrong, 2);
+        complain(stage, 2);
 }
 
 static void notify(struct stage *stage, unsigned count)
 {
     take(stage);
     if (mproc_condition_notify(&stage->changed, count))
-        atomic_store(&stage->wrong, 3);
+        complain(stage, 3);
     give(stage);
 }
 
@@ -330,7 +336,7 @@ static int wait_all_the_time(void *arg)
     while (!atomic_load(&stage->over)) {
         int result = mproc_condition_wait(&stage->changed, &stage->lock, MPROC_SEC(20));
         if (result != 0 && result != MPROC_OWNER_DIED)
-            atomic_store(&stage->wrong, 4);
+            complain(stage, 4);
         atomic_fetch_add(&stage->woken, 1);
     }
     give(stage);
