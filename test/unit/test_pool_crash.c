@@ -12,11 +12,12 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    ITEMS = 4,   /* of a map; one more is submitted after it */
-    MOMENTS = 50 /* at which a process is killed; all some thousand steps take minutes */
+    ITEMS = 4,     /* of a map; one more is submitted after it */
+    TIME_MS = 4000 /* for the kills of one test; all some thousand steps would take minutes */
 };
 
 /* In shared memory. */
@@ -256,16 +257,31 @@ static int kill_settler_after(struct stage *stage, int steps)
     return done;
 }
 
-/* Kill at so many moments, spread over all steps and a little uneven, so that no loop is always hit at the same place.
- */
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One of total moments. However many are asked for in turn they are spread evenly, as multiples of the golden section
+ * are. */
+static int moment(int number, int total)
+{
+    double place = number * 0.61803398874989;
+    return (int)((place - (int)place) * total);
+}
+
+/* Kill at as many moments as there is time for. */
 static void kill_at_many_steps(int (*kill_after)(struct stage *stage, int steps))
 {
     struct stage stage;
     set_up(&stage);
+    int64_t end_at = milliseconds() + TIME_MS;
     int total = kill_after(&stage, INT_MAX);
     assert_true(total > 300);
-    for (int i = 0; i < MOMENTS; i++)
-        kill_after(&stage, (int)((int64_t)total * i / MOMENTS) + i % 5);
+    for (int i = 0; i < total && milliseconds() < end_at; i++)
+        kill_after(&stage, moment(i, total));
     tear_down(&stage);
 }
 
@@ -343,10 +359,10 @@ static void check_list(struct chain *chain)
     assert_in_range(count, 2, LINKS);
 }
 
-/* Returns whether the operation was at its end. */
-static bool kill_mover_after(struct chain *chain, void (*move)(struct chain *chain), int steps)
+/* Returns how many steps it did. */
+static int kill_mover_after(struct chain *chain, void (*move)(struct chain *chain), int steps)
 {
-    bool alive = true;
+    int done = 0;
     memset(chain, 0, sizeof *chain);
     for (int i = 0; i < 3; i++)
         list_add_last(&chain->pool.list, &chain->jobs[i]);
@@ -360,13 +376,13 @@ static bool kill_mover_after(struct chain *chain, void (*move)(struct chain *cha
     }
     if (!await_stop(mover))
         skip();
-    for (int i = 0; i < steps && alive; i++)
-        alive = step(mover);
+    while (done < steps && step(mover))
+        done++;
     end(mover);
     assert_int_equal(pool_lock(&chain->pool), 0);
     check_list(chain);
     pool_unlock(&chain->pool);
-    return !alive;
+    return done;
 }
 
 static void the_list_is_whole_after_any_death(void **state)
@@ -375,10 +391,11 @@ static void the_list_is_whole_after_any_death(void **state)
     struct chain *chain = mproc_calloc(1, sizeof *chain);
     (void)state;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
-        int steps = 0;
-        while (!kill_mover_after(chain, moves[i], steps))
-            steps++;
-        assert_true(steps > 10);
+        int64_t end_at = milliseconds() + TIME_MS / 4;
+        int total = kill_mover_after(chain, moves[i], INT_MAX);
+        assert_true(total > 10);
+        for (int k = 0; k < total && milliseconds() < end_at; k++)
+            kill_mover_after(chain, moves[i], moment(k, total));
     }
     mproc_free(chain);
     member_sweep_all();
