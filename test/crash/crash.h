@@ -8,7 +8,10 @@
  *     wrong = case->check(world, committed)       in the tester: work on, and compare
  *     case->destroy(world)
  *
- * for every k from 0 to the end of the operation. All of it must be done within SURVIVORS_MS. */
+ * for every k from 0 to the end of the operation. All of it must be done within SURVIVORS_MS.
+ *
+ * A case without operate steps a process that the library has made. Its prepare runs in the tester, brings the victim
+ * about and names it by victim_name(). */
 #ifndef TEST_CRASH_H
 #define TEST_CRASH_H
 
@@ -45,10 +48,30 @@ pid_t victim_start(const struct crash_case *subject, void *world);
 /* Let it do one instruction, or system call. False when the operation is at its end. */
 bool victim_step(pid_t victim);
 
+/* What was seen of an operation when it was stepped from begin to end: its steps, and after which of them a system call
+ * had just returned. Another victim of the same operation then runs to the last call before its point at full speed. */
+struct trace {
+    long steps;
+    long *calls;
+    size_t call_count;
+};
+void trace_take(struct trace *trace, pid_t victim);
+void trace_drop(struct trace *trace);
+
+/* Let it do so many steps. Returns whether the operation came to its end. trace may be NULL. */
+bool victim_advance(pid_t victim, const struct trace *trace, long steps);
+
 /* Kill it and wait until it is gone. */
 void victim_kill(pid_t victim);
 
 /* ---- for the cases ---- */
+
+/* The victim of a case without operate: traced by the tester, and stopped. over tells, after each step, whether the
+ * operation is at its end; NULL: when the victim ends. kept: the check reaps it, or the library does. */
+void victim_name(pid_t victim, bool (*over)(void *world), void *world, bool kept);
+
+/* Become the victim: to be traced by the parent, and stop here. */
+void victim_stop_here(void);
 
 /* Zeroed shared memory. */
 void *world_alloc(size_t size);

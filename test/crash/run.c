@@ -41,16 +41,6 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Step to the given point, or to the end. Returns whether the operation came to its end. */
-static bool step_to(pid_t victim, long point)
-{
-    for (long i = 0; i < point; i++) {
-        if (!victim_step(victim))
-            return true;
-    }
-    return false;
-}
-
 static void note(struct tally *tally, const char *wrong, long point)
 {
     tally->points++;
@@ -62,18 +52,15 @@ static void note(struct tally *tally, const char *wrong, long point)
     }
 }
 
-/* How many steps the operation takes. */
-static long count_steps(const struct crash_case *subject)
+/* The operation from begin to end. */
+static void trace_operation(const struct crash_case *subject, struct trace *trace)
 {
     void *world = subject->build();
     pid_t victim = victim_start(subject, world);
-    long steps = 0;
-    while (victim_step(victim))
-        steps++;
+    trace_take(trace, victim);
     victim_kill(victim);
     subject->check(world, true);
     subject->destroy(world);
-    return steps;
 }
 
 static const char *check_in_time(const struct crash_case *subject, void *world, bool finished)
@@ -85,29 +72,29 @@ static const char *check_in_time(const struct crash_case *subject, void *world, 
     return wrong;
 }
 
-static void kill_at(const struct crash_case *subject, long point, struct tally *tally)
+static void kill_at(const struct crash_case *subject, const struct trace *trace, long point, struct tally *tally)
 {
     void *world = subject->build();
     pid_t victim = victim_start(subject, world);
-    bool finished = step_to(victim, point);
+    bool finished = victim_advance(victim, trace, point);
     victim_kill(victim);
     note(tally, check_in_time(subject, world, finished), point);
     subject->destroy(world);
 }
 
-static void kill_the_repairer(const struct crash_case *subject, long steps, struct tally *tally)
+static void kill_the_repairer(const struct crash_case *subject, const struct trace *trace, struct tally *tally)
 {
     const struct crash_case repairer = {.operate = subject->repair};
     for (long i = 1; i <= REPAIR_VICTIMS; i++) {
-        long point = steps * i / (REPAIR_VICTIMS + 1);
+        long point = trace->steps * i / (REPAIR_VICTIMS + 1);
         bool more = true;
         for (long j = 0; j < REPAIR_POINTS && more; j++) {
             void *world = subject->build();
             pid_t victim = victim_start(subject, world);
-            step_to(victim, point);
+            victim_advance(victim, trace, point);
             victim_kill(victim);
             pid_t second = victim_start(&repairer, world);
-            more = !step_to(second, j * REPAIR_STRIDE);
+            more = !victim_advance(second, NULL, j * REPAIR_STRIDE);
             victim_kill(second);
             note(tally, check_in_time(subject, world, false), point);
             subject->destroy(world);
@@ -115,27 +102,26 @@ static void kill_the_repairer(const struct crash_case *subject, long steps, stru
     }
 }
 
-static struct tally run(const struct crash_case *subject)
+static struct tally run(const struct crash_case *subject, const struct trace *trace)
 {
     struct tally tally = {0};
-    long steps = count_steps(subject);
-    long stride = quick && steps > QUICK_POINTS ? steps / QUICK_POINTS : 1;
-    for (long point = 0; point <= steps + stride; point += stride)
-        kill_at(subject, point, &tally);
+    long stride = quick && trace->steps > QUICK_POINTS ? trace->steps / QUICK_POINTS : 1;
+    for (long point = 0; point <= trace->steps + stride; point += stride)
+        kill_at(subject, trace, point, &tally);
     return tally;
 }
 
 /* A victim that is stopped and goes on later: meanwhile the others work or wait, and afterwards everything is as if it
  * had been slow. The stop is longer than a tick. */
-static void stop_the_victim(const struct crash_case *subject, long steps, struct tally *tally)
+static void stop_the_victim(const struct crash_case *subject, const struct trace *trace, struct tally *tally)
 {
     for (long i = 1; i <= STOP_POINTS; i++) {
         void *world = subject->build();
         pid_t victim = victim_start(subject, world);
-        step_to(victim, steps * i / (STOP_POINTS + 1));
+        victim_advance(victim, trace, trace->steps * i / (STOP_POINTS + 1));
         pid_t other = subject->repair ? bystander_start(subject->repair, world) : 0;
         nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL);
-        bool finished = step_to(victim, LONG_MAX);
+        bool finished = victim_advance(victim, NULL, LONG_MAX);
         if (other)
             waitpid(other, NULL, 0);
         victim_kill(victim);
@@ -156,19 +142,22 @@ static void report(const struct crash_case *subject, const char *kind, const str
 /* One case with all its kinds of death. Returns its failures. */
 static long run_case(const struct crash_case *subject, long *points)
 {
-    struct tally tally = run(subject);
+    struct trace trace;
+    trace_operation(subject, &trace);
+    struct tally tally = run(subject, &trace);
     long failures = tally.failures;
     report(subject, "victim", &tally);
     *points += tally.points;
     if (subject->repair) {
         tally = (struct tally){0};
-        kill_the_repairer(subject, count_steps(subject), &tally);
+        kill_the_repairer(subject, &trace, &tally);
         report(subject, "repairer", &tally);
         failures += tally.failures;
         *points += tally.points;
     }
     tally = (struct tally){0};
-    stop_the_victim(subject, count_steps(subject), &tally);
+    stop_the_victim(subject, &trace, &tally);
+    trace_drop(&trace);
     report(subject, "stopped", &tally);
     *points += tally.points;
     return failures + tally.failures;
@@ -179,7 +168,10 @@ static long run_broken(void)
 {
     long missed = 0;
     for (const struct crash_case *subject = broken_cases; subject->operation; subject++) {
-        struct tally tally = run(subject);
+        struct trace trace;
+        trace_operation(subject, &trace);
+        struct tally tally = run(subject, &trace);
+        trace_drop(&trace);
         printf("%-24s %-24s %s\n", subject->operation, subject->state, tally.failures ? "found out" : "NOT FOUND OUT");
         missed += tally.failures == 0;
     }
