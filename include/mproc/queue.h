@@ -7,8 +7,8 @@
  *
  * The pointer is shared: it may be an argument of a process, a member of a shared struct, or a message. There is no
  * feeder thread: when put returns, the message is in the queue and outlives its sender. Messages of one producer are
- * got in the order in which they were put. Unless bounded, a queue grows as needed and gives its memory back when it is
- * drained.
+ * got in the order in which they were put. Unless bounded, a queue grows as needed and gives its memory back as it is
+ * drained; of that up to 512 KiB stay until a getter finds it empty and goes to sleep.
  *
  * A process that dies in put has put all of the message or nothing; one that dies in get has taken the message or not.
  * Nobody else is held up by it for more than 100 ms.
@@ -101,8 +101,9 @@ MPROC_API int mproc_queue_task_done(mproc_queue *queue);
 /* Wait until as many task_done as put. 0 or MPROC_TIMEOUT. */
 MPROC_API int mproc_queue_join(mproc_queue *queue, mproc_time timeout);
 
-/* Refuse further messages: put is MPROC_CLOSED from now on, in those that wait too; get goes on until the queue is
- * empty. Closing twice is 0. */
+/* Refuse further messages: put is MPROC_CLOSED from now on, in those that wait too, and so is the commit of what was
+ * reserved; get goes on until the queue is empty. Closing twice is 0. Waits at most 20 ms, where somebody is stopped in
+ * a put or holds a reservation: getters learn of the end then when that one goes on or dies. */
 MPROC_API int mproc_queue_close(mproc_queue *queue);
 
 /* Free the queue with its messages and return NULL. No process may use it any more. NULL is ignored. */

@@ -91,25 +91,78 @@ bool mproc_queue_full(const mproc_queue *queue)
     return is_queue(queue) && mproc_queue_size(queue) >= queue->maxsize;
 }
 
-bool queue_is_ready(mproc_queue *queue)
-{
-    uint64_t put = load(&queue->put.word);
-    return ring_is_closed(put) || ring_count(put) != ring_count(load(&queue->get.word));
-}
-
 struct wait_cell *queue_wait_cell(mproc_queue *queue)
 {
     return is_queue(queue) ? &queue->messages : NULL;
 }
 
+/* ---- closing ---- */
+
+static bool holds(const struct hold *hold, const struct owner_lock *lock)
+{
+    return hold->thread == this_thread() &&
+           (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~MEMBER_FLAGS) == member_current() &&
+           member_current() != 0;
+}
+
+static bool is_closing(const mproc_queue *queue)
+{
+    return atomic_load_explicit(&queue->closing, memory_order_relaxed);
+}
+
+/* Give the put lock back. The look for a sleeper that follows may come at once: no fence is missing between what was
+ * committed and it. */
+static inline void unlock_put(mproc_queue *queue)
+{
+    owner_lock_release(&queue->put.lock);
+    os_fence_after_atomic();
+}
+
+static void wake_everybody(mproc_queue *queue)
+{
+    cell_wake(&queue->messages, CELL_ALL);
+    cell_wake(&queue->room, CELL_ALL);
+}
+
+/* Under the put lock, which is given back: seal a queue that is to be closed. */
+static void seal(mproc_queue *queue)
+{
+    ring_seal(queue);
+    unlock_put(queue);
+    wake_everybody(queue);
+}
+
+/* Whether no message can come any more. */
+static bool is_sealed(mproc_queue *queue)
+{
+    if (ring_is_closed(load(&queue->put.word)))
+        return true;
+    if (!is_closing(queue) || ring_lock_put(queue, MPROC_NOWAIT))
+        return false;
+    seal(queue);
+    return true;
+}
+
+/* The store to closing is what closes. When the lock cannot be had, who has it seals, or else the next that looks. */
 int mproc_queue_close(mproc_queue *queue)
 {
     if (!is_queue(queue))
         return -EINVAL;
-    atomic_fetch_or_explicit(&queue->put.word, 2, memory_order_seq_cst);
-    cell_wake(&queue->messages, CELL_ALL);
-    cell_wake(&queue->room, CELL_ALL);
+    int result = member_need();
+    if (result)
+        return result;
+    atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
+    if (holds(&queue->put.hold, &queue->put.lock) || ring_lock_put(queue, LOCK_GRACE))
+        wake_everybody(queue);
+    else
+        seal(queue);
     return 0;
+}
+
+/* Whether a get would not wait: a message is there, or none can come. */
+bool queue_is_ready(mproc_queue *queue)
+{
+    return ring_count(load(&queue->put.word)) != ring_count(load(&queue->get.word)) || is_sealed(queue);
 }
 
 /* ---- waiting ---- */
@@ -124,8 +177,8 @@ static mproc_time lock_timeout(int64_t deadline)
 
 static bool has_room(mproc_queue *queue, size_t count)
 {
-    uint64_t put = load(&queue->put.word);
-    return ring_is_closed(put) || ring_count(put) - ring_count(load(&queue->get.word)) + count <= queue->maxsize;
+    uint64_t used = ring_count(load(&queue->put.word)) - ring_count(load(&queue->get.word));
+    return used + count <= queue->maxsize || is_closing(queue);
 }
 
 /* The other side is at work, as a rule: look for a while before sleeping. */
@@ -144,14 +197,10 @@ static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queu
     return false;
 }
 
-/* One round of waiting in a cell for the condition. MPROC_TIMEOUT when the deadline has come; else look again. */
-static int wait_for(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count,
-                    struct wait_cell *cell, int64_t deadline)
+/* One sleep in a cell for the condition. MPROC_TIMEOUT when the deadline has come; else look again. */
+static int sleep_for(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count,
+                     struct wait_cell *cell, int64_t deadline)
 {
-    if (deadline == 0)
-        return MPROC_TIMEOUT;
-    if (spin(condition, queue, count))
-        return 0;
     uint32_t seen = cell_prepare(cell);
     return condition(queue, count) ? 0 : cell_sleep(cell, seen, deadline);
 }
@@ -164,24 +213,19 @@ static bool has_message(mproc_queue *queue, size_t count)
 
 /* ---- putting ---- */
 
-static bool holds(const struct hold *hold, const struct owner_lock *lock)
-{
-    return hold->thread == this_thread() &&
-           (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~MEMBER_FLAGS) == member_current() &&
-           member_current() != 0;
-}
-
-static void unlock_put(mproc_queue *queue)
-{
-    owner_lock_release(&queue->put.lock);
-}
-
 static bool room_under_lock(mproc_queue *queue, uint64_t put, size_t count)
 {
     if (ring_count(put) - queue->put.gets_seen + count <= queue->maxsize)
         return true;
     queue->put.gets_seen = ring_count(atomic_load_explicit(&queue->get.word, memory_order_acquire));
     return ring_count(put) - queue->put.gets_seen + count <= queue->maxsize;
+}
+
+/* A putter at a full queue looks and sleeps until a quarter of it is free: with each message that is got it would take
+ * the cache lines from the getter for one message of its own, or cost two switches of process. */
+static size_t worthwhile_room(const mproc_queue *queue, size_t count)
+{
+    return count > queue->maxsize / 4 ? count : queue->maxsize / 4;
 }
 
 /* Take the put lock when there is room for count messages by the bound. */
@@ -194,43 +238,49 @@ static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
         int result = ring_lock_put(queue, lock_timeout(deadline));
         if (result)
             return result;
+        if (is_closing(queue)) {
+            seal(queue);
+            return MPROC_CLOSED;
+        }
         uint64_t put = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
-        bool closed = ring_is_closed(put);
-        if (!closed && (queue->maxsize == SIZE_MAX || room_under_lock(queue, put, count)))
+        if (queue->maxsize == SIZE_MAX || room_under_lock(queue, put, count))
             return 0;
         unlock_put(queue);
-        if (closed)
-            return MPROC_CLOSED;
-        result = wait_for(has_room, queue, count, &queue->room, deadline);
+        if (deadline == 0)
+            return MPROC_TIMEOUT;
+        if (spin(has_room, queue, worthwhile_room(queue, count)))
+            continue;
+        result = sleep_for(has_room, queue, count, &queue->room, deadline);
         if (result)
             return result;
     }
 }
 
-/* The commit was sequentially consistent, and so is this look at the cell: a fence would add nothing. */
+/* Directly after a fence: this look at the cell needs none of its own. */
 static void wake(struct wait_cell *cell, size_t count)
 {
     if (__builtin_expect(atomic_load_explicit(&cell->word, memory_order_seq_cst) & (CELL_SLEEPERS | CELL_BELL), 0))
         cell_wake_slow(cell, count == 1 ? 1 : CELL_ALL);
 }
 
-static inline int end_put(mproc_queue *queue, const struct position *position, size_t count)
-{
-    bool done = ring_commit_put(queue, position, count);
-    if (!done)
-        ring_abandon(queue);
-    unlock_put(queue);
-    if (!done)
-        return MPROC_CLOSED;
-    wake(&queue->messages, count);
-    return 0;
-}
-
 static int give_up_put(mproc_queue *queue, int result)
 {
     ring_abandon(queue);
-    unlock_put(queue);
+    if (is_closing(queue))
+        seal(queue);
+    else
+        unlock_put(queue);
     return result;
+}
+
+static inline int end_put(mproc_queue *queue, const struct position *position, size_t count)
+{
+    if (__builtin_expect(is_closing(queue), 0))
+        return give_up_put(queue, MPROC_CLOSED);
+    ring_commit_put(queue, position, count);
+    unlock_put(queue);
+    wake(&queue->messages, count);
+    return 0;
 }
 
 /* Take the put lock, and find a place for one record. */
@@ -339,23 +389,41 @@ int mproc_queue_abandon(mproc_queue *queue)
 
 /* ---- getting ---- */
 
+static inline void unlock_get(mproc_queue *queue)
+{
+    owner_lock_release(&queue->get.lock);
+    os_fence_after_atomic();
+}
+
 /* Take the get lock when there is a message. */
 static int begin_get(mproc_queue *queue, mproc_time timeout)
 {
     if (holds(&queue->get.hold, &queue->get.lock))
         return -EDEADLK;
     int64_t deadline = os_deadline(timeout);
+    bool spun = false;
     for (;;) {
         int result = ring_lock_get(queue, lock_timeout(deadline));
         if (result)
             return result;
-        bool closed = ring_is_closed(load(&queue->put.word)); /* before the count: it does not change any more then */
         if (ring_available(queue))
             return 0;
-        owner_lock_release(&queue->get.lock);
-        if (closed)
+        bool sealed = is_sealed(queue);
+        if (sealed && ring_available(queue)) /* it came before that */
+            return 0;
+        if (spun)
+            ring_go_idle(queue);
+        unlock_get(queue);
+        if (sealed)
             return MPROC_CLOSED;
-        result = wait_for(has_message, queue, 1, &queue->messages, deadline);
+        if (deadline == 0)
+            return MPROC_TIMEOUT;
+        if (!spun) { /* once more under the lock before it sleeps */
+            spun = !spin(has_message, queue, 1);
+            continue;
+        }
+        spun = false;
+        result = sleep_for(has_message, queue, 1, &queue->messages, deadline);
         if (result)
             return result;
     }
@@ -372,19 +440,17 @@ static inline int begin_look(mproc_queue *queue, mproc_time timeout, struct posi
     return 0;
 }
 
-/* Putters that sleep for room are woken when a quarter of the queue is free, not for each message: else a full queue
- * would cost two switches of process a message. Where getters stop short of that, the putters look after a tick. */
+/* Putters that sleep for room are woken when it is worthwhile. Where getters stop short of that, they look after a
+ * tick.
+ */
 static inline void end_get(mproc_queue *queue, const struct position *position, size_t count)
 {
     ring_commit_get(queue, position, count);
-    bool wake_putter = false;
-    if (queue->maxsize != SIZE_MAX) {
-        uint64_t left = queue->get.puts_seen -
-                        ring_count(load(&queue->get.word)); /* or less, when more came: a wake too early does no harm */
-        wake_putter = left <= queue->maxsize - queue->maxsize / 4;
-    }
-    owner_lock_release(&queue->get.lock);
-    if (wake_putter)
+    uint64_t left = 0; /* or more, when more came: a wake too early does no harm */
+    if (queue->maxsize != SIZE_MAX)
+        left = queue->get.puts_seen - ring_count(load(&queue->get.word));
+    unlock_get(queue);
+    if (queue->maxsize != SIZE_MAX && left <= queue->maxsize - queue->maxsize / 4)
         wake(&queue->room, count);
 }
 
@@ -400,7 +466,7 @@ int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *s
     if (size)
         *size = length;
     if (length > capacity) {
-        owner_lock_release(&queue->get.lock);
+        unlock_get(queue);
         return MPROC_TOO_SMALL;
     }
     if (length)
@@ -421,7 +487,7 @@ int mproc_queue_get_new(mproc_queue *queue, void **data, size_t *size, mproc_tim
         return result;
     void *copy = os_malloc(length ? length : 1);
     if (!copy) {
-        owner_lock_release(&queue->get.lock);
+        unlock_get(queue);
         return -ENOMEM;
     }
     memcpy(copy, ring_data(&position), length);
@@ -465,7 +531,7 @@ int mproc_queue_get_many(mproc_queue *queue, mproc_message *messages, size_t cou
     struct position position = ring_get_position(queue);
     *got = copy_many(queue, messages, count, &position);
     if (*got == 0) {
-        owner_lock_release(&queue->get.lock);
+        unlock_get(queue);
         return MPROC_TOO_SMALL;
     }
     end_get(queue, &position, *got);
@@ -493,7 +559,7 @@ int mproc_queue_release(mproc_queue *queue, bool take)
         return -EPERM;
     queue->get.hold.thread = NULL;
     if (!take) {
-        owner_lock_release(&queue->get.lock);
+        unlock_get(queue);
         wake(&queue->messages, 1); /* it is there for the next one still */
         return 0;
     }

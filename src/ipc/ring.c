@@ -3,8 +3,6 @@
  * stand in ring.h. */
 #include "ipc/ring.h"
 
-#define GROW_LARGEST ((size_t)512 << 10) /* grown segments are no larger, so that the heap may keep their pages */
-
 static void init_segment(struct segment *segment, size_t block_size)
 {
     segment->capacity = (block_size - offsetof(struct segment, ring)) & ~(RING_HEADER - 1);
@@ -56,8 +54,8 @@ void ring_mend_put(mproc_queue *queue)
 static size_t grown_block(const struct segment *segment, size_t remaining)
 {
     size_t block = segment->capacity * 2;
-    if (block > GROW_LARGEST)
-        block = GROW_LARGEST;
+    if (block > RING_GROWN)
+        block = RING_GROWN;
     size_t least = offsetof(struct segment, ring) + remaining + RING_HEADER;
     if (block < least)
         block = least;
@@ -166,10 +164,9 @@ void ring_shrink(mproc_queue *queue)
         struct position from = position;
         init_segment(&queue->base, RING_BLOCK - offsetof(struct mproc_queue, base));
         link_to(&position, &queue->base);
-        if (ring_swap_put(queue, &position, word, 0)) {
-            queue->put.head_seen = 0;
-            cross(queue, &from);
-        }
+        ring_commit_put(queue, &position, 0);
+        queue->put.head_seen = 0;
+        cross(queue, &from);
     }
     owner_lock_release(&queue->put.lock);
 }

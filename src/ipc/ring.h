@@ -9,6 +9,11 @@
  * was before or after a commit, and has nothing to mend but a segment that was taken and not linked (put.incoming), or
  * unlinked and not freed (get.retired).
  *
+ * Each truth is written by plain stores, for its writer holds the lock: a put does not wait for the cache lines that it
+ * writes to, as it would if it committed by an atomic operation. Closing goes through the put lock too: closing is the
+ * wish, from which on every put is refused, and the closed bit seals the word, after which no message can come. Whoever
+ * has the put lock and sees the wish seals; getters look for it when the queue is empty.
+ *
  * A segment's ring holds records at multiples of 16 bytes: DATA with its bytes; PAD, the rest of the ring is skipped;
  * LINK, the next record is the first of the next segment. There is always room for a LINK. */
 #ifndef MPROC_IPC_RING_H
@@ -48,7 +53,7 @@ struct put_side {
     uint64_t gets_seen;          /* under lock: messages got when last looked */
     heap_place incoming;         /* under lock: a segment of the heap on its way into the chain */
     struct hold hold;
-    _Alignas(64) _Atomic(uint64_t) word; /* by compare-and-swap under lock; closed: by anybody */
+    _Alignas(64) _Atomic(uint64_t) word; /* by stores under lock */
 };
 
 struct get_side {
@@ -63,6 +68,7 @@ struct get_side {
 struct mproc_queue {
     uint64_t magic;
     size_t maxsize;                         /* constant; SIZE_MAX: no bound */
+    _Atomic(uint32_t) closing;              /* 1: to be closed; by anybody, never taken back */
     _Alignas(64) struct wait_cell messages; /* getters wait for a message */
     struct wait_cell room;                  /* putters wait for room; bounded queues only */
     struct wait_cell done;                  /* join waits for dones */
@@ -75,7 +81,12 @@ struct mproc_queue {
 #define RING_BLOCK   ((size_t)8192) /* a queue with its base segment */
 #define RING_LARGEST ((uint64_t)1 << 47)
 #define RING_HEADER  ((size_t)16)
-#define RING_KEEP    REGION_CHUNK /* a drained queue gives a segment back whose ring is larger */
+
+/* Grown segments are no larger, unless a message is: the heap may keep their pages. A drained queue keeps one of them,
+ * for a busy queue is drained again and again, and gives a larger one back at once; a getter that goes to sleep gives
+ * back what is larger than RING_IDLE. */
+#define RING_GROWN ((size_t)512 << 10)
+#define RING_IDLE  REGION_CHUNK
 
 enum record_kind {
     RECORD_DATA = 1,
@@ -176,25 +187,21 @@ static inline void ring_finish(struct position *position, size_t size)
     ring_pass(position, size);
 }
 
-/* Commit count messages up to this position, when the word is still that. The swap is sequentially consistent, so that
- * the look for sleepers which follows it needs no fence. */
-static inline bool ring_swap_put(mproc_queue *queue, const struct position *position, uint64_t word, uint64_t count)
-{
-    queue->put.position[~word & 1] = *position;
-    uint64_t next = (word + (count << 2)) ^ 1;
-    if (!atomic_compare_exchange_strong_explicit(&queue->put.word, &word, next, memory_order_seq_cst,
-                                                 memory_order_relaxed))
-        return false;
-    if (__builtin_expect(atomic_load_explicit(&queue->put.incoming, memory_order_relaxed) != 0, 0))
-        atomic_store_explicit(&queue->put.incoming, 0, memory_order_release);
-    return true;
-}
-
-/* The same; false when the queue was closed: nothing was put. */
-static inline bool ring_commit_put(mproc_queue *queue, const struct position *position, uint64_t count)
+/* Commit count messages up to this position. */
+static inline void ring_commit_put(mproc_queue *queue, const struct position *position, uint64_t count)
 {
     uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
-    return !ring_is_closed(word) && ring_swap_put(queue, position, word, count);
+    queue->put.position[~word & 1] = *position;
+    atomic_store_explicit(&queue->put.word, (word + (count << 2)) ^ 1, memory_order_release);
+    if (__builtin_expect(atomic_load_explicit(&queue->put.incoming, memory_order_relaxed) != 0, 0))
+        atomic_store_explicit(&queue->put.incoming, 0, memory_order_release);
+}
+
+/* No message comes any more. */
+static inline void ring_seal(mproc_queue *queue)
+{
+    uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
+    atomic_store_explicit(&queue->put.word, word | 2, memory_order_release);
 }
 
 /* Forget what was made since the last commit. */
@@ -244,21 +251,24 @@ static inline void ring_store_get(mproc_queue *queue, const struct position *pos
 {
     uint64_t word = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
     queue->get.position[~word & 1] = *position;
-    uint64_t next = (word + (count << 2)) ^ 1;
-    if (queue->maxsize == SIZE_MAX)
-        atomic_store_explicit(&queue->get.word, next, memory_order_release);
-    else /* putters may wait: the look for them that follows needs no fence */
-        atomic_exchange_explicit(&queue->get.word, next, memory_order_seq_cst);
+    atomic_store_explicit(&queue->get.word, (word + (count << 2)) ^ 1, memory_order_release);
     atomic_store_explicit(&position->segment->head, position->offset, memory_order_release);
 }
 
 void ring_shrink(mproc_queue *queue);
 
-/* The same, and back to the base segment when the queue is drained and large. */
+/* The queue was found empty, and nobody expects a message soon. */
+static inline void ring_go_idle(mproc_queue *queue)
+{
+    if (ring_get_position(queue).segment->capacity > RING_IDLE)
+        ring_shrink(queue);
+}
+
+/* The same, and back to the base segment when the queue is drained and very large. */
 static inline void ring_commit_get(mproc_queue *queue, const struct position *position, uint64_t count)
 {
     ring_store_get(queue, position, count);
-    if (__builtin_expect(position->segment->capacity > RING_KEEP, 0) && ring_available(queue) == 0)
+    if (__builtin_expect(position->segment->capacity > RING_GROWN, 0) && ring_available(queue) == 0)
         ring_shrink(queue);
 }
 

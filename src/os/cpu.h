@@ -2,6 +2,7 @@
 #ifndef MPROC_OS_CPU_H
 #define MPROC_OS_CPU_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 /* CPUs of the affinity mask, no more than the cgroup's quota rounded up; at least 1. Asks the kernel each time. */
@@ -13,6 +14,16 @@ int os_cpu_quota(const char *root);
 
 /* Whether spinning makes sense: this process may run on more than one CPU. Asked once per process. */
 bool os_cpu_may_spin(void);
+
+/* A full fence directly after an atomic read-modify-write: on x86 that was one already. */
+static inline void os_fence_after_atomic(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    atomic_signal_fence(memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
 
 static inline void os_cpu_relax(void)
 {

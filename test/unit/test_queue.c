@@ -107,10 +107,25 @@ static void a_drained_queue_gives_its_memory_back(void **state)
         assert_true(heap_allocated() > before + 10000000);
         for (int i = 0; i < 100000; i++)
             assert_int_equal(mproc_queue_get(queue, message, sizeof message, NULL, MPROC_NOWAIT), 0);
+        assert_true(heap_allocated() <= before + ((size_t)512 << 10));
+        assert_int_equal(mproc_queue_get(queue, message, sizeof message, NULL, MPROC_MS(1)), MPROC_TIMEOUT);
         assert_int_equal(heap_allocated(), before);
     }
     mproc_queue_free(queue);
     assert_null(heap_audit());
+}
+
+static void a_very_large_message_gives_its_memory_back_when_it_is_got(void **state)
+{
+    (void)state;
+    mproc_queue *queue = make(0);
+    size_t before = heap_allocated();
+    static char large[2000000];
+    assert_int_equal(mproc_queue_put(queue, large, sizeof large, MPROC_NOWAIT), 0);
+    assert_true(heap_allocated() > before + sizeof large);
+    assert_int_equal(mproc_queue_get(queue, large, sizeof large, NULL, MPROC_NOWAIT), 0);
+    assert_int_equal(heap_allocated(), before);
+    mproc_queue_free(queue);
 }
 
 static void freeing_a_full_queue_frees_every_segment(void **state)
@@ -274,6 +289,34 @@ static int put_until_closed(mproc_queue *queue, int number)
 static bool has_sleeper(void *cell)
 {
     return atomic_load(&((struct wait_cell *)cell)->word) & CELL_SLEEPERS;
+}
+
+static int reserve_and_stay(mproc_queue *queue, int number)
+{
+    void *data;
+    if (mproc_queue_reserve(queue, &data, (size_t)number, MPROC_NOWAIT) || put_int(queue, 1) != -EDEADLK)
+        return 1;
+    raise(SIGSTOP);
+    return 0;
+}
+
+static void a_queue_closed_under_a_reservation_is_sealed_when_its_holder_dies(void **state)
+{
+    (void)state;
+    mproc_queue *queue = make(0);
+    int status;
+    pid_t holder = start(reserve_and_stay, queue, 8);
+    assert_int_equal(waitpid(holder, &status, WUNTRACED), holder);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(mproc_queue_close(queue), 0);
+    assert_int_equal(get_int(queue), -MPROC_TIMEOUT);
+    pid_t getter = start(get_until_closed, queue, 0);
+    assert_int_equal(kill(holder, SIGKILL), 0);
+    assert_int_equal(waitpid(holder, &status, 0), holder);
+    assert_int_equal(waitpid(getter, &status, 0), getter);
+    assert_int_equal(WEXITSTATUS(status), MPROC_CLOSED);
+    assert_int_equal(put_int(queue, 2), MPROC_CLOSED);
+    mproc_queue_free(queue);
 }
 
 static void closing_wakes_those_that_wait(void **state)
@@ -598,12 +641,14 @@ int main(void)
         unit(messages_come_out_in_order_whole_and_of_any_size),
         unit(rings_wrap_at_every_offset),
         unit(a_drained_queue_gives_its_memory_back),
+        unit(a_very_large_message_gives_its_memory_back_when_it_is_got),
         unit(freeing_a_full_queue_frees_every_segment),
         unit(a_message_that_is_too_large_stays_and_its_size_is_told),
         unit(a_bounded_queue_is_full_at_its_bound),
         unit(batches_stay_together_and_come_out_in_order),
         unit(a_reserved_message_is_seen_only_when_committed),
         unit(a_closed_queue_takes_nothing_and_is_drained),
+        unit(a_queue_closed_under_a_reservation_is_sealed_when_its_holder_dies),
         unit(closing_wakes_those_that_wait),
         unit(join_waits_for_as_many_done_as_put),
         unit(bad_input_is_refused),
