@@ -1,0 +1,156 @@
+/* Looks at what a death has left, for the cases of connections, processes and pools. It reads /proc and the tables of
+ * the family, and takes part in nothing. */
+#include "survivors.h"
+
+#include "arena/member.h"
+#include "crash.h"
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DESCRIPTORS 256
+#define CHILDREN    64
+#define SLOTS       64
+
+static struct {
+    bool open[DESCRIPTORS];
+    bool used[SLOTS];
+    pid_t children[CHILDREN];
+    size_t child_count;
+} before;
+
+static void look_at_descriptors(bool *open)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+    memset(open, 0, DESCRIPTORS * sizeof *open);
+    while (folder && (entry = readdir(folder))) {
+        int fd = atoi(entry->d_name);
+        if (entry->d_name[0] != '.' && fd != dirfd(folder) && fd < DESCRIPTORS)
+            open[fd] = true;
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static size_t look_at_thread(const char *thread, pid_t *pids, size_t capacity)
+{
+    char path[64];
+    size_t count = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%.20s/children", thread);
+    FILE *file = fopen(path, "re");
+    while (file && count < capacity && fscanf(file, "%d", &pids[count]) == 1)
+        count++;
+    if (file)
+        fclose(file);
+    return count;
+}
+
+static size_t look_at_children(pid_t *pids, size_t capacity)
+{
+    DIR *folder = opendir("/proc/self/task");
+    struct dirent *entry;
+    size_t count = 0;
+    while (folder && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.')
+            count += look_at_thread(entry->d_name, pids + count, capacity - count);
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+static bool slot_is_used(unsigned slot)
+{
+    return atomic_load(&member_at(slot)->word) & 1;
+}
+
+void survivors_note(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    heap_note();
+    look_at_descriptors(before.open);
+    before.child_count = look_at_children(before.children, CHILDREN);
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        before.used[slot] = slot_is_used(slot);
+}
+
+static bool was_there(pid_t pid)
+{
+    for (size_t i = 0; i < before.child_count; i++)
+        if (before.children[i] == pid)
+            return true;
+    return false;
+}
+
+size_t survivors_left(pid_t *pids, size_t capacity)
+{
+    pid_t all[CHILDREN];
+    size_t total = look_at_children(all, CHILDREN);
+    size_t count = 0;
+    for (size_t i = 0; i < total; i++) {
+        if (was_there(all[i]))
+            continue;
+        if (count < capacity)
+            pids[count] = all[i];
+        count++;
+    }
+    return count;
+}
+
+/* Reap those that have ended. Returns whether some others are left. */
+static bool processes_are_left(void)
+{
+    pid_t pids[CHILDREN];
+    bool left = false;
+    size_t count = survivors_left(pids, CHILDREN);
+    for (size_t i = 0; i < count && i < CHILDREN; i++)
+        left = waitpid(pids[i], NULL, WNOHANG | __WALL) == 0 || left;
+    return left;
+}
+
+static const char *difference(size_t more)
+{
+    bool open[DESCRIPTORS];
+    if (processes_are_left())
+        return "a process is left";
+    look_at_descriptors(open);
+    for (int fd = 0; fd < DESCRIPTORS; fd++)
+        if (open[fd] && !before.open[fd])
+            return "a descriptor is left open";
+    const char *wrong = heap_balance(more); /* this sweeps, too */
+    for (unsigned slot = 0; slot < SLOTS && !wrong; slot++)
+        if (slot_is_used(slot) && !before.used[slot])
+            wrong = "a slot stays used";
+    return wrong;
+}
+
+struct balance {
+    size_t more;
+    const char *wrong;
+};
+
+static bool is_balanced(void *arg)
+{
+    struct balance *balance = arg;
+    balance->wrong = difference(balance->more);
+    return balance->wrong == NULL;
+}
+
+const char *survivors_balance(size_t more)
+{
+    struct balance balance = {.more = more};
+    pid_t pids[CHILDREN];
+    if (within_time(is_balanced, &balance))
+        return NULL;
+    size_t count = survivors_left(pids, CHILDREN);
+    for (size_t i = 0; i < count && i < CHILDREN; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, __WALL);
+    }
+    return balance.wrong;
+}
