@@ -77,15 +77,17 @@ static void item_failed(struct job *job, size_t item, int code)
     atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
 }
 
-static bool is_stopped(void)
+/* JOB_STOPPED or 0. */
+static int is_stopped(void)
 {
-    return atomic_load_explicit(flags, memory_order_relaxed) & JOB_STOPPED;
+    return (int)(atomic_load_explicit(flags, memory_order_relaxed) & JOB_STOPPED);
 }
 
 /* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
  * outcome of each item before the begin of the next.
  *
- * This loop is all that is done for a tiny item. As a function of its own it has the registers to itself. */
+ * This loop is all that is done for a tiny item. As a function of its own it has the registers to itself, and it counts
+ * in the form in which current has it. */
 __attribute__((noinline)) static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     _Atomic(uint64_t) *current = &worker->slot->current;
@@ -94,22 +96,23 @@ __attribute__((noinline)) static size_t run_items(struct worker *worker, struct 
     size_t in_size = job->in_size, out_size = job->out_size;
     uintptr_t in = (uintptr_t)job->in + item * in_size;
     uintptr_t out = (uintptr_t)job->out + item * out_size;
-    while (item < end) {
-        atomic_store_explicit(current, (uint64_t)item << 1 | 1, memory_order_release);
+    uint64_t mark = (uint64_t)item << 1 | 1, end_mark = (uint64_t)end << 1 | 1;
+    while (mark < end_mark) {
+        atomic_store_explicit(current, mark, memory_order_release);
         int code = task(ctx, (const void *)in, (void *)out);
-        item++;
+        mark += 2;
         in += in_size;
         out += out_size;
-        if (__builtin_expect((code != 0) | is_stopped(), 0)) {
+        if (__builtin_expect((code | is_stopped()) != 0, 0)) {
             if (flags == &flags_of_copy)
                 _exit(code);
             if (code)
-                item_failed(job, item - 1, code);
+                item_failed(job, (mark >> 1) - 1, code);
             if (is_stopped())
                 break;
         }
     }
-    return item;
+    return mark >> 1;
 }
 
 /* Run a chunk from item on, and return where it stopped. */
