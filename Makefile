@@ -9,7 +9,7 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize crash-test bench install clean
+.PHONY: help demo test build examples lint sanitize crash-test soak bench install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint      check format, warnings, headers and exported symbols'
 	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
 	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks'
+	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
 	@echo 'make bench     build and run the measurements'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make clean     remove everything that was built'
@@ -53,6 +54,12 @@ sanitize:
 
 crash-test: build
 	$(BUILD)/test/crash/crash
+
+soak:
+	@scripts/install-deps test
+	$(CONFIGURE)
+	$(COMPILE) --target soak
+	$(BUILD)/test/soak/soak seconds=$(or $(SECONDS),60) $(and $(SEED),seed=$(SEED)) $(and $(RATE),rate=$(RATE))
 
 bench:
 	@scripts/install-deps bench
