@@ -33,6 +33,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     struct mproc_process handle; /* not listed; pid 0: there is no server */
     int requests;                /* our end of the socket */
+    unsigned number;             /* which one it is; grows */
 } server;                        /* under lock */
 static char **libraries;         /* to be loaded by the server; under lock */
 
@@ -143,6 +144,7 @@ static int start_with(int record, const int ends[2])
         server.handle.pid = 0;
     else
         server.requests = ends[0];
+    server.number++;
     return result;
 }
 
@@ -257,15 +259,28 @@ static int send_request(struct parcel *parcel)
     return result;
 }
 
+/* A server whose report ended is dying. Its other socket may be open for a moment longer and would take, and lose, the
+ * next request too; so nothing more is sent there. */
+static void drop_if_same(unsigned number)
+{
+    pthread_mutex_lock(&lock);
+    if (server.handle.pid && server.number == number)
+        drop_server();
+    pthread_mutex_unlock(&lock);
+}
+
 static pid_t ask_once(struct parcel *parcel)
 {
     pthread_mutex_lock(&lock);
     int report = send_request(parcel);
+    unsigned number = server.number;
     pthread_mutex_unlock(&lock);
     if (report < 0)
         return report;
     pid_t pid = await_report(report);
     os_close(report);
+    if (pid == -EPIPE)
+        drop_if_same(number);
     return pid;
 }
 
