@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -10,15 +11,19 @@ enum {
     NOTHING = -1
 };
 
-/* In memory shared with children. The test writes call, left, error and hits while call is NOTHING, and then call;
- * whoever makes a system call only counts left down and hits up. */
+/* In memory shared with children. The test writes call, left, error, after and hits while call is NOTHING, and then
+ * call; whoever makes a system call only counts left down and hits up. */
 static struct plan {
     atomic_int call;  /* stored with release by fault_arm(), loaded with acquire by os_fault() */
     atomic_long left; /* calls to let through; the one that finds 0 is the one that fails */
     atomic_int error;
+    atomic_long after;
     atomic_long hits;
     atomic_long count[OS_CALL_COUNT];
 } * plan;
+
+/* What was armed when this process suspended it. */
+static int suspended = NOTHING;
 
 /* Before the constructors of the library, which may make system calls. */
 __attribute__((constructor(101))) static void make_plan(void)
@@ -44,6 +49,7 @@ void fault_arm(enum os_call call, long after, int error)
 {
     fault_disarm();
     atomic_store_explicit(&plan->left, after, memory_order_relaxed);
+    atomic_store_explicit(&plan->after, after, memory_order_relaxed);
     atomic_store_explicit(&plan->error, error, memory_order_relaxed);
     atomic_store_explicit(&plan->hits, 0, memory_order_relaxed);
     atomic_store_explicit(&plan->call, (int)call, memory_order_release);
@@ -59,9 +65,38 @@ long fault_hits(void)
     return atomic_load_explicit(&plan->hits, memory_order_relaxed);
 }
 
+void fault_struck(struct fault *fault)
+{
+    int call = atomic_load_explicit(&plan->call, memory_order_relaxed);
+    bool struck = call != NOTHING && fault_hits() > 0;
+
+    fault->call = struck ? (enum os_call)call : OS_CALL_COUNT;
+    fault->after = atomic_load_explicit(&plan->after, memory_order_relaxed);
+    fault->error = struck ? atomic_load_explicit(&plan->error, memory_order_relaxed) : 0;
+}
+
+void fault_suspend(void)
+{
+    suspended = atomic_exchange_explicit(&plan->call, NOTHING, memory_order_relaxed);
+}
+
+void fault_resume(void)
+{
+    atomic_store_explicit(&plan->call, suspended, memory_order_release);
+}
+
 long fault_count(enum os_call call)
 {
     return atomic_load_explicit(&plan->count[call], memory_order_relaxed);
+}
+
+long fault_total(void)
+{
+    long total = 0;
+
+    for (int call = 0; call < OS_CALL_COUNT; call++)
+        total += fault_count((enum os_call)call);
+    return total;
 }
 
 void fault_reset(void)

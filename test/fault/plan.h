@@ -20,9 +20,21 @@ void fault_disarm(void);
 /* How often the armed fault has struck since it was armed: 0 or 1. */
 long fault_hits(void);
 
-/* Calls of one kind since fault_reset(), in this process and its children, failed ones among them. */
+/* The armed fault, if it has struck; else error is 0. */
+void fault_struck(struct fault *fault);
+
+/* Let every call through until fault_resume(): for what an operation needs and is not about. The armed fault stays
+ * armed, and its count stands still. */
+void fault_suspend(void);
+void fault_resume(void);
+
+/* Calls of one kind since fault_reset(), in this process and its children, failed ones among them; and of all kinds. */
 long fault_count(enum os_call call);
+long fault_total(void);
 void fault_reset(void);
+
+/* The name of a kind of call. (In walk.c.) */
+const char *fault_name(enum os_call call);
 
 /* What a walk runs: an operation that can be run again and again. It returns the result of the library. */
 typedef int fault_operation(void *arg);
@@ -32,9 +44,9 @@ typedef int fault_operation(void *arg);
 typedef void fault_check(void *arg, int result, const struct fault *fault);
 
 /* Run the operation with each of its system calls failing once in turn, with each error that is plausible for it, and
- * check each run. Ends for each kind with a run that the fault did not reach, which is checked too. The books must
- * balance after each run, else the test fails and the faults that unbalanced them are named on stderr. Returns how many
- * faults struck. (In walk.c.) */
+ * check each run. Ends for each kind of which it makes any with a run that the fault did not reach, which is checked
+ * too. The books must balance after each run, else the test fails and the faults that unbalanced them are named on
+ * stderr. Returns how many faults struck. (In walk.c.) */
 long fault_walk(fault_operation *operation, fault_check *check, void *arg);
 
 #endif
