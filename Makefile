@@ -9,7 +9,7 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize crash-test soak bench install clean
+.PHONY: help demo test build examples lint sanitize crash-test soak storm bench install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -20,6 +20,7 @@ help:
 	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
 	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks'
 	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
+	@echo 'make storm RUNS=100  kill one of several workers, with mproc and with CPython, and count who hangs'
 	@echo 'make bench     build and run the measurements'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make clean     remove everything that was built'
@@ -66,6 +67,12 @@ bench:
 	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target bench
 	@if [ -x scripts/bench ]; then scripts/bench build/release; fi
+
+storm:
+	@scripts/install-deps bench
+	cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target bench_storm
+	@scripts/storm build/release $(or $(RUNS),100)
 
 install:
 	@scripts/install-deps build
