@@ -41,12 +41,15 @@ static int exitcode_of(const siginfo_t *info)
 
 int os_pidfd_reap(int fd, int *exitcode)
 {
-    int fault = os_fault(OS_WAITID);
-    if (fault)
-        return fault;
     siginfo_t info = {.si_pid = 0};
-    if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG))
-        return -errno;
+    int result;
+    do {
+        result = os_fault(OS_WAITID);
+        if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG))
+            result = -errno;
+    } while (result == -EINTR);
+    if (result)
+        return result;
     if (info.si_pid == 0)
         return 0;
     *exitcode = exitcode_of(&info);

@@ -67,7 +67,11 @@ int mproc_process_exitcode(mproc_process *process, int *exitcode)
 
 static bool runs(int pidfd)
 {
-    return os_pidfd_wait(pidfd, 0) != 1;
+    int ended;
+    do {
+        ended = os_pidfd_wait(pidfd, 0);
+    } while (ended == -EINTR);
+    return ended != 1;
 }
 
 bool mproc_process_is_alive(mproc_process *process)
