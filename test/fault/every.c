@@ -350,7 +350,7 @@ static void walk_here(void)
 static void walk_children(void)
 {
     now.in_child = true;
-    walk(now.is->calls == CALLS_NONE && now.is->child == CHILD_STAYS_OUT);
+    walk(now.is->calls == CALLS_NONE && now.is->child != CHILD_JOINS);
 }
 
 static void walk_case(void **state)
