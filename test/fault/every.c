@@ -38,6 +38,7 @@ static struct {
     struct view before;
     struct view after; /* as it looked when nothing failed */
     bool after_is_known;
+    bool struck;
     long calls; /* of the last run */
     int wrong;  /* runs in which something was not right */
     char where[128];
@@ -54,6 +55,11 @@ void every_must(int result)
 {
     if (result)
         every_wrong(mproc_strerror(result));
+}
+
+bool every_struck(void)
+{
+    return now.struck;
 }
 
 void *every_shared(void)
@@ -247,6 +253,7 @@ static void call(void)
     if (fault.error)
         snprintf(now.where, sizeof now.where, ", when %s number %ld fails with \"%s\"", fault_name(fault.call),
                  fault.after + 1, strerror(fault.error));
+    now.struck = fault.error != 0;
     judge(result, &fault);
 }
 

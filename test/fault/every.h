@@ -59,6 +59,9 @@ void every_wrong(const char *what);
 /* That a step of begin or end is done. */
 void every_must(int result);
 
+/* Whether a system call was made to fail in this run, by the call or by whoever it set to work. */
+bool every_struck(void);
+
 /* A page of memory that forked children share, for what a child makes and its parent puts away. */
 void *every_shared(void);
 
