@@ -361,6 +361,10 @@ int chunks_give(unsigned index, enum chunk_state state, heap_place *place)
     int result = lock();
     if (result)
         return result;
+    if (!heap_is_placed(place, chunk_address(index))) {
+        unlock();
+        return 0;
+    }
     uint64_t word = chunk_word(index);
     enum chunk_backing backing = chunk_backing(word);
     if (chunk_state(word) == state && backing != CHUNK_HOLE && goes_to_kernel(word)) {

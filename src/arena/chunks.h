@@ -61,6 +61,13 @@ static inline void heap_intent_done(struct heap_intent *intent)
     atomic_store_explicit(&intent->kind, HEAP_NOTHING, memory_order_release);
 }
 
+/* Whether a block that is to be freed from *place is still there; asked under the lock. Whoever took the lock over from
+ * one that died while it did the same has finished that, and the block may be another's by now. */
+static inline bool heap_is_placed(heap_place *place, const void *block)
+{
+    return !place || atomic_load_explicit(place, memory_order_relaxed) == (uintptr_t)block;
+}
+
 static inline unsigned chunk_length(uint64_t word)
 {
     return (unsigned)(word >> 32);
@@ -94,8 +101,8 @@ int chunks_take(size_t size, heap_place *place, unsigned *index, enum chunk_back
 /* Give a taken run the pages of its size; whole: of all its chunks. */
 int chunks_back(unsigned index, enum chunk_backing was, bool whole);
 
-/* Free a run in this state (USED or SPAN) whose first chunk this is; then *place, unless NULL, is 0. -EINVAL when it is
- * none. */
+/* Free a run in this state (USED or SPAN) whose first chunk this is; then *place, unless NULL, is 0. Nothing when
+ * *place does not hold its address. -EINVAL when it is none. */
 int chunks_give(unsigned index, enum chunk_state state, heap_place *place);
 
 /* Make a used run smaller; its size is less than it was. */

@@ -116,7 +116,9 @@ int heap_free(void *block)
 int heap_free_from(heap_place *place)
 {
     uintptr_t block = atomic_load_explicit(place, memory_order_acquire);
-    return block ? give((void *)block, place) : 0;
+    int result = block ? give((void *)block, place) : 0;
+    bool left = result == -EINVAL && atomic_load_explicit(place, memory_order_acquire) != block;
+    return left ? 0 : result; /* freed meanwhile, by whoever finished what a dead process had begun */
 }
 
 size_t heap_usable_size(const void *block)

@@ -313,7 +313,9 @@ int spans_give(unsigned index, void *block, heap_place *place)
     struct span_class *class = class_at(class_index);
     struct span *span = span_at(index);
     unsigned bit;
-    if (block_bit(span, block, &bit) && is_set(span, bit)) {
+    if (!heap_is_placed(place, block)) {
+        result = 0;
+    } else if (block_bit(span, block, &bit) && is_set(span, bit)) {
         heap_intend(&class->intent, HEAP_GIVE, place, (uintptr_t)block);
         flip(span, bit);
         if (place)

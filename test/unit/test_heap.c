@@ -3,6 +3,7 @@
 #include "arena/heap.h"
 #include "arena/layout.h"
 #include "arena/member.h"
+#include "arena/spans.h"
 #include "harness.h"
 #include <errno.h>
 #include <mproc/memory.h>
@@ -71,6 +72,29 @@ static void a_double_free_is_refused(void **state)
         assert_null(mproc_realloc(block, 10));
         assert_int_equal(mproc_free(other), 0);
     }
+}
+
+/* As if, between the look at the place and the lock, another had finished what a dead process began, and the block had
+ * been taken anew. */
+static void a_block_that_left_its_place_is_not_freed_from_there(void **state)
+{
+    heap_place *place = mproc_calloc(1, sizeof *place);
+    const size_t sizes[] = {100, 1 << 20};
+    void *block;
+    unsigned index;
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(heap_alloc(sizes[i], place, &block), 0);
+        atomic_store(place, 0);
+        assert_true(chunk_of(block, &index));
+        if (sizes[i] <= SPAN_LARGEST)
+            assert_int_equal(spans_give(index, block, place), 0);
+        else
+            assert_int_equal(chunks_give(index, CHUNK_USED, place), 0);
+        assert_true(mproc_usable_size(block) >= sizes[i]);
+        assert_int_equal(mproc_free(block), 0);
+    }
+    assert_int_equal(mproc_free(place), 0);
 }
 
 static void calloc_is_zero_also_where_memory_was_used_before(void **state)
@@ -380,6 +404,7 @@ int main(void)
         unit(blocks_are_aligned_and_as_large_as_asked),
         unit(bad_input_is_told_and_changes_nothing),
         unit(a_double_free_is_refused),
+        unit(a_block_that_left_its_place_is_not_freed_from_there),
         unit(calloc_is_zero_also_where_memory_was_used_before),
         unit(realloc_keeps_what_fits),
         unit(a_large_block_goes_back_to_the_kernel),
