@@ -75,7 +75,8 @@ static void end(void)
 
     every_must(mproc_process_join(process, LONG));
     every_must(mproc_process_exitcode(process, &exitcode));
-    if (exitcode != TARGET_RETURNS && !(every_struck() && exitcode == CANNOT_RUN))
+    bool cannot_run = every_struck() && every_struck() != EINTR && exitcode == CANNOT_RUN;
+    if (exitcode != TARGET_RETURNS && !cannot_run)
         every_wrong("the child did not run");
     process = mproc_process_free(process);
     allow_another_server();

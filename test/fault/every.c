@@ -38,7 +38,7 @@ static struct {
     struct view before;
     struct view after; /* as it looked when nothing failed */
     bool after_is_known;
-    bool struck;
+    int struck;
     long calls; /* of the last run */
     int wrong;  /* runs in which something was not right */
     char where[128];
@@ -57,7 +57,7 @@ void every_must(int result)
         every_wrong(mproc_strerror(result));
 }
 
-bool every_struck(void)
+int every_struck(void)
 {
     return now.struck;
 }
@@ -218,8 +218,10 @@ static void judge_failure(void)
     every_wrong(mproc_strerror(again));
 }
 
-static bool may_answer(int result)
+static bool may_answer(int result, const struct fault *fault)
 {
+    if (result == -fault->error && fault->error != EINTR)
+        return true;
     for (int i = 0; i < EVERY_ANSWERS; i++)
         if (now.is->answers[i] && now.is->answers[i] == result)
             return true;
@@ -232,7 +234,7 @@ static void judge(int result, const struct fault *fault)
 
     if (result == now.is->result)
         judge_success(struck);
-    else if (!struck || (result != -fault->error && !may_answer(result)))
+    else if (!struck || !may_answer(result, fault))
         every_wrong(mproc_strerror(result));
     else if (!now.is->is_final && result != MPROC_BROKEN)
         judge_failure();
@@ -253,7 +255,7 @@ static void call(void)
     if (fault.error)
         snprintf(now.where, sizeof now.where, ", when %s number %ld fails with \"%s\"", fault_name(fault.call),
                  fault.after + 1, strerror(fault.error));
-    now.struck = fault.error != 0;
+    now.struck = fault.error;
     judge(result, &fault);
 }
 

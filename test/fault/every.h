@@ -4,9 +4,9 @@
  *
  * A case is made ready, called, looked at and put away, and none but the call has failing system calls. It is walked in
  * this process, and once more in forked children, which are no members of the family yet and may fail to become one.
- * The result of a call that met a failure is the one that it has without, or the error that was met; with the error
- * everything looks as before the call, no byte and no descriptor more is taken, and the same call does it all when it
- * is made again. */
+ * The result of a call that met a failure is the one that it has without, or the error that was met, but for an
+ * interruption, of which nothing is to be seen; with the error everything looks as before the call, no byte and no
+ * descriptor more is taken, and the same call does it all when it is made again. */
 #ifndef TEST_FAULT_EVERY_H
 #define TEST_FAULT_EVERY_H
 
@@ -59,8 +59,8 @@ void every_wrong(const char *what);
 /* That a step of begin or end is done. */
 void every_must(int result);
 
-/* Whether a system call was made to fail in this run, by the call or by whoever it set to work. */
-bool every_struck(void);
+/* The error with which a system call failed in this run, of the call or of whoever it set to work; or 0. */
+int every_struck(void);
 
 /* A page of memory that forked children share, for what a child makes and its parent puts away. */
 void *every_shared(void);

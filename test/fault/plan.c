@@ -2,17 +2,24 @@
  * MPROC_FAULTS; tests arm it. It makes no system call that could itself be made to fail. */
 #include "plan.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+/* Where a process that is executed finds the plan of who executed it. */
+#define VARIABLE "MPROC_TEST_FAULT_PLAN"
 
 enum {
-    NOTHING = -1
+    NOTHING = -1,
+    PLAN_FD = 100
 };
 
-/* In memory shared with children. The test writes call, left, error, after and hits while call is NOTHING, and then
- * call; whoever makes a system call only counts left down and hits up. */
+/* In memory shared with children, those that are executed too. The test writes call, left, error, after and hits while
+ * call is NOTHING, and then call; whoever makes a system call only counts left down and hits up. */
 static struct plan {
     atomic_int call;  /* stored with release by fault_arm(), loaded with acquire by os_fault() */
     atomic_long left; /* calls to let through; the one that finds 0 is the one that fails */
@@ -25,13 +32,35 @@ static struct plan {
 /* What was armed when this process suspended it. */
 static int suspended = NOTHING;
 
+/* A plan of our own, which processes find that are executed. Its descriptor is out of the way of all others. */
+static int create(void)
+{
+    char path[64];
+    int first = memfd_create("faults", MFD_CLOEXEC);
+
+    int fd = fcntl(first, F_DUPFD_CLOEXEC, PLAN_FD);
+    close(first);
+    if (fd < 0 || ftruncate(fd, sizeof *plan))
+        abort();
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
+    setenv(VARIABLE, path, 1);
+    return fd;
+}
+
 /* Before the constructors of the library, which may make system calls. */
 __attribute__((constructor(101))) static void make_plan(void)
 {
-    plan = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const char *path = getenv(VARIABLE);
+    bool is_ours = !path;
+
+    int fd = is_ours ? create() : open(path, O_RDWR | O_CLOEXEC);
+    plan = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (plan == MAP_FAILED)
         abort();
-    atomic_init(&plan->call, NOTHING);
+    if (is_ours)
+        atomic_init(&plan->call, NOTHING);
+    else
+        close(fd);
 }
 
 int os_fault(enum os_call call)

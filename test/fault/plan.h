@@ -1,5 +1,5 @@
 /* Failing system calls on purpose. In a build with MPROC_FAULTS each wrapper in src/os asks os_fault() first; plan.c
- * answers from a plan in shared memory, so that a test and the children that it forks follow the same one.
+ * answers from a plan in shared memory, so that a test and all its descendants follow the same one.
  *
  * One test at a time arms one fault: arming replaces the last one. */
 #ifndef TEST_FAULT_PLAN_H
