@@ -1,84 +1,128 @@
-/* The crash harness: a victim is stepped through an operation, one machine instruction at a time, and killed; then the
- * survivors work on, and the books must balance. A case describes one operation in one state of the world.
+/* The crash harness: a victim is run to one machine instruction of an operation and killed there; then the survivors
+ * work on, and the books must balance. A case describes one operation in one state of the world.
  *
  *     world = case->build()                       in the tester: the world, in shared memory
  *     case->prepare(world)                        in the victim, at full speed; may be NULL
- *     case->operate(world)                        in the victim, stepped
- *     the victim is killed after k steps
- *     wrong = case->check(world, committed)       in the tester: work on, and compare
+ *     case->operate(world)                        in the victim, up to the kill
+ *     wrong = case->check(world, finished)        in the tester: work on, and compare
  *     case->destroy(world)
  *
- * for every k from 0 to the end of the operation. All of it must be done within SURVIVORS_MS.
+ * for every instruction from the entry of operate to its return. There are three kinds of death: of the victim; of the
+ * victim and then of the one that repairs; and none, but a stop that is longer than every tick. check must be done
+ * within SURVIVORS_MS. After destroy every byte of the heap must be back, and every slot of a dead member.
  *
- * A case without operate steps a process that the library has made. Its prepare runs in the tester, brings the victim
- * about and names it by victim_name(). */
+ * `crash` (drive.c) hands the work out to programs of the two builds, crash_O0 and crash_O2 (run.c), each a family of
+ * its own. To add a list of cases, declare it here and name it in run.c. */
 #ifndef TEST_CRASH_H
 #define TEST_CRASH_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define SURVIVORS_MS 2000
+
+/* The timeout of a victim that waits in vain: longer than it takes to come to its sleep by single steps. */
+#define CRASH_WAIT MPROC_MS(40)
 
 struct crash_case {
     const char *operation;
     const char *state;
     void *(*build)(void);
-    void (*prepare)(void *world);
+    void (*prepare)(void *world); /* without operate: in the tester, see named.h */
     void (*operate)(void *world);
-    const char *(*check)(void *world, bool finished); /* finished: the operation came to its end before the kill. NULL,
-                                                         or what is wrong */
+    const char *(*check)(void *world, bool finished); /* finished: the operation had returned before the kill. NULL, or
+                                                         what is wrong */
     void (*destroy)(void *world);
-    void (*repair)(void *world); /* in a second victim, stepped and killed after the first: what mends; or NULL */
+    void (*repair)(void *world); /* what mends, in a second victim; or NULL. Also what others do while it is stopped */
 };
 
 /* The cases, in files of this folder by subject. Each list ends with an operation of NULL. */
 extern const struct crash_case heap_cases[];
-extern const struct crash_case queue_cases[];
-extern const struct crash_case sync_cases[];
 extern const struct crash_case member_cases[];
+extern const struct crash_case connection_cases[];
+extern const struct crash_case lock_cases[];
+extern const struct crash_case sync_cases[];
+extern const struct crash_case queue_cases[];
+extern const struct crash_case connection_cases[];
+extern const struct crash_case process_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
-/* ---- stepping, for the runner ---- */
+/* ---- stepping (step.c), for the runner ---- */
 
-/* Start the victim, stopped before the first instruction of operate. */
-pid_t victim_start(const struct crash_case *subject, void *world);
-
-/* Let it do one instruction, or system call. False when the operation is at its end. */
-bool victim_step(pid_t victim);
-
-/* What was seen of an operation when it was stepped from begin to end: its steps, and after which of them a system call
- * had just returned. Another victim of the same operation then runs to the last call before its point at full speed. */
-struct trace {
-    long steps;
-    long *calls;
-    size_t call_count;
+/* A process that is traced, from the entry of a function on. */
+struct victim {
+    pid_t pid;
+    uintptr_t end;         /* where the function returns to; 0 for one that was named */
+    uintptr_t kernel_code; /* where it has the vdso */
+    bool repeats;          /* it is inside an instruction that repeats itself, as a copy of memory may */
+    bool gone;             /* it has exited, and is to be reaped */
+    bool kept;             /* by somebody else */
 };
-void trace_take(struct trace *trace, pid_t victim);
-void trace_drop(struct trace *trace);
 
-/* Let it do so many steps. Returns whether the operation came to its end. trace may be NULL. */
-bool victim_advance(pid_t victim, const struct trace *trace, long steps);
+/* The way through an operation. Point p is before the instruction with number p; the last point is the return, or the
+ * exit of the process (address 0). */
+struct point {
+    uintptr_t address;
+    uint32_t pass;    /* how often the address was met up to here */
+    uint32_t calls;   /* system calls up to here */
+    uint32_t anchor;  /* the point from which on it is reached by single steps */
+    bool new_state;   /* shared memory is another than at the point before, or a system call lies between */
+    bool passed_over; /* late in a loop, where only some passes are tried */
+};
+
+struct trace {
+    struct point *points;
+    size_t count; /* points, so one more than there are steps */
+    size_t calls; /* system calls among the steps; the points before and after each are points like all others */
+};
+
+/* Start a victim, stopped before the first instruction of the case's operation. */
+struct victim victim_start(const struct crash_case *subject, void *world);
+
+/* Step through all of it and note the way, with what changes in shared memory. */
+struct trace victim_trace(struct victim *victim);
+void trace_free(struct trace *trace);
+
+/* Go to a point: by a breakpoint, and then by steps. False when the victim took another way this time, and is at its
+ * end or elsewhere. */
+bool victim_go(struct victim *victim, const struct trace *trace, size_t point);
+
+/* Do so many single steps. False when the end comes before. */
+bool victim_step(struct victim *victim, size_t steps);
+
+/* Let it run to its end. */
+void victim_run(struct victim *victim);
+
+/* Whether it is at its end. */
+bool victim_has_finished(const struct victim *victim);
 
 /* Kill it and wait until it is gone. */
-void victim_kill(pid_t victim);
+void victim_kill(struct victim *victim);
 
-/* ---- for the cases ---- */
+/* Stop it as SIGSTOP does, and let go of it; and let it go on to its end. False when that does not come in time. */
+void victim_pause(struct victim *victim);
+bool victim_continue(struct victim *victim);
 
-/* The victim of a case without operate: traced by the tester, and stopped. over tells, after each step, whether the
- * operation is at its end; NULL: when the victim ends. kept: the check reaps it, or the library does. */
-void victim_name(pid_t victim, bool (*over)(void *world), void *world, bool kept);
+/* ---- for the cases (world.c) ---- */
 
-/* Become the victim: to be traced by the parent, and stop here. */
-void victim_stop_here(void);
+/* End this program with a word about what failed in the harness itself. */
+void give_up(const char *what) __attribute__((noreturn));
+
+/* Seconds of a clock that only goes on. */
+double seconds_now(void);
 
 /* Zeroed shared memory. */
 void *world_alloc(size_t size);
 
-/* A bystander: a process that runs a function with the world, and is killed and reaped by bystander_end(). */
+/* A bystander: a process that runs a function with the world, and is killed and reaped by bystander_end(). It dies with
+ * the process that started it, so build starts it and not the victim. */
 pid_t bystander_start(void (*run)(void *world), void *world);
 void bystander_end(pid_t bystander);
+
+/* A process that runs a function with the world, and then dies as if killed. */
+void bystander_die_in(void (*run)(void *world), void *world);
 
 /* Wait until the condition holds, for SURVIVORS_MS at most. */
 bool within_time(bool (*condition)(void *world), void *world);
@@ -88,5 +132,8 @@ bool within_time(bool (*condition)(void *world), void *world);
 void heap_note(void);
 void heap_note_less(size_t less); /* so many of the bytes noted are going to be freed */
 const char *heap_balance(size_t more);
+
+/* The blocks that are in use, by address; at most so many, of which it returns the number. */
+size_t heap_inventory(void **blocks, size_t most);
 
 #endif

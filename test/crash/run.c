@@ -1,12 +1,17 @@
-/* Runs the cases of the crash harness and prints, for each, how many kill points there were and how many failed.
+/* Does one piece of the crash harness's work: one case, one kind of death, and a share of its points. Started by
+ * drive.c, which adds up what the pieces report.
  *
- *     crash [quick] [NAME]      quick takes a sample of the steps of long operations; NAME: only cases whose operation
- *                               begins so
+ *     crash_O2 cases                                      a line per case and kind of death
+ *     crash_O2 CASE KIND quick|whole SHARE SHARES CPU     do the share, and print one line of results;
+ *                                                         KIND all: of each kind one after the other
  *
- * Exit status 0 when every case held and every broken variant was found out. */
+ * The program and its victims share one CPU: a step is a switch between the two. */
+#include "arena/heap.h"
 #include "arena/member.h"
 #include "crash.h"
-#include <limits.h>
+#include "os/cpu.h"
+#include <mproc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,189 +20,383 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How many kill points of one case are tried at most in the quick form. */
-#define QUICK_POINTS 30
-
-/* Of repairs: at so many points the first victim is killed, and each time the repairer at every so manieth step. */
-#define REPAIR_VICTIMS (quick ? 4 : 40)
-#define REPAIR_STRIDE  (quick ? 83 : 11)
-#define REPAIR_POINTS  (quick ? 10 : 120)
-
-#define STOP_POINTS (quick ? 2 : 8)
-
-static bool quick;
-
-struct tally {
-    long points;
-    long failures;
-    const char *wrong; /* of the first failure */
-    long wrong_at;
+/* Every list. keeps: what these cases use keeps memory or members for the life of the process, so that the books of the
+ * whole heap do not balance, and are the matter of the check. */
+static const struct {
+    const struct crash_case *cases;
+    bool keeps;
+} lists[] = {
+    {heap_cases, false},  {member_cases, false},    {lock_cases, false},   {sync_cases, false},
+    {queue_cases, false}, {connection_cases, true}, {process_cases, true}, {broken_cases, false},
 };
 
-static double now(void)
+#define LISTS (sizeof lists / sizeof *lists)
+
+/* How many points of one case are tried in the quick form: of its victim; of its victim when there is a repairer, and
+ * of that one; of those at which it is stopped. */
+#define QUICK_VICTIMS   20
+#define QUICK_REPAIRED  3
+#define QUICK_REPAIRERS 5
+#define QUICK_STOPS     2
+
+/* In the whole form every point is one for the victim, and every state of shared memory for the two of a double death,
+ * up to these numbers; beyond them, every so manieth. */
+#define WHOLE_VICTIMS   8000
+#define WHOLE_REPAIRED  60
+#define WHOLE_REPAIRERS 100
+#define WHOLE_STOPS     100
+
+/* Longer than every tick of the library. */
+#define STOP_MS 150
+
+/* A piece of work that does not get on for so long has found that somebody hangs. */
+#define HANG_SECONDS 20
+
+enum kind {
+    KIND_VICTIM,
+    KIND_REPAIRER,
+    KIND_STOPPED,
+    KINDS
+};
+
+static const char *const kind_names[KINDS] = {"killed", "twice", "stopped"};
+
+/* What has been found so far of one kind of death; printed at its end, or by the alarm. */
+static struct {
+    enum kind kind;
+    size_t steps;
+    size_t calls;
+    bool is_sample; /* not all points */
+    size_t points;
+    size_t failures;
+    size_t strays; /* points that were reached by single steps after all */
+    const char *wrong;
+    size_t wrong_at;
+    size_t at;
+} found;
+
+static bool quick;
+static bool keeps;
+static size_t share;
+static size_t shares;
+
+static void print_found(void)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    printf("%d %zu %zu %d %zu %zu %zu %zu %s\n", (int)found.kind, found.steps, found.calls, found.is_sample,
+           found.points, found.failures, found.strays, found.wrong_at, found.wrong ? found.wrong : "-");
+    fflush(stdout);
 }
 
-static void note(struct tally *tally, const char *wrong, long point)
+static void note(const char *wrong, size_t point)
 {
-    tally->points++;
-    if (!wrong)
-        return;
-    if (tally->failures++ == 0) {
-        tally->wrong = wrong;
-        tally->wrong_at = point;
+    found.points++;
+    if (wrong && found.failures++ == 0) {
+        found.wrong = wrong;
+        found.wrong_at = point;
     }
 }
 
-/* The operation from begin to end. */
-static void trace_operation(const struct crash_case *subject, struct trace *trace)
+static void on_alarm(int signal)
 {
-    void *world = subject->build();
-    pid_t victim = victim_start(subject, world);
-    trace_take(trace, victim);
-    victim_kill(victim);
-    subject->check(world, true);
-    subject->destroy(world);
+    (void)signal;
+    note("somebody hangs", found.at);
+    print_found();
+    _exit(0);
 }
 
-static const char *check_in_time(const struct crash_case *subject, void *world, bool finished)
+/* ---- the books of a whole world ---- */
+
+static size_t books_bytes;
+static unsigned books_members;
+
+static unsigned count_members(void)
 {
-    double start = now();
-    const char *wrong = subject->check(world, finished);
-    if (!wrong && now() - start > SURVIVORS_MS / 1000.0)
-        wrong = "the survivors took too long";
+    unsigned count = 0;
+    for (unsigned slot = 0; slot < 64; slot++)
+        count += atomic_load_explicit(&member_at(slot)->word, memory_order_relaxed) & 1;
+    return count;
+}
+
+static void open_books(void)
+{
+    member_sweep_all();
+    books_bytes = heap_allocated();
+    books_members = count_members();
+}
+
+/* After destroy: all is as it was. */
+static const char *check_books(void)
+{
+    member_sweep_all();
+    const char *wrong = heap_audit();
+    if (!wrong && !keeps && heap_allocated() != books_bytes)
+        wrong = heap_allocated() > books_bytes ? "bytes leaked" : "bytes lost";
+    if (!wrong && !keeps && count_members() != books_members)
+        wrong = "a slot of the dead stays used";
+    if (wrong)
+        open_books(); /* the next world is not to blame */
     return wrong;
 }
 
-static void kill_at(const struct crash_case *subject, const struct trace *trace, long point, struct tally *tally)
+/* Let the survivors work, and take the world down. */
+static const char *settle(const struct crash_case *subject, void *world, bool finished)
 {
-    void *world = subject->build();
-    pid_t victim = victim_start(subject, world);
-    bool finished = victim_advance(victim, trace, point);
-    victim_kill(victim);
-    note(tally, check_in_time(subject, world, finished), point);
+    double start = seconds_now();
+    const char *wrong = subject->check(world, finished);
+    if (!wrong && seconds_now() - start > SURVIVORS_MS / 1000.0)
+        wrong = "the survivors took too long";
     subject->destroy(world);
+    const char *unbalanced = check_books();
+    return wrong ? wrong : unbalanced;
 }
 
-static void kill_the_repairer(const struct crash_case *subject, const struct trace *trace, struct tally *tally)
+/* ---- the points of one operation ---- */
+
+/* A world with a victim at a point. */
+struct scene {
+    void *world;
+    struct victim victim;
+};
+
+static void begin_point(size_t point)
+{
+    found.at = point;
+    alarm(HANG_SECONDS);
+}
+
+static struct scene set_scene(const struct crash_case *subject, const struct trace *trace, size_t point)
+{
+    struct scene scene = {.world = subject->build()};
+    scene.victim = victim_start(subject, scene.world);
+    if (victim_go(&scene.victim, trace, point))
+        return scene;
+    bool finished = victim_has_finished(&scene.victim);
+    victim_kill(&scene.victim);
+    note(settle(subject, scene.world, finished), point);
+    found.strays++;
+    scene.world = subject->build();
+    scene.victim = victim_start(subject, scene.world);
+    victim_step(&scene.victim, point);
+    return scene;
+}
+
+/* Go through all of a case without a kill: the first world finds the heap otherwise than those after it. */
+static void rehearse(const struct crash_case *subject)
+{
+    void *world = subject->build();
+    struct victim victim = victim_start(subject, world);
+    victim_run(&victim);
+    victim_kill(&victim);
+    subject->check(world, true);
+    subject->destroy(world);
+    member_sweep_all();
+}
+
+static struct trace trace_operation(const struct crash_case *subject)
+{
+    begin_point(0);
+    rehearse(subject);
+    void *world = subject->build();
+    struct victim victim = victim_start(subject, world);
+    struct trace trace = victim_trace(&victim);
+    victim_kill(&victim);
+    subject->check(world, true);
+    subject->destroy(world);
+    open_books();
+    return trace;
+}
+
+/* A choice of points: all, or those with a new state of shared memory, thinned out to a number with the first and the
+ * last among them. */
+struct choice {
+    size_t *points;
+    size_t count;
+    bool is_sample; /* some of them were passed over */
+};
+
+static struct choice choose(const struct trace *trace, bool states_only, size_t most)
+{
+    struct choice choice = {.points = malloc(trace->count * sizeof *choice.points)};
+    if (!choice.points)
+        give_up("malloc");
+    for (size_t i = 0; i < trace->count; i++) {
+        const struct point *point = &trace->points[i];
+        bool tried = !point->passed_over && (point->new_state || !states_only);
+        if (tried || i == trace->count - 1)
+            choice.points[choice.count++] = i;
+        choice.is_sample |= point->passed_over;
+    }
+    choice.is_sample |= choice.count > most;
+    if (choice.count > most) {
+        for (size_t i = 0; i < most; i++)
+            choice.points[i] = choice.points[i * (choice.count - 1) / (most - 1)];
+        choice.count = most;
+    }
+    return choice;
+}
+
+static void kill_victims(const struct crash_case *subject, const struct trace *trace)
+{
+    struct choice choice = choose(trace, quick, quick ? QUICK_VICTIMS : WHOLE_VICTIMS);
+    found.is_sample = choice.is_sample;
+    for (size_t i = share; i < choice.count; i += shares) {
+        begin_point(choice.points[i]);
+        struct scene scene = set_scene(subject, trace, choice.points[i]);
+        bool finished = victim_has_finished(&scene.victim);
+        victim_kill(&scene.victim);
+        note(settle(subject, scene.world, finished), choice.points[i]);
+    }
+    free(choice.points);
+}
+
+/* ---- the death of the one that repairs ---- */
+
+static struct scene dead_scene(const struct crash_case *subject, const struct trace *trace, size_t point)
+{
+    struct scene scene = set_scene(subject, trace, point);
+    victim_kill(&scene.victim);
+    return scene;
+}
+
+static void kill_repairers_at(const struct crash_case *subject, const struct trace *trace, size_t point)
 {
     const struct crash_case repairer = {.operate = subject->repair};
-    for (long i = 1; i <= REPAIR_VICTIMS; i++) {
-        long point = trace->steps * i / (REPAIR_VICTIMS + 1);
-        bool more = true;
-        for (long j = 0; j < REPAIR_POINTS && more; j++) {
-            void *world = subject->build();
-            pid_t victim = victim_start(subject, world);
-            victim_advance(victim, trace, point);
-            victim_kill(victim);
-            pid_t second = victim_start(&repairer, world);
-            more = !victim_advance(second, NULL, j * REPAIR_STRIDE);
-            victim_kill(second);
-            note(tally, check_in_time(subject, world, false), point);
-            subject->destroy(world);
+    begin_point(point);
+    struct scene scene = dead_scene(subject, trace, point);
+    struct victim second = victim_start(&repairer, scene.world);
+    struct trace repair = victim_trace(&second);
+    victim_kill(&second);
+    note(settle(subject, scene.world, false), point);
+    struct choice choice = choose(&repair, true, quick ? QUICK_REPAIRERS : WHOLE_REPAIRERS);
+    found.is_sample |= choice.is_sample;
+    for (size_t i = 0; i < choice.count; i++) {
+        begin_point(point);
+        scene = dead_scene(subject, trace, point);
+        second = victim_start(&repairer, scene.world);
+        victim_go(&second, &repair, choice.points[i]); /* where it takes another way, it is killed there */
+        victim_kill(&second);
+        note(settle(subject, scene.world, false), point);
+    }
+    free(choice.points);
+    trace_free(&repair);
+}
+
+static void kill_repairers(const struct crash_case *subject, const struct trace *trace)
+{
+    struct choice choice = choose(trace, true, quick ? QUICK_REPAIRED : WHOLE_REPAIRED);
+    found.is_sample = choice.is_sample;
+    for (size_t i = share; i < choice.count; i += shares) {
+        if (choice.points[i] < trace->count - 1)
+            kill_repairers_at(subject, trace, choice.points[i]);
+    }
+    free(choice.points);
+}
+
+/* ---- stopped, not dead ---- */
+
+static void stop_victim_at(const struct crash_case *subject, const struct trace *trace, size_t point)
+{
+    begin_point(point);
+    struct scene scene = set_scene(subject, trace, point);
+    victim_pause(&scene.victim);
+    pid_t other = subject->repair ? bystander_start(subject->repair, scene.world) : 0;
+    nanosleep(&(struct timespec){.tv_nsec = STOP_MS * 1000000}, NULL);
+    bool finished = victim_continue(&scene.victim);
+    if (other)
+        waitpid(other, NULL, 0);
+    const char *wrong = settle(subject, scene.world, finished);
+    note(finished ? wrong : "the one that was stopped does not come to its end", point);
+}
+
+static void stop_victims(const struct crash_case *subject, const struct trace *trace)
+{
+    struct choice choice = choose(trace, false, (quick ? QUICK_STOPS : WHOLE_STOPS) + 2);
+    found.is_sample = choice.is_sample;
+    for (size_t i = share; i < choice.count; i += shares) {
+        if (choice.points[i] > 0 && choice.points[i] < trace->count - 1)
+            stop_victim_at(subject, trace, choice.points[i]);
+    }
+    free(choice.points);
+}
+
+/* ---- the cases by number ---- */
+
+static void list_cases(void)
+{
+    size_t number = 0;
+    for (size_t list = 0; list < LISTS; list++) {
+        for (const struct crash_case *subject = lists[list].cases; subject->operation; subject++, number++) {
+            for (int kind = 0; kind < KINDS; kind++) {
+                if (kind != KIND_REPAIRER || subject->repair)
+                    printf("%zu\t%d\t%s\t%s\t%s\t%s\n", number, kind, kind_names[kind], subject->operation,
+                           subject->state, lists[list].cases == broken_cases ? "broken" : "");
+            }
         }
     }
 }
 
-static struct tally run(const struct crash_case *subject, const struct trace *trace)
+static const struct crash_case *find_case(size_t number)
 {
-    struct tally tally = {0};
-    long stride = quick && trace->steps > QUICK_POINTS ? trace->steps / QUICK_POINTS : 1;
-    for (long point = 0; point <= trace->steps + stride; point += stride)
-        kill_at(subject, trace, point, &tally);
-    return tally;
-}
-
-/* A victim that is stopped and goes on later: meanwhile the others work or wait, and afterwards everything is as if it
- * had been slow. The stop is longer than a tick. */
-static void stop_the_victim(const struct crash_case *subject, const struct trace *trace, struct tally *tally)
-{
-    for (long i = 1; i <= STOP_POINTS; i++) {
-        void *world = subject->build();
-        pid_t victim = victim_start(subject, world);
-        victim_advance(victim, trace, trace->steps * i / (STOP_POINTS + 1));
-        pid_t other = subject->repair ? bystander_start(subject->repair, world) : 0;
-        nanosleep(&(struct timespec){.tv_nsec = 150000000}, NULL);
-        bool finished = victim_advance(victim, NULL, LONG_MAX);
-        if (other)
-            waitpid(other, NULL, 0);
-        victim_kill(victim);
-        note(tally, check_in_time(subject, world, finished), i);
-        subject->destroy(world);
+    for (size_t list = 0; list < LISTS; list++) {
+        for (const struct crash_case *subject = lists[list].cases; subject->operation; subject++) {
+            if (number-- == 0) {
+                keeps = lists[list].keeps;
+                return subject;
+            }
+        }
     }
+    return NULL;
 }
 
-static void report(const struct crash_case *subject, const char *kind, const struct tally *tally)
+static void stay_on(int cpu)
 {
-    printf("%-24s %-24s %-8s %7ld %5ld", subject->operation, subject->state, kind, tally->points, tally->failures);
-    if (tally->failures)
-        printf("   step %ld: %s", tally->wrong_at, tally->wrong);
-    putchar('\n');
-    fflush(stdout);
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
 }
 
-/* One case with all its kinds of death. Returns its failures. */
-static long run_case(const struct crash_case *subject, long *points)
+static void work(const struct crash_case *subject, bool kinds[KINDS])
 {
-    struct trace trace;
-    trace_operation(subject, &trace);
-    struct tally tally = run(subject, &trace);
-    long failures = tally.failures;
-    report(subject, "victim", &tally);
-    *points += tally.points;
-    if (subject->repair) {
-        tally = (struct tally){0};
-        kill_the_repairer(subject, &trace, &tally);
-        report(subject, "repairer", &tally);
-        failures += tally.failures;
-        *points += tally.points;
+    static void (*const works[KINDS])(const struct crash_case *, const struct trace *) = {kill_victims, kill_repairers,
+                                                                                          stop_victims};
+    signal(SIGALRM, on_alarm);
+    os_cpu_may_spin(); /* asks the kernel once; the victims know it then, and wait without spinning on their one CPU */
+    heap_note();
+    struct trace trace = trace_operation(subject);
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        if (!kinds[kind] || (kind == KIND_REPAIRER && !subject->repair))
+            continue;
+        memset(&found, 0, sizeof found);
+        found.kind = kind;
+        found.steps = trace.count - 1;
+        found.calls = trace.calls;
+        works[kind](subject, &trace);
+        print_found();
     }
-    tally = (struct tally){0};
-    stop_the_victim(subject, &trace, &tally);
-    trace_drop(&trace);
-    report(subject, "stopped", &tally);
-    *points += tally.points;
-    return failures + tally.failures;
-}
-
-/* The variants that must be found out. Returns how many were not. */
-static long run_broken(void)
-{
-    long missed = 0;
-    for (const struct crash_case *subject = broken_cases; subject->operation; subject++) {
-        struct trace trace;
-        trace_operation(subject, &trace);
-        struct tally tally = run(subject, &trace);
-        trace_drop(&trace);
-        printf("%-24s %-24s %s\n", subject->operation, subject->state, tally.failures ? "found out" : "NOT FOUND OUT");
-        missed += tally.failures == 0;
-    }
-    return missed;
+    trace_free(&trace);
 }
 
 int main(int argc, char **argv)
 {
-    const struct crash_case *const lists[] = {heap_cases, member_cases, sync_cases, queue_cases};
-    const char *only = "";
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "quick") == 0)
-            quick = true;
-        else
-            only = argv[i];
+    mproc_init(); /* victims may start processes afresh */
+    if (argc == 2 && strcmp(argv[1], "cases") == 0) {
+        list_cases();
+        return 0;
     }
-    long points = 0;
-    long failures = 0;
-    printf("%-24s %-24s %-8s %7s %5s\n", "operation", "state", "kill", "points", "fail");
-    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++) {
-        for (const struct crash_case *subject = lists[list]; subject->operation; subject++) {
-            if (strncmp(subject->operation, only, strlen(only)) == 0)
-                failures += run_case(subject, &points);
-        }
+    const struct crash_case *subject = argc == 7 ? find_case((size_t)atoi(argv[1])) : NULL;
+    if (!subject) {
+        fputs("see run.c; this program is started by crash\n", stderr);
+        return 2;
     }
-    long missed = run_broken();
-    printf("total: %ld kill points, %ld failures, %ld broken variants missed\n", points, failures, missed);
-    return failures != 0 || missed != 0;
+    quick = strcmp(argv[3], "quick") == 0;
+    share = (size_t)atoi(argv[4]);
+    shares = (size_t)atoi(argv[5]);
+    stay_on(atoi(argv[6]));
+    bool all = strcmp(argv[2], "all") == 0;
+    bool kinds[KINDS] = {all, all, all};
+    if (!all)
+        kinds[atoi(argv[2]) % KINDS] = true;
+    work(subject, kinds);
+    return 0;
 }

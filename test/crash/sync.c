@@ -8,7 +8,6 @@
 
 struct sync_world {
     mproc_lock lock;
-    mproc_rlock rlock;
     mproc_semaphore semaphore;
     mproc_event event;
     mproc_condition condition;
@@ -22,7 +21,6 @@ static void *build(void)
 {
     struct sync_world *world = world_alloc(sizeof *world);
     mproc_lock_init(&world->lock);
-    mproc_rlock_init(&world->rlock);
     mproc_semaphore_init(&world->semaphore, 1, MPROC_SEMAPHORE_BOUNDED);
     mproc_event_init(&world->event);
     mproc_condition_init(&world->condition);
@@ -60,74 +58,6 @@ static void *build_with(void (*run)(void *world))
     world->bystander = bystander_start(run, world);
     within_time(is_there, world);
     return world;
-}
-
-/* ---- lock and rlock ---- */
-
-static void use_lock(void *arg)
-{
-    struct sync_world *world = arg;
-    mproc_lock_acquire(&world->lock, MPROC_FOREVER);
-    mproc_lock_release(&world->lock);
-}
-
-static const char *check_lock(void *arg, bool finished)
-{
-    struct sync_world *world = arg;
-    int result = mproc_lock_acquire(&world->lock, MPROC_SEC(1));
-    if (result != 0 && result != MPROC_OWNER_DIED)
-        return "the lock stays held";
-    if (finished && result)
-        return "an owner is said to have died that had released";
-    if (mproc_lock_release(&world->lock) || mproc_lock_acquire(&world->lock, MPROC_NOWAIT))
-        return "a death is told twice, or the lock cannot be released";
-    mproc_lock_release(&world->lock);
-    return world->bystander && !within_time(has_gone_on, world) ? "the one that slept was not woken" : NULL;
-}
-
-static void wait_for_lock(void *arg)
-{
-    struct sync_world *world = arg;
-    atomic_store(&world->step, 1);
-    int result = mproc_lock_acquire(&world->lock, MPROC_FOREVER);
-    mproc_lock_release(&world->lock);
-    went_on(world, result);
-}
-
-static void take_lock_before(void *arg)
-{
-    struct sync_world *world = arg;
-    mproc_lock_acquire(&world->lock, MPROC_FOREVER);
-    world->bystander = bystander_start(wait_for_lock, world);
-    within_time(is_there, world);
-}
-
-static void release_lock(void *arg)
-{
-    struct sync_world *world = arg;
-    mproc_lock_release(&world->lock);
-}
-
-static void use_rlock(void *arg)
-{
-    struct sync_world *world = arg;
-    mproc_rlock_acquire(&world->rlock, MPROC_FOREVER);
-    mproc_rlock_acquire(&world->rlock, MPROC_FOREVER);
-    mproc_rlock_release(&world->rlock);
-    mproc_rlock_release(&world->rlock);
-}
-
-static const char *check_rlock(void *arg, bool finished)
-{
-    struct sync_world *world = arg;
-    int result = mproc_rlock_acquire(&world->rlock, MPROC_SEC(1));
-    if (result != 0 && result != MPROC_OWNER_DIED)
-        return "the rlock stays held";
-    if (finished && result)
-        return "an owner is said to have died that had released";
-    if (mproc_rlock_release(&world->rlock) || mproc_rlock_release(&world->rlock) == 0)
-        return "the rlock has another count than 1 after one acquire";
-    return NULL;
 }
 
 /* ---- semaphore ---- */
@@ -335,9 +265,6 @@ static void repair_semaphore(void *arg)
 }
 
 const struct crash_case sync_cases[] = {
-    {"lock", "free", build, NULL, use_lock, check_lock, destroy, NULL},
-    {"lock_release", "a waiter asleep", build, take_lock_before, release_lock, check_lock, destroy, NULL},
-    {"rlock", "free", build, NULL, use_rlock, check_rlock, destroy, NULL},
     {"semaphore", "free", build, NULL, use_semaphore, check_semaphore, destroy, repair_semaphore},
     {"semaphore_release", "a waiter asleep", build_semaphore_waiter, NULL, release_semaphore, check_released, destroy,
      NULL},
