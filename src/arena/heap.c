@@ -95,6 +95,18 @@ int heap_alloc_zeroed(size_t size, heap_place *place, void **block)
     return result;
 }
 
+/* Free a large block that no place holds. To give the pages back takes long: that a death meanwhile does not leak the
+ * block, it is in custody. */
+static int give_large_of_caller(unsigned index)
+{
+    struct custody *custody = claim_custody();
+    atomic_store_explicit(&custody->block, (uintptr_t)chunk_address(index), memory_order_release);
+    int result = chunks_give(index, CHUNK_USED, &custody->block);
+    atomic_store_explicit(&custody->block, 0, memory_order_release);
+    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    return result;
+}
+
 static int give(void *block, heap_place *place)
 {
     unsigned index;
@@ -105,7 +117,9 @@ static int give(void *block, heap_place *place)
         return -EINVAL;
     if (chunk_state(chunk_word(index)) == CHUNK_SPAN)
         return spans_give(index, block, place);
-    return block == chunk_address(index) ? chunks_give(index, CHUNK_USED, place) : -EINVAL;
+    if (chunk_state(chunk_word(index)) != CHUNK_USED || block != chunk_address(index))
+        return -EINVAL;
+    return place ? chunks_give(index, CHUNK_USED, place) : give_large_of_caller(index);
 }
 
 int heap_free(void *block)

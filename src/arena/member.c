@@ -12,6 +12,7 @@
 #include "arena/ledger.h"
 #include "os/clock.h"
 #include "os/fork.h"
+#include "os/futex.h"
 #include "os/memory.h"
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +22,10 @@
 
 #define USED        UINT64_C(1)
 #define SWEEPER_MAX 8
+
+/* Another process that is just sweeping a member is done within microseconds, unless it is stopped. */
+#define SWEEP_WAIT  MPROC_MS(20)
+#define SWEEP_PAUSE MPROC_US(50)
 
 _Atomic(member_owner) member_me;
 struct member_identity member_identity = {.name = "MainProcess"};
@@ -243,13 +248,32 @@ member_owner member_find(pid_t pid, member_owner parent)
     return 0;
 }
 
+static void rest(void)
+{
+    static _Atomic(uint32_t) nothing;
+    os_futex_wait(&nothing, 0, SWEEP_PAUSE);
+}
+
+/* Become the one that sweeps this slot. When another process does, wait until it has: whoever reaps a child may count
+ * on what the child held. 0; -errno: another process is at it still, or the kernel refuses. */
+static int become_sweeper(unsigned slot, member_owner owner)
+{
+    int64_t end = os_now() + SWEEP_WAIT;
+    int result = os_record_lock(region.fd, election_byte(slot));
+    while (result == -EAGAIN && is_same(owner) && os_now() < end) {
+        rest();
+        result = os_record_lock(region.fd, election_byte(slot));
+    }
+    return result;
+}
+
 void member_sweep(member_owner owner)
 {
     owner &= ~MEMBER_FLAGS;
     if (!owner || !member_self() || !member_is_dead(owner) || pthread_mutex_trylock(&sweeping))
         return;
     unsigned slot = member_slot(owner);
-    if (os_record_lock(region.fd, election_byte(slot)) == 0) {
+    if (become_sweeper(slot, owner) == 0) {
         if (is_same(owner) && give_back(slot, owner))
             set_free(slot, owner);
         os_record_unlock(region.fd, election_byte(slot));

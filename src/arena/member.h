@@ -92,7 +92,8 @@ bool member_confirm(void);
 /* The living member with that pid which has this parent, or 0: how a parent finds its child. */
 member_owner member_find(pid_t pid, member_owner parent);
 
-/* Sweep this member if it is dead: call every sweep function, then free its slot. */
+/* Sweep this member if it is dead: call every sweep function, then free its slot. When another process is at it, wait
+ * for that one, 20 ms at most. */
 void member_sweep(member_owner owner);
 
 /* Whoever has slept a tick calls this: at most once in 100 ms in the whole family, one caller looks for dead members
