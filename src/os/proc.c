@@ -24,6 +24,15 @@ static int open_file(pid_t pid, const char *name)
     return os_open(path, O_RDONLY);
 }
 
+static ssize_t read_on(int fd, char *text, size_t size)
+{
+    ssize_t count;
+    do {
+        count = os_read(fd, text, size);
+    } while (count == -EINTR);
+    return count;
+}
+
 /* The fields behind the name, which is in parentheses and may hold anything: the state is the first, the parent the
  * second, the number of threads the 18th, the start the 20th. */
 static int parse(const char *text, pid_t pid, struct os_proc *proc)
@@ -46,7 +55,7 @@ int os_proc_read(pid_t pid, struct os_proc *proc)
     int fd = open_file(pid, "stat");
     if (fd < 0)
         return fd;
-    ssize_t size = os_read(fd, text, sizeof text - 1);
+    ssize_t size = read_on(fd, text, sizeof text - 1);
     os_close(fd);
     if (size < 0)
         return (int)size;
@@ -78,7 +87,7 @@ static size_t read_children(const char *path, pid_t *children, size_t capacity)
     int fd = os_open(path, O_RDONLY);
     if (fd < 0)
         return 0;
-    ssize_t size = os_read(fd, text, sizeof text - 1);
+    ssize_t size = read_on(fd, text, sizeof text - 1);
     os_close(fd);
     text[size > 0 ? size : 0] = '\0';
     char *end;
@@ -134,7 +143,7 @@ bool os_proc_environment_has(pid_t pid, const char *variable, const char *text)
     int fd = open_file(pid, "environ");
     if (fd < 0)
         return false;
-    while (!found && (size = os_read(fd, buffer + kept, sizeof buffer - kept)) > 0) {
+    while (!found && (size = read_on(fd, buffer + kept, sizeof buffer - kept)) > 0) {
         ssize_t done = search(buffer, kept + (size_t)size, variable, text);
         found = done < 0;
         kept = found ? 0 : kept + (size_t)size - (size_t)done;
