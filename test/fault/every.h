@@ -50,6 +50,7 @@ struct every_case {
     enum every_child child;
     enum every_calls calls;
     bool is_final;              /* after a failure the object is used up, as after MPROC_BROKEN, or half is done */
+    long most;                  /* calls of each kind that fail, the first; 0: all of them */
     int answers[EVERY_ANSWERS]; /* other results by which it may tell of a failure, as documented */
 };
 

@@ -49,4 +49,7 @@ typedef void fault_check(void *arg, int result, const struct fault *fault);
  * stderr. Returns how many faults struck. (In walk.c.) */
 long fault_walk(fault_operation *operation, fault_check *check, void *arg);
 
+/* The same for the first calls of each kind: for an operation that makes thousands. */
+long fault_walk_first(long calls, fault_operation *operation, fault_check *check, void *arg);
+
 #endif

@@ -62,6 +62,7 @@ struct walk {
     fault_operation *operation;
     fault_check *check;
     void *arg;
+    long most;
     long hits;
     int unbalanced;
 };
@@ -89,7 +90,7 @@ static void run(struct walk *walk, const struct fault *fault)
 /* Fail each call of one kind in turn with one error, until a run does not get as far. */
 static void walk_kind(struct walk *walk, enum os_call call, int error)
 {
-    for (long after = 0; after < MOST_CALLS; after++) {
+    for (long after = 0; after < walk->most; after++) {
         long hits = walk->hits;
         run(walk, &(struct fault){call, after, error});
         if (walk->hits == hits)
@@ -102,9 +103,9 @@ const char *fault_name(enum os_call call)
     return kinds[call].name;
 }
 
-long fault_walk(fault_operation *operation, fault_check *check, void *arg)
+long fault_walk_first(long calls, fault_operation *operation, fault_check *check, void *arg)
 {
-    struct walk walk = {.operation = operation, .check = check, .arg = arg};
+    struct walk walk = {.operation = operation, .check = check, .arg = arg, .most = calls};
 
     fault_reset();
     run(&walk, NULL);
@@ -115,4 +116,9 @@ long fault_walk(fault_operation *operation, fault_check *check, void *arg)
     }
     assert_int_equal(walk.unbalanced, 0);
     return walk.hits;
+}
+
+long fault_walk(fault_operation *operation, fault_check *check, void *arg)
+{
+    return fault_walk_first(MOST_CALLS, operation, check, arg);
 }
