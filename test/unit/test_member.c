@@ -4,6 +4,7 @@
 #include "arena/owner_lock.h"
 #include "harness.h"
 #include "os/clock.h"
+#include "os/memory.h"
 #include <errno.h>
 #include <mproc/memory.h>
 #include <pthread.h>
@@ -253,6 +254,7 @@ static void take_in_custody_and_die(void)
 {
     struct custody *custody = &ledger_at(member_slot(member_self()))->custody[3];
     void *block = mproc_alloc(1 << 20);
+    atomic_store(&shared->owner, member_self());
     atomic_store(&custody->block, (uintptr_t)block); /* as if killed before mproc_alloc() returned */
     raise(SIGKILL);
 }
@@ -269,6 +271,59 @@ static void what_a_dead_member_had_not_published_is_freed(void **state)
     member_sweep_all();
     mproc_memory_usage(&after);
     assert_int_equal(after.allocated, before.allocated);
+}
+
+/* Be the sweeper of the member in shared->owner for a moment, or until killed. */
+static void hold_the_sweep(bool for_ever)
+{
+    if (os_record_lock(region.fd, REGION_MEMBERS + member_slot(atomic_load(&shared->owner))))
+        _exit(1);
+    atomic_store(&shared->step, 2);
+    while (for_ever)
+        pause();
+    usleep(5000);
+    _exit(0);
+}
+
+static void hold_the_sweep_for_a_moment(void)
+{
+    hold_the_sweep(false);
+}
+
+static void hold_the_sweep_for_ever(void)
+{
+    hold_the_sweep(true);
+}
+
+static size_t allocated(void)
+{
+    struct mproc_memory_usage usage;
+    mproc_memory_usage(&usage);
+    return usage.allocated;
+}
+
+static void a_sweep_waits_for_another_process_that_is_at_it(void **state)
+{
+    (void)state;
+    size_t before = allocated();
+    for (int round = 0; round < 2; round++) {
+        end_child(start(take_in_custody_and_die), 0);
+        assert_int_equal(allocated(), before + (1 << 20));
+        atomic_store(&shared->step, 0);
+        pid_t sweeper = start(round ? hold_the_sweep_for_ever : hold_the_sweep_for_a_moment);
+        await(2);
+        int64_t begun = os_now();
+        member_sweep_all();
+        if (round) { /* it does not wait for ever */
+            assert_int_equal(allocated(), before + (1 << 20));
+            assert_true(os_now() - begun >= MPROC_MS(20));
+            end_child(sweeper, SIGKILL);
+            member_sweep_all();
+        }
+        assert_int_equal(allocated(), before);
+        if (!round)
+            end_child(sweeper, 0);
+    }
 }
 
 static void join_and_exit(void)
@@ -311,6 +366,7 @@ int main(void)
         member_test(one_at_a_time_holds_the_lock),
         member_test(threads_exclude_each_other_too),
         member_test(what_a_dead_member_had_not_published_is_freed),
+        member_test(a_sweep_waits_for_another_process_that_is_at_it),
         member_test(slots_are_not_used_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
