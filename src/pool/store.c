@@ -59,11 +59,12 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
 {
     void *block;
     size_t size = sizeof **pool + worker_count * sizeof(struct worker_slot);
-    if (!member_self())
-        return member_join();
+    int result = member_need();
+    if (result)
+        return result;
     struct ledger *ledger = own_ledger();
     pthread_mutex_lock(&pools_mutex);
-    int result = heap_alloc_zeroed(size, &ledger->moving_pool, &block);
+    result = heap_alloc_zeroed(size, &ledger->moving_pool, &block);
     if (!result) {
         *pool = block;
         (*pool)->host = member_current();
