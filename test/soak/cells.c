@@ -2,8 +2,9 @@
  * taken by a life before. A cell names one block and what is being done with it, so that a death in between is known.
  *
  * Half of the blocks go by heap_alloc() and heap_free_from(), which publish a block's address in the cell: no death may
- * leak a byte of them. The others go by mproc_alloc() and mproc_free(): one that dies between such a call and its note
- * leaks the block, as the header says, and so many bytes may be missing at the end. */
+ * leak one of them. The others go by mproc_alloc() and mproc_free(), where a death between the call and the note of it
+ * leaks the block. They have sizes of their own, so that at the end it can be told what a leaked block was. */
+#include "arena/chunks.h"
 #include "arena/heap.h"
 #include "soak.h"
 #include <mproc/memory.h>
@@ -25,9 +26,16 @@ enum cell_state {
 struct cell {
     heap_place place;
     _Atomic(unsigned) state;
+    _Atomic(bool) published;
     _Atomic(uint64_t) tag;
     _Atomic(size_t) size;
 };
+
+/* What blocks really have; large ones whole pages, of which the published ones have an even number. */
+#define PAGE  ((size_t)4096)
+#define SIZES 8
+static const size_t published_sizes[SIZES] = {32, 64, 192, 448, 1024, 2048, 4096, 8192};
+static const size_t returned_sizes[SIZES] = {16, 48, 128, 320, 768, 1536, 3072, 6144};
 
 static struct cell *cells;
 static uint64_t may_leak; /* the keeper's */
@@ -83,11 +91,11 @@ static void look(const struct cell *cell)
 
 /* ---- allocators ---- */
 
-static size_t some_size(void)
+static size_t some_size(bool published)
 {
-    uint64_t kind = random_below(100);
-    size_t most = kind < 70 ? 500 : kind < 97 ? 8000 : 400000;
-    return 16 + random_below(most);
+    if (one_in(32))
+        return (6 + 2 * random_below(60) + !published) * PAGE - random_below(PAGE);
+    return (published ? published_sizes : returned_sizes)[random_below(SIZES)] - random_below(8);
 }
 
 static void set_state(struct cell *cell, enum cell_state state)
@@ -97,19 +105,22 @@ static void set_state(struct cell *cell, enum cell_state state)
 
 static void take(struct cell *cell)
 {
-    void *block;
+    void *block = NULL;
+    int result = 0;
     atomic_store(&cell->tag, mix(random_below(UINT64_MAX)));
-    atomic_store(&cell->size, some_size());
-    if (one_in(2)) {
+    bool published = one_in(2);
+    atomic_store(&cell->published, published);
+    atomic_store(&cell->size, some_size(published));
+    if (!published) {
         set_state(cell, TAKING);
         block = mproc_alloc(atomic_load(&cell->size));
         atomic_store(&cell->place, (uintptr_t)block);
     } else {
         set_state(cell, PLACING);
-        heap_alloc(atomic_load(&cell->size), &cell->place, &block);
+        result = heap_alloc(atomic_load(&cell->size), &cell->place, &block);
     }
     if (!block) {
-        wrong("there is no memory for a block");
+        wrong("there is no memory for a block: %d", result);
         set_state(cell, EMPTY);
         return;
     }
@@ -122,7 +133,7 @@ static void give(struct cell *cell)
     int result;
     void *block = (void *)atomic_load(&cell->place);
     look(cell);
-    if (one_in(2)) {
+    if (!atomic_load(&cell->published)) {
         set_state(cell, GIVING);
         result = lies(LIE_LEAK) ? 0 : mproc_free(block);
         atomic_store(&cell->place, 0);
@@ -189,6 +200,34 @@ static void close_cells(void)
             wrong("a block could not be freed at the end");
     }
     mproc_free(cells);
+}
+
+/* Whether a block of this size can have been leaked between mproc_alloc() or mproc_free() and the note of it. */
+static bool is_returned_size(size_t size)
+{
+    if (size > published_sizes[SIZES - 1])
+        return size / PAGE % 2 == 1;
+    for (unsigned i = 0; i < SIZES; i++) {
+        if (size == returned_sizes[i])
+            return true;
+    }
+    return false;
+}
+
+uint64_t cells_audit_leaks(void)
+{
+    uint64_t leaked = 0;
+    unsigned index;
+    for (unsigned char *at = chunk_address(0); chunk_of(at, &index); at += 16) {
+        size_t size = heap_usable_size(at);
+        leaked += size;
+        if (size && !is_returned_size(size))
+            wrong("a block of %zu bytes leaked that was published, or was the library's own", size);
+    }
+    if (leaked > may_leak)
+        wrong("%llu bytes leaked, and those that died can have dropped %llu at most", (unsigned long long)leaked,
+              (unsigned long long)may_leak);
+    return leaked;
 }
 
 const struct trade allocators = {"allocators", ALLOCATORS, open_cells, allocate, settle_allocator, close_cells};
