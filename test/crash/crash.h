@@ -47,6 +47,8 @@ extern const struct crash_case sync_cases[];
 extern const struct crash_case queue_cases[];
 extern const struct crash_case connection_cases[];
 extern const struct crash_case process_cases[];
+extern const struct crash_case pool_cases[];
+extern const struct crash_case worker_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
 /* ---- stepping (step.c), for the runner ---- */

@@ -26,8 +26,8 @@ static const struct {
     const struct crash_case *cases;
     bool keeps;
 } lists[] = {
-    {heap_cases, false},  {member_cases, false},    {lock_cases, false},   {sync_cases, false},
-    {queue_cases, false}, {connection_cases, true}, {process_cases, true}, {broken_cases, false},
+    {heap_cases, false},      {member_cases, false}, {lock_cases, false}, {sync_cases, false},  {queue_cases, false},
+    {connection_cases, true}, {process_cases, true}, {pool_cases, true},  {worker_cases, true}, {broken_cases, false},
 };
 
 #define LISTS (sizeof lists / sizeof *lists)
