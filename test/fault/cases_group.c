@@ -1,4 +1,5 @@
-/* The cases of every.h for groups. A group is of the process that made it, so no child is asked. */
+/* The cases of every.h for groups. A group is of the process that made it, so children do not use
+ * that of their parent. */
 #include "every.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 
 /* What looks for descendants reads the whole of /proc several times. */
 enum {
-    SOME_CALLS = 8
+    SOME_CALLS = 5
 };
 
 static mproc_group *group;
@@ -145,6 +146,18 @@ static int start(void)
     return mproc_group_start(group, &member, sleep_for_ever, NULL, NULL);
 }
 
+/* The first thing that a process does with the library. */
+static int create_and_free(void)
+{
+    int result = mproc_group_create(&group, NULL);
+    if (!result)
+        result = mproc_group_start(group, &member, return_at_once, NULL, NULL);
+    if (!result)
+        await_end();
+    group = mproc_group_free(group);
+    return result;
+}
+
 static int wait_any(void)
 {
     mproc_process *ended;
@@ -200,7 +213,8 @@ static const struct every_scene being_killed = {begin_being_killed, NULL, end_he
 /* Terminating is many steps; it does what can be done and tells the first error, so a failure leaves some of it done.
  */
 static const struct every_case list[] = {
-    {"mproc_group_create", NULL, &none, create, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_group_create", "here", &none, create, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_group_create", "first of all", &none, create_and_free, 0, CHILD_ALONE, .calls = CALLS},
     {"mproc_group_start", NULL, &empty, start, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_group_wait_any", "one has ended", &ended, wait_any, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_group_wait_any", "some time", &running, wait_any_for_a_while, MPROC_TIMEOUT, CHILD_MAY_NOT, .calls = CALLS},
@@ -217,7 +231,7 @@ static const struct every_case list[] = {
     {"mproc_group_terminate", "gently", &obstinate, terminate_gently, 0, CHILD_MAY_NOT, .calls = CALLS,
      .is_final = true, .most = SOME_CALLS},
     {"mproc_group_size", NULL, &running, size, 2, CHILD_MAY_NOT, .calls = CALLS},
-    {"mproc_group_free", NULL, &empty, call_free, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
+    {"mproc_group_free", "without members", &empty, call_free, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_group_free", "with members", &ended, call_free, 0, CHILD_MAY_NOT, .calls = CALLS},
 };
 

@@ -156,11 +156,25 @@ static int start_connected_by_server(void)
     return start_connected(MPROC_START_FORKSERVER);
 }
 
+/* The first thing that a process does with the library. */
+static int start_and_join(void)
+{
+    int result = start_fork();
+    if (result)
+        return result;
+    while (mproc_process_join(process, LONG))
+        ;
+    process = mproc_process_free(process);
+    return 0;
+}
+
+static const struct every_scene nothing = {begin, look, NULL};
 static const struct every_scene alone = {begin, look, end};
 static const struct every_scene connected = {begin_with_connection, look, end_with_connection};
 
 static const struct every_case list[] = {
     {"mproc_process_start", "fork", &alone, start_fork, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_start", "fork, first of all", &nothing, start_and_join, 0, CHILD_ALONE, .calls = CALLS},
     {"mproc_process_start", "fork, a daemon", &alone, start_fork_daemon, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "fork, connected", &connected, start_fork_connected, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "spawn", &alone, start_spawn, 0, CHILD_MAY_NOT, .calls = CALLS},

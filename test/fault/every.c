@@ -10,6 +10,7 @@
 #include <mproc/base.h>
 #include <mproc/memory.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,7 +207,7 @@ static void judge_failure(void)
     struct view view = look();
 
     compare(&view, &now.before, "after a failure");
-    if (view.bytes != now.before.bytes)
+    if (view.bytes > now.before.bytes)
         every_wrong("shared memory leaks");
     if (!now.in_child && view.descriptors != now.before.descriptors)
         every_wrong("a descriptor leaks, or was closed");
@@ -219,8 +220,11 @@ static void judge_failure(void)
     every_wrong(mproc_strerror(again));
 }
 
+/* A memory file that cannot grow is memory that there is not. */
 static bool may_answer(int result, const struct fault *fault)
 {
+    if (fault->call == OS_FALLOCATE && result == -ENOMEM)
+        return true;
     if (result == -fault->error && fault->error != EINTR)
         return true;
     for (int i = 0; i < EVERY_ANSWERS; i++)
@@ -276,6 +280,15 @@ static void report(int fd)
     _exit(now.wrong ? CHILD_WRONG : CHILD_RIGHT);
 }
 
+/* cmocka's handlers would make a child that crashes go on with the tests. */
+static void crash_as_usual(void)
+{
+    const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
+
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
+        signal(crashes[i], SIG_DFL);
+}
+
 static void call_in_child(void)
 {
     struct report report_of_child;
@@ -286,6 +299,7 @@ static void call_in_child(void)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        crash_as_usual();
         now.wrong = 0;
         call();
         report(fds[1]);
