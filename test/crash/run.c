@@ -42,6 +42,7 @@ static const struct {
 /* In the whole form every point is one for the victim, and every state of shared memory for the two of a double death,
  * up to these numbers; beyond them, every so manieth. */
 #define WHOLE_VICTIMS   8000
+#define WHOLE_PROCESSES 400 /* instead, where a world is made of processes; all states are among them */
 #define WHOLE_REPAIRED  60
 #define WHOLE_REPAIRERS 100
 #define WHOLE_STOPS     100
@@ -214,6 +215,28 @@ struct choice {
     bool is_sample; /* some of them were passed over */
 };
 
+/* Keep all states, and of the rest as many as make up the number, evenly spread. False when there are more states. */
+static bool keep_states(struct choice *choice, const struct trace *trace, size_t most)
+{
+    size_t states = 0, others = 0, kept = 0;
+    for (size_t i = 0; i < choice->count; i++)
+        states += trace->points[choice->points[i]].new_state;
+    if (states >= most)
+        return false;
+    size_t rest = choice->count - states;
+    for (size_t i = 0; i < choice->count; i++) {
+        bool keep = trace->points[choice->points[i]].new_state;
+        if (!keep) {
+            keep = (others + 1) * (most - states) / rest > others * (most - states) / rest;
+            others++;
+        }
+        if (keep)
+            choice->points[kept++] = choice->points[i];
+    }
+    choice->count = kept;
+    return true;
+}
+
 static struct choice choose(const struct trace *trace, bool states_only, size_t most)
 {
     struct choice choice = {.points = malloc(trace->count * sizeof *choice.points)};
@@ -227,7 +250,7 @@ static struct choice choose(const struct trace *trace, bool states_only, size_t 
         choice.is_sample |= point->passed_over;
     }
     choice.is_sample |= choice.count > most;
-    if (choice.count > most) {
+    if (choice.count > most && !keep_states(&choice, trace, most)) {
         for (size_t i = 0; i < most; i++)
             choice.points[i] = choice.points[i * (choice.count - 1) / (most - 1)];
         choice.count = most;
@@ -237,7 +260,7 @@ static struct choice choose(const struct trace *trace, bool states_only, size_t 
 
 static void kill_victims(const struct crash_case *subject, const struct trace *trace)
 {
-    struct choice choice = choose(trace, quick, quick ? QUICK_VICTIMS : WHOLE_VICTIMS);
+    struct choice choice = choose(trace, quick, quick ? QUICK_VICTIMS : keeps ? WHOLE_PROCESSES : WHOLE_VICTIMS);
     found.is_sample = choice.is_sample;
     for (size_t i = share; i < choice.count; i += shares) {
         begin_point(choice.points[i]);

@@ -151,7 +151,7 @@ static void step(struct victim *victim)
 
 bool victim_has_finished(const struct victim *victim)
 {
-    return victim->gone || address_of(victim) == victim->end || named_is_over(victim->pid);
+    return victim->gone || (victim->end && address_of(victim) == victim->end) || named_is_over(victim->pid);
 }
 
 /* ---- its life ---- */
