@@ -150,15 +150,17 @@ static void go_through(struct seat *seat, unsigned number)
     progress(SUBJECT_DESK + number);
 }
 
-/* A unit that a dead process had comes back, or sooner or later there is none left. */
-static void take_a_unit(struct seat *seat, unsigned number)
+/* The same with a unit of the semaphore in hand. What a dead process had comes back, or there would soon be none. */
+static void go_through_with_a_unit(struct seat *seat, unsigned number)
 {
     begin(seat, SUBJECT_DESK + number, "takes a unit");
     int result = mproc_semaphore_acquire(&desks[number].units, MPROC_FOREVER);
-    if (!result)
-        result = mproc_semaphore_release(&desks[number].units, 1);
     if (result)
-        wrong("a semaphore returned %d", result);
+        wrong("mproc_semaphore_acquire returned %d", result);
+    go_through(seat, number);
+    result = mproc_semaphore_release(&desks[number].units, 1);
+    if (result)
+        wrong("mproc_semaphore_release returned %d", result);
 }
 
 static void lock_and_unlock(struct seat *seat)
@@ -170,8 +172,9 @@ static void lock_and_unlock(struct seat *seat)
         while (world->lie == LIE_HANG)
             nap_us(1000);
         if (one_in(8))
-            take_a_unit(seat, number);
-        go_through(seat, number);
+            go_through_with_a_unit(seat, number);
+        else
+            go_through(seat, number);
     }
 }
 

@@ -292,25 +292,18 @@ static void begin_time(unsigned seconds)
         atomic_store(&world->progress[i], world->began);
 }
 
-/* What the family's memory holds when nobody is left but the keeper: nothing. Returns the bytes that leaked. */
-static uint64_t audit_memory(size_t before)
+/* What the family's memory holds when nobody is left but the keeper. */
+static struct leaks audit_memory(void)
 {
     member_sweep_all();
-    for (unsigned slot = 0; slot < REGION_MEMBERS; slot++) {
-        if (slot < 64 && slot != member_slot(member_self()) && (atomic_load(&member_at(slot)->word) & 1))
+    for (unsigned slot = 0; slot < 4 * SEATS; slot++) {
+        if (slot != member_slot(member_self()) && (atomic_load(&member_at(slot)->word) & 1))
             wrong("member %u stays in the table", slot);
     }
     const char *fault = heap_audit();
     if (fault)
         wrong("the heap's audit: %s", fault);
-    size_t after = heap_allocated();
-    if (after < before)
-        wrong("%zu bytes are missing that nobody freed", before - after);
-    uint64_t leaked = after > before ? after - before : 0;
-    if (leaked > cells_may_leak())
-        wrong("%llu bytes leaked, and at most %llu may have been dropped by those that died",
-              (unsigned long long)leaked, (unsigned long long)cells_may_leak());
-    return leaked;
+    return cells_audit_leaks();
 }
 
 /* ---- the report ---- */
@@ -330,13 +323,15 @@ const char *subject_name(unsigned subject)
 
 void print_wrongs(void)
 {
+    static uint64_t printed;
     uint64_t count = atomic_load(&world->wrongs);
-    for (uint64_t i = 0; i < count && i < WRONGS; i++)
+    for (uint64_t i = printed; i < count && i < WRONGS; i++)
         fprintf(stderr, "soak: FAILED: %s\n",
                 atomic_load(&world->wrong[i].ready) ? world->wrong[i].text
                                                     : "(its finder was killed while it said what)");
-    if (count > WRONGS)
+    if (count > WRONGS && count > printed)
         fprintf(stderr, "soak: FAILED: and %llu more\n", (unsigned long long)(count - WRONGS));
+    printed = count;
 }
 
 static unsigned long long number(const _Atomic(uint64_t) *value)
@@ -387,14 +382,14 @@ static void print_stalls(const char *what, const struct stalls *stalls)
            (unsigned long long)stall_count(stalls));
 }
 
-static int report(uint64_t leaked)
+static int report(struct leaks leaks)
 {
     print_kills();
     print_work();
     print_stalls("stalls        after a kill, until another gets on:", &world->stalls);
     print_stalls("              those while nobody was stopped:     ", &world->quiet_stalls);
-    printf("leaks         %llu bytes, of at most %llu that dead allocators had got and not noted\n",
-           (unsigned long long)leaked, (unsigned long long)cells_may_leak());
+    printf("leaks         %llu bytes in %llu blocks, of %llu that were in the hand of an allocator that died\n",
+           (unsigned long long)leaks.bytes, (unsigned long long)leaks.blocks, (unsigned long long)cells_in_doubt());
     printf("failures      %llu\n", number(&world->wrongs));
     fflush(stdout);
     print_wrongs();
@@ -457,24 +452,27 @@ int main(int argc, char **argv)
     random_begin(world->seed);
     attach();
     unsigned descriptors = open_descriptors();
-    size_t before = heap_allocated();
+    if (heap_allocated())
+        wrong("%zu bytes are in use before anything was done", heap_allocated());
     open_world();
     begin_time((unsigned)seconds);
     for (unsigned i = 0; i < SEATS; i++)
         sit_down(&world->seats[i]);
     start_killer();
     keep();
+    print_wrongs(); /* now: what is damaged may not bear what follows */
     atomic_store(&world->ending, true);
     see_home(false);
     messages_finish();
     see_home(true);
     wait_for_orphans();
+    print_wrongs();
     for (size_t i = 0; i < TRADES; i++) {
         if (trades[i]->close)
             trades[i]->close();
     }
-    uint64_t leaked = audit_memory(before);
+    struct leaks leaks = audit_memory();
     if (open_descriptors() != descriptors)
         wrong("%u descriptors are open, %u at the beginning", open_descriptors(), descriptors);
-    return report(leaked);
+    return report(leaks);
 }

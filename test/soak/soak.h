@@ -173,7 +173,7 @@ void nap_us(long microseconds);
 /* The killer's life, until world->ends. */
 void killer_run(void);
 
-/* Who stands where, and what was wrong, on stderr. */
+/* Who stands where, and what was wrong since the last time, on stderr. */
 void print_seats(void);
 void print_wrongs(void);
 const char *subject_name(unsigned subject);
@@ -185,8 +185,14 @@ struct message_figures {
 };
 struct message_figures message_figures(void);
 
-/* Bytes that may be taken and named nowhere, because an allocator died between a call and noting its result. */
-uint64_t cells_may_leak(void);
+/* How many blocks were being taken by mproc_alloc(), or freed by mproc_free(), by an allocator that died. */
+uint64_t cells_in_doubt(void);
+
+/* Look at every block that is still in use when nobody is left who could use one. */
+struct leaks {
+    uint64_t blocks, bytes;
+};
+struct leaks cells_audit_leaks(void);
 
 /* No more messages will be put: consumers end when they have got the rest. */
 void messages_finish(void);
