@@ -53,6 +53,9 @@ static const struct {
 /* A piece of work that does not get on for so long has found that somebody hangs. */
 #define HANG_SECONDS 20
 
+/* Or, while an operation is traced: tens of thousands of steps, each with a look at all shared memory. */
+#define TRACE_SECONDS 100
+
 enum kind {
     KIND_VICTIM,
     KIND_REPAIRER,
@@ -195,7 +198,7 @@ static void rehearse(const struct crash_case *subject)
 
 static struct trace trace_operation(const struct crash_case *subject)
 {
-    begin_point(0);
+    alarm(TRACE_SECONDS);
     rehearse(subject);
     void *world = subject->build();
     struct victim victim = victim_start(subject, world);
