@@ -130,8 +130,10 @@ void progress(unsigned subject)
     int64_t killed = world->began + (int64_t)(mark >> PID_BITS);
     uint64_t ns = now > killed ? (uint64_t)(now - killed) : 0;
     note_stall(&world->stalls, ns);
-    if (!atomic_load(&world->stopped) && atomic_load(&world->stop_ended) < killed)
-        note_stall(&world->quiet_stalls, ns);
+    if (atomic_load(&world->stopped) || atomic_load(&world->stop_ended) > killed)
+        return;
+    note_stall(&world->quiet_stalls, ns);
+    note_stall(&world->quiet_stalls_at[subject], ns);
 }
 
 uint64_t stall_count(const struct stalls *stalls)

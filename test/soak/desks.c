@@ -110,7 +110,7 @@ static void pause_inside(struct seat *seat, struct desk *desk)
 {
     begin(seat, SUBJECT_DESK, "waits at the condition");
     atomic_store(&desk->inside, 0);
-    int result = mproc_condition_wait(&desk->changed, &desk->lock, MPROC_US(random_below(500)));
+    int result = mproc_condition_wait(&desk->changed, &desk->lock, MPROC_US(random_below(200)));
     if (result != 0 && result != MPROC_TIMEOUT && result != MPROC_OWNER_DIED) {
         wrong("mproc_condition_wait returned %d", result);
         return;
@@ -139,7 +139,7 @@ static void go_through(struct seat *seat, unsigned number)
     begin(seat, SUBJECT_DESK + number, "holds");
     change_pair(desk);
     atomic_fetch_add(&seat->sections[number], 1);
-    if (number == 0 && one_in(16))
+    if (number == 0 && one_in(200))
         pause_inside(seat, desk);
     if (number == 0 && one_in(4))
         mproc_condition_notify(&desk->changed, 1);

@@ -377,7 +377,7 @@ static void print_work(void)
 
 static void print_stalls(const char *what, const struct stalls *stalls)
 {
-    printf("%s p50 %.3f ms, p99 %.3f ms, max %.1f ms, of %llu\n", what, stall_quantile(stalls, 0.5),
+    printf("%-66s p50 %.3f ms, p99 %.3f ms, max %.1f ms, of %llu\n", what, stall_quantile(stalls, 0.5),
            stall_quantile(stalls, 0.99), (double)atomic_load(&stalls->longest) / 1e6,
            (unsigned long long)stall_count(stalls));
 }
@@ -388,6 +388,11 @@ static int report(struct leaks leaks)
     print_work();
     print_stalls("stalls        after a kill, until another gets on:", &world->stalls);
     print_stalls("              those while nobody was stopped:     ", &world->quiet_stalls);
+    for (unsigned i = 0; i < SUBJECTS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "                %s:", subject_name(i));
+        print_stalls(name, &world->quiet_stalls_at[i]);
+    }
     printf("leaks         %llu bytes in %llu blocks, of %llu that were in the hand of an allocator that died\n",
            (unsigned long long)leaks.bytes, (unsigned long long)leaks.blocks, (unsigned long long)cells_in_doubt());
     printf("failures      %llu\n", number(&world->wrongs));
@@ -466,6 +471,7 @@ int main(int argc, char **argv)
     messages_finish();
     see_home(true);
     wait_for_orphans();
+    member_sweep_all(); /* who died last, and was not joined by the library */
     print_wrongs();
     for (size_t i = 0; i < TRADES; i++) {
         if (trades[i]->close)

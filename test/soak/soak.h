@@ -116,9 +116,11 @@ struct world {
     _Atomic(int64_t) progress[SUBJECTS]; /* when somebody got something done there */
     _Atomic(uint64_t) mark[SUBJECTS];    /* 0, or when (42 bits, ns since began) and whom (22 bits) a kill hit there */
     _Atomic(uint64_t) done[SUBJECTS];    /* how much was done there */
-    struct stalls stalls, quiet_stalls;  /* all; those while nobody was stopped */
-    _Atomic(bool) stopped;               /* somebody is stopped now */
-    _Atomic(int64_t) stop_ended;         /* when the last one went on */
+    struct stalls stalls;                /* all */
+    struct stalls quiet_stalls;          /* those while nobody was stopped */
+    struct stalls quiet_stalls_at[SUBJECTS];
+    _Atomic(bool) stopped;       /* somebody is stopped now */
+    _Atomic(int64_t) stop_ended; /* when the last one went on */
 
     _Atomic(uint64_t) worker_kills, server_kills, stops, killed_while_stopped;
     _Atomic(uint64_t) owner_died[DESKS], task_deaths, maps;
