@@ -24,7 +24,7 @@
 #define SURVIVORS_MS 2000
 
 /* The timeout of a victim that waits in vain: longer than it takes to come to its sleep by single steps. */
-#define CRASH_WAIT MPROC_MS(40)
+#define CRASH_WAIT MPROC_MS(60)
 
 struct crash_case {
     const char *operation;
@@ -43,6 +43,8 @@ extern const struct crash_case heap_cases[];
 extern const struct crash_case member_cases[];
 extern const struct crash_case connection_cases[];
 extern const struct crash_case lock_cases[];
+extern const struct crash_case semaphore_cases[];
+extern const struct crash_case condition_cases[];
 extern const struct crash_case sync_cases[];
 extern const struct crash_case queue_cases[];
 extern const struct crash_case connection_cases[];

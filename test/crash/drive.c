@@ -28,7 +28,7 @@
 /* In how many pieces the whole form of a case is done, and how many at a time on each CPU: those that stop their
  * victims sleep nearly all the time, the others while a waiter sleeps out its tick. */
 #define SHARES         6
-#define BUSY_PER_CPU   2
+#define BUSY_PER_CPU   3
 #define ASLEEP_PER_CPU 8
 
 static const char *const builds[BUILDS] = {"O0", "O2"};

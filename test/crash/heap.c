@@ -1,7 +1,8 @@
 /* The crash cases of the heap. */
-#include "arena/heap.h"
 #include "arena/member.h"
+#include "arena/spans.h"
 #include "crash.h"
+#include <errno.h>
 #include <mproc/memory.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -10,13 +11,15 @@
 #define MEDIUM      ((size_t)20000)
 #define LARGE       ((size_t)3 << 20)
 #define BLOCKS_MOST 4096
+#define BLOCKS_OWN  16
 #define NEW_SIZE    ((size_t)7000) /* a size that nothing else uses, so that each world begins without a span for it */
 
 struct heap_world {
     heap_place place;  /* where the victim's block is published */
     heap_place second; /* where the repairer's is */
     size_t size;
-    void *blocks[3];
+    size_t new_size;
+    void *blocks[BLOCKS_OWN];
 };
 
 static void *build_for(size_t size)
@@ -188,6 +191,50 @@ static void *build_small_block(void)
     return world;
 }
 
+/* All blocks of a span but one are taken, or all: the next is its last, or it needs another span. */
+static void *build_nearly_full_span(unsigned left)
+{
+    struct heap_world *world = build_for(NEW_SIZE);
+    unsigned index;
+    unsigned count = 0;
+    do {
+        world->blocks[count++] = mproc_alloc(NEW_SIZE);
+        chunk_of(world->blocks[0], &index);
+    } while (spans_used(index) + (1 + left) * heap_usable_size(world->blocks[0]) <= REGION_CHUNK - 1024);
+    heap_note();
+    return world;
+}
+
+static void *build_one_left(void)
+{
+    return build_nearly_full_span(1);
+}
+
+static void *build_full_span(void)
+{
+    return build_nearly_full_span(0);
+}
+
+/* One block of a full span. */
+static void *build_block_of_full_span(void)
+{
+    struct heap_world *world = build_nearly_full_span(1);
+    void *block;
+    heap_alloc(NEW_SIZE, &world->place, &block);
+    return world;
+}
+
+/* The run that is found is larger than what is needed, and has its pages. */
+static void *build_larger_free_run(void)
+{
+    struct heap_world *world = build_for(MEDIUM);
+    void *large = mproc_alloc(8 * MEDIUM);
+    world->blocks[0] = mproc_alloc(MEDIUM);
+    mproc_free(large);
+    heap_note();
+    return world;
+}
+
 static void *build_last_of_span(void)
 {
     struct heap_world *world = build_for(NEW_SIZE);
@@ -226,6 +273,27 @@ static void free_published(void *arg)
     heap_free_from(&world->place);
 }
 
+/* The same by the public function, which has no place to clear. */
+static void free_plainly(void *arg)
+{
+    struct heap_world *world = arg;
+    mproc_free((void *)atomic_load(&world->place));
+}
+
+static const char *check_freed_plainly(void *arg, bool finished)
+{
+    struct heap_world *world = arg;
+    const char *wrong = use_heap(world->size); /* takes the lock over, and finishes what was begun */
+    void *block = (void *)atomic_exchange(&world->place, 0);
+    member_sweep_all();
+    bool in_use = heap_usable_size(block) > 0;
+    if (finished && in_use)
+        return "the block was not freed";
+    if (mproc_free(block) != (in_use ? 0 : -EINVAL))
+        return "a block is neither free nor in use";
+    return wrong ? wrong : heap_balance(0);
+}
+
 static const char *check_freed(void *arg, bool finished)
 {
     struct heap_world *world = arg;
@@ -262,11 +330,91 @@ static const char *check_shrunk(void *arg, bool finished)
     return check_freed_to_zero(arg, false);
 }
 
+/* ---- mproc_realloc(): at any moment the old block is there, whole, or the new one; and at most one more ---- */
+
+static void *build_to_grow(size_t size, size_t new_size)
+{
+    struct heap_world *world = build_for(size);
+    void *block;
+    heap_note();
+    heap_alloc(size, &world->place, &block);
+    memset(block, 0x5a, size);
+    world->new_size = new_size;
+    note_blocks();
+    return world;
+}
+
+static void *build_small_to_small(void)
+{
+    return build_to_grow(SMALL, 10 * SMALL);
+}
+
+static void *build_small_to_medium(void)
+{
+    return build_to_grow(SMALL, MEDIUM);
+}
+
+static void *build_medium_to_medium(void)
+{
+    return build_to_grow(MEDIUM, 4 * MEDIUM);
+}
+
+static void *build_medium_to_less(void)
+{
+    return build_to_grow(10 * MEDIUM, MEDIUM);
+}
+
+static void *build_medium_to_small(void)
+{
+    return build_to_grow(MEDIUM, SMALL);
+}
+
+static void change_size(void *arg)
+{
+    struct heap_world *world = arg;
+    void *block = mproc_realloc((void *)atomic_load(&world->place), world->new_size);
+    atomic_store(&world->second, (uintptr_t)block);
+}
+
+static bool is_filled(const unsigned char *block, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (block[i] != 0x5a)
+            return false;
+    }
+    return true;
+}
+
+static const char *check_resized(void *arg, bool finished)
+{
+    struct heap_world *world = arg;
+    const char *wrong = use_heap(world->size);
+    size_t kept = world->size < world->new_size ? world->size : world->new_size;
+    void *old = (void *)atomic_exchange(&world->place, 0);
+    void *made = (void *)atomic_exchange(&world->second, 0);
+    if (finished && !made)
+        return "the size cannot be changed";
+    member_sweep_all();
+    if (made && (heap_usable_size(made) < world->new_size || !is_filled(made, kept)))
+        return "the contents are lost";
+    size_t unclaimed = free_unclaimed(made, world->new_size);
+    bool old_is_there = made != old && heap_usable_size(old) > 0;
+    if (unclaimed > 1 || (unclaimed && made) || (old_is_there && made))
+        return "more than one block was left";
+    if (!old_is_there && !made && !unclaimed)
+        return "neither the old block is there nor the new one";
+    if (old_is_there && !is_filled(old, kept))
+        return "the old block is damaged";
+    if ((made && mproc_free(made)) || (old_is_there && mproc_free(old)))
+        return "a block cannot be freed";
+    return wrong ? wrong : heap_balance(0);
+}
+
 static void destroy(void *arg)
 {
     struct heap_world *world = arg;
     heap_free_from(&world->place);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < BLOCKS_OWN; i++)
         mproc_free(world->blocks[i]);
     mproc_free(world);
 }
@@ -276,6 +424,10 @@ const struct crash_case heap_cases[] = {
     {"heap_alloc", "small, new span", build_new_span, NULL, alloc_published, check_published, destroy, repair},
     {"heap_alloc", "medium", build_medium, NULL, alloc_published, check_published, destroy, repair},
     {"heap_alloc", "large", build_large, NULL, alloc_published, check_published, destroy, repair},
+    {"heap_alloc", "the last of a span", build_one_left, NULL, alloc_published, check_published, destroy, repair},
+    {"heap_alloc", "its span is full", build_full_span, NULL, alloc_published, check_published, destroy, repair},
+    {"heap_alloc", "a part of a free run", build_larger_free_run, NULL, alloc_published, check_published, destroy,
+     repair},
     {"mproc_alloc", "small", build_small_returned, NULL, alloc_returned, check_returned, destroy, repair},
     {"mproc_alloc", "large", build_large_returned, NULL, alloc_returned, check_returned, destroy, repair},
     {"heap_free", "small", build_small_block, NULL, free_published, check_freed_to_zero, destroy, repair},
@@ -283,6 +435,16 @@ const struct crash_case heap_cases[] = {
     {"heap_free", "large", build_large_block, NULL, free_published, check_freed_to_zero, destroy, repair},
     {"heap_free", "between free runs", build_between_free_runs, NULL, free_published, check_freed_to_zero, destroy,
      repair},
+    {"heap_free", "of a full span", build_block_of_full_span, NULL, free_published, check_freed_to_zero, destroy,
+     repair},
+    {"mproc_free", "small", build_small_block, NULL, free_plainly, check_freed_plainly, destroy, NULL},
+    {"mproc_free", "large", build_large_block, NULL, free_plainly, check_freed_plainly, destroy, NULL},
+    {"mproc_realloc", "small to small", build_small_to_small, NULL, change_size, check_resized, destroy, NULL},
+    {"mproc_realloc", "small to medium", build_small_to_medium, NULL, change_size, check_resized, destroy, NULL},
+    {"mproc_realloc", "medium, grows", build_medium_to_medium, NULL, change_size, check_resized, destroy, NULL},
+    {"mproc_realloc", "medium, shrinks in place", build_medium_to_less, NULL, change_size, check_resized, destroy,
+     NULL},
+    {"mproc_realloc", "medium to small", build_medium_to_small, NULL, change_size, check_resized, destroy, NULL},
     {"heap_shrink", "large", build_large_block, NULL, shrink_block, check_shrunk, destroy, repair},
     {0},
 };

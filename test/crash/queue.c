@@ -5,6 +5,7 @@
 #include "arena/member.h"
 #include "crash.h"
 #include "ipc/ring.h"
+#include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/queue.h>
 #include <stdatomic.h>
@@ -14,6 +15,8 @@
 #define SURVIVOR 2000u
 #define MOST     64u
 #define LONG     ((size_t)1500) /* five of these fill the base segment */
+
+#define HUGE_SIZE ((size_t)600 << 10) /* more than a grown segment holds */
 
 struct queue_world {
     mproc_queue *queue;
@@ -26,6 +29,8 @@ struct queue_world {
     bool sleeper_puts;
     _Atomic(unsigned) heard; /* messages that the bystander got */
     unsigned numbers[MOST];  /* their numbers */
+    _Atomic(int) end;        /* how the bystander's call ended, plus 1 */
+    _Atomic(int) result;     /* of the victim's call, plus 1 */
 };
 
 static void fill(unsigned char *message, size_t size, unsigned number)
@@ -75,6 +80,11 @@ static void *build_empty(void)
     return build(0, 0, 64);
 }
 
+static void *build_one(void)
+{
+    return build(0, 1, 64);
+}
+
 static void *build_some(void)
 {
     return build(0, 3, 64);
@@ -92,6 +102,33 @@ static void *build_at_the_end(void)
     return world;
 }
 
+static void *build_batch_at_the_end(void)
+{
+    struct queue_world *world = build_at_the_end();
+    world->batch = 3;
+    return world;
+}
+
+/* The next message to get lies at the begin of the ring, behind what was skipped at its end. */
+static void *build_behind_the_end(void)
+{
+    struct queue_world *world = build_at_the_end();
+    put(world, world->own++);
+    return world;
+}
+
+/* The messages in the queue lie around the end of the ring. */
+static void *build_wrapped(void)
+{
+    struct queue_world *world = build(0, 3, 1000);
+    while (ring_put_position(world->queue).at >= ring_get_position(world->queue).at) {
+        put(world, world->own++);
+        get(world, MPROC_NOWAIT);
+        world->first++;
+    }
+    return world;
+}
+
 static void *build_about_to_grow(void)
 {
     return build(0, 5, LONG);
@@ -102,18 +139,67 @@ static void *build_grown(void)
     return build(0, 8, LONG);
 }
 
-/* The next message to get is the last one of a large segment: the queue shrinks. */
-static void *build_about_to_shrink(void)
+/* The next message is in the next segment. */
+static void *build_at_a_link(void)
+{
+    struct queue_world *world = build(0, 8, LONG);
+    for (; world->first < 5; world->first++)
+        get(world, MPROC_NOWAIT);
+    return world;
+}
+
+static void *build_batch_at_a_link(void)
+{
+    struct queue_world *world = build_at_a_link();
+    world->batch = 3;
+    return world;
+}
+
+/* Grown and drained, so that the next one to wait for a message gives the large segment back. */
+static void *build_grown_and_empty(void)
 {
     struct queue_world *world = build(0, 50, LONG);
-    for (; world->first < 49; world->first++)
+    for (; world->first < world->own; world->first++)
         get(world, MPROC_NOWAIT);
+    return world;
+}
+
+/* One message that needs a segment for itself, which goes back with it. */
+static void *build_huge(void)
+{
+    struct queue_world *world = build(0, 0, 64);
+    void *data;
+    if (mproc_queue_reserve(world->queue, &data, HUGE_SIZE, MPROC_NOWAIT))
+        give_up("reserve");
+    memset(data, 1, HUGE_SIZE);
+    mproc_queue_commit(world->queue, HUGE_SIZE);
     return world;
 }
 
 static void *build_full(void)
 {
     return build(3, 3, 64);
+}
+
+static void *build_one_place(void)
+{
+    return build(3, 2, 64);
+}
+
+static void *build_closed(void)
+{
+    struct queue_world *world = build(0, 3, 64);
+    mproc_queue_close(world->queue);
+    return world;
+}
+
+/* One message was got, and is not dealt with yet. */
+static void *build_undone(void)
+{
+    struct queue_world *world = build(0, 1, 64);
+    get(world, MPROC_NOWAIT);
+    world->first = 1;
+    return world;
 }
 
 static void *build_batch(void)
@@ -148,6 +234,34 @@ static void put_once(void *arg)
         atomic_store(&world->heard, 1);
 }
 
+static void get_to_the_end(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char message[LONG];
+    int result = mproc_queue_get(world->queue, message, sizeof message, NULL, MPROC_FOREVER);
+    atomic_store(&world->end, result + 1);
+}
+
+static void put_to_the_end(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char message[LONG];
+    fill(message, world->size, SURVIVOR);
+    int result = mproc_queue_put(world->queue, message, world->size, MPROC_FOREVER);
+    atomic_store(&world->end, result + 1);
+}
+
+static void join(void *arg)
+{
+    struct queue_world *world = arg;
+    atomic_store(&world->end, mproc_queue_join(world->queue, MPROC_FOREVER) + 1);
+}
+
+static bool has_ended(void *arg)
+{
+    return atomic_load(&((struct queue_world *)arg)->end) != 0;
+}
+
 static bool sleeps(void *arg)
 {
     struct queue_world *world = arg;
@@ -168,6 +282,36 @@ static void *build_with_putter_asleep(void)
     struct queue_world *world = build(3, 3, 64);
     world->sleeper_puts = true;
     world->bystander = bystander_start(put_once, world);
+    within_time(sleeps, world);
+    return world;
+}
+
+static bool joiner_sleeps(void *arg)
+{
+    return atomic_load(&((struct queue_world *)arg)->queue->done.word) & CELL_SLEEPERS;
+}
+
+static void *build_with_joiner_asleep(void)
+{
+    struct queue_world *world = build_undone();
+    world->bystander = bystander_start(join, world);
+    within_time(joiner_sleeps, world);
+    return world;
+}
+
+static void *build_to_close_with_getter(void)
+{
+    struct queue_world *world = build(0, 0, 64);
+    world->bystander = bystander_start(get_to_the_end, world);
+    within_time(sleeps, world);
+    return world;
+}
+
+static void *build_to_close_with_putter(void)
+{
+    struct queue_world *world = build(3, 3, 64);
+    world->sleeper_puts = true;
+    world->bystander = bystander_start(put_to_the_end, world);
     within_time(sleeps, world);
     return world;
 }
@@ -245,6 +389,51 @@ static void victim_peek_and_release(void *arg)
         mproc_queue_release(world->queue, true);
 }
 
+static void victim_peek_and_leave(void *arg)
+{
+    struct queue_world *world = arg;
+    const void *data;
+    size_t size;
+    if (mproc_queue_peek(world->queue, &data, &size, MPROC_NOWAIT) == 0)
+        mproc_queue_release(world->queue, false);
+}
+
+static void victim_get_new(void *arg)
+{
+    struct queue_world *world = arg;
+    void *data;
+    size_t size;
+    mproc_queue_get_new(world->queue, &data, &size, MPROC_NOWAIT);
+}
+
+static void victim_get_in_vain(void *arg)
+{
+    struct queue_world *world = arg;
+    atomic_store(&world->result, mproc_queue_get(world->queue, made[0], LONG, NULL, CRASH_WAIT) + 1);
+}
+
+static void victim_put_in_vain(void *arg)
+{
+    struct queue_world *world = arg;
+    atomic_store(&world->result, mproc_queue_put(world->queue, made[0], world->size, CRASH_WAIT) + 1);
+}
+
+static void victim_close(void *arg)
+{
+    mproc_queue_close(((struct queue_world *)arg)->queue);
+}
+
+static void victim_task_done(void *arg)
+{
+    mproc_queue_task_done(((struct queue_world *)arg)->queue);
+}
+
+static void victim_join_in_vain(void *arg)
+{
+    struct queue_world *world = arg;
+    atomic_store(&world->result, mproc_queue_join(world->queue, CRASH_WAIT) + 1);
+}
+
 /* ---- what must hold ---- */
 
 static bool has_heard(void *arg)
@@ -301,23 +490,19 @@ static const char *after(struct queue_world *world)
 static const char *check_put(void *arg, bool finished)
 {
     struct queue_world *world = arg;
+    if (mproc_queue_full(world->queue) && get(world, MPROC_NOWAIT) != world->first++)
+        return "the first message is not the next one";
     if (!put(world, SURVIVOR))
         return "the survivor cannot put";
     if (world->bystander && !within_time(has_heard, world))
         return "the one that slept was not woken";
     unsigned numbers[MOST];
     unsigned count = world->bystander ? atomic_load(&world->heard) : drain(world, numbers);
-    const char *wrong = compare(world->bystander ? world->numbers : numbers, count, 0, world->own, world->batch,
-                                finished && !world->gets);
+    const char *wrong = compare(world->bystander ? world->numbers : numbers, count, world->first, world->own,
+                                world->batch, finished && !world->gets);
     bystander_end(world->bystander);
     world->bystander = 0;
     return wrong ? wrong : after(world);
-}
-
-static const char *check_abandoned(void *arg, bool finished)
-{
-    (void)finished;
-    return check_put(arg, false);
 }
 
 static const char *check_got(void *arg, bool finished)
@@ -347,6 +532,87 @@ static const char *check_got(void *arg, bool finished)
     return wrong ? wrong : after(world);
 }
 
+/* The huge message is there, or gone with its segment. */
+static const char *check_huge(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    const unsigned char *data;
+    size_t size;
+    size_t left = mproc_queue_size(world->queue);
+    if (left > 1 || (finished && left))
+        return "a message that was got is still there";
+    if (left) {
+        if (mproc_queue_peek(world->queue, (const void **)&data, &size, MPROC_SEC(1)) || size != HUGE_SIZE ||
+            data[0] != 1 || memcmp(data, data + 1, size - 1) != 0)
+            return "the message is lost or damaged";
+        mproc_queue_release(world->queue, true);
+    }
+    return check_put(arg, false);
+}
+
+/* Nothing was put, and nothing got. */
+static const char *check_unchanged(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    if (finished && atomic_load(&world->result) && atomic_load(&world->result) != MPROC_TIMEOUT + 1)
+        return "a call in vain did not time out";
+    if (mproc_queue_size(world->queue) != world->own - world->first)
+        return "the queue has another number of messages than before";
+    return check_put(arg, false);
+}
+
+/* From here on the queue is closed, by the victim or else by the survivor: the messages are there still, and no more.
+ */
+static const char *check_closed(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    unsigned char message[64] = {0};
+    if (finished && mproc_queue_put(world->queue, message, sizeof message, MPROC_NOWAIT) != MPROC_CLOSED)
+        return "a closed queue takes a message";
+    if (mproc_queue_close(world->queue) ||
+        mproc_queue_put(world->queue, message, sizeof message, MPROC_NOWAIT) != MPROC_CLOSED)
+        return "the queue cannot be closed";
+    if (world->bystander && !within_time(has_ended, world))
+        return "the one that slept was not woken";
+    if (world->bystander && atomic_load(&world->end) != MPROC_CLOSED + 1)
+        return "the one that slept is not told of the end";
+    for (; world->first < world->own; world->first++) {
+        if (get(world, MPROC_SEC(1)) != world->first)
+            return "a message is lost, damaged or out of order";
+    }
+    if (mproc_queue_get(world->queue, message, sizeof message, NULL, MPROC_SEC(1)) != MPROC_CLOSED)
+        return "a closed and empty queue does not say so";
+    bystander_end(world->bystander);
+    world->bystander = 0;
+    return after(world);
+}
+
+/* One message is dealt with, by the victim or else by the survivor, and not by both. */
+static const char *check_done(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    int result = mproc_queue_task_done(world->queue);
+    if (result != -EPERM && (finished || result))
+        return "what was done is not counted once";
+    if (mproc_queue_task_done(world->queue) != -EPERM || mproc_queue_join(world->queue, MPROC_NOWAIT))
+        return "what was done is not counted once";
+    if (world->bystander && !within_time(has_ended, world))
+        return "the one that slept was not woken";
+    bystander_end(world->bystander);
+    world->bystander = 0;
+    return after(world);
+}
+
+static const char *check_joined_in_vain(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    if (finished && atomic_load(&world->result) != MPROC_TIMEOUT + 1)
+        return "a call in vain did not time out";
+    if (mproc_queue_join(world->queue, MPROC_NOWAIT) != MPROC_TIMEOUT)
+        return "what is not done is taken for done";
+    return check_done(arg, false);
+}
+
 /* What mends: the next one to put, and the next one to get. */
 static void repair(void *arg)
 {
@@ -373,22 +639,45 @@ static void destroy(void *arg)
 const struct crash_case queue_cases[] = {
     {"queue_put", "empty", build_empty, prepare_put, victim_put, check_put, destroy, repair},
     {"queue_put", "some", build_some, prepare_put, victim_put, check_put, destroy, NULL},
-    {"queue_put", "at the end of the ring", build_at_the_end, prepare_put, victim_put, check_put, destroy, NULL},
+    {"queue_put", "wrapped", build_wrapped, prepare_put, victim_put, check_put, destroy, repair},
+    {"queue_put", "at the end of the ring", build_at_the_end, prepare_put, victim_put, check_put, destroy, repair},
     {"queue_put", "about to grow", build_about_to_grow, prepare_put, victim_put, check_put, destroy, repair},
+    {"queue_put", "one place left", build_one_place, prepare_put, victim_put, check_put, destroy, repair},
+    {"queue_put", "full, in vain", build_full, prepare_put, victim_put_in_vain, check_unchanged, destroy, NULL},
+    {"queue_put", "closed", build_closed, prepare_put, victim_put, check_closed, destroy, repair},
     {"queue_put", "a getter asleep", build_with_getter_asleep, prepare_put, victim_put, check_put, destroy, NULL},
     {"queue_put_many", "some", build_batch, prepare_put, victim_put_many, check_put, destroy, NULL},
+    {"queue_put_many", "at the end of the ring", build_batch_at_the_end, prepare_put, victim_put_many, check_put,
+     destroy, repair},
     {"queue_put_many", "about to grow", build_large_batch, prepare_put, victim_put_many, check_put, destroy, repair},
-    {"queue_reserve_commit", "some", build_some, prepare_put, victim_reserve_and_commit, check_put, destroy, NULL},
+    {"queue_reserve_commit", "some", build_some, prepare_put, victim_reserve_and_commit, check_put, destroy, repair},
+    {"queue_reserve_commit", "at the end of the ring", build_at_the_end, prepare_put, victim_reserve_and_commit,
+     check_put, destroy, NULL},
     {"queue_reserve_commit", "about to grow", build_about_to_grow, prepare_put, victim_reserve_and_commit, check_put,
      destroy, repair},
-    {"queue_reserve_abandon", "about to grow", build_about_to_grow, NULL, victim_reserve_and_abandon, check_abandoned,
+    {"queue_reserve_abandon", "about to grow", build_about_to_grow, NULL, victim_reserve_and_abandon, check_unchanged,
      destroy, repair},
+    {"queue_get", "one left", build_one, NULL, victim_get, check_got, destroy, repair},
     {"queue_get", "some", build_some, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "full", build_full, NULL, victim_get, check_got, destroy, NULL},
-    {"queue_get", "grown", build_grown, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "about to shrink", build_about_to_shrink, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "wrapped", build_wrapped, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "behind the end of the ring", build_behind_the_end, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "full", build_full, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "grown", build_grown, NULL, victim_get, check_got, destroy, NULL},
+    {"queue_get", "at a link", build_at_a_link, NULL, victim_get, check_got, destroy, repair},
+    {"queue_get", "about to shrink", build_grown_and_empty, NULL, victim_get_in_vain, check_unchanged, destroy, repair},
+    {"queue_get", "empty, in vain", build_empty, NULL, victim_get_in_vain, check_unchanged, destroy, NULL},
     {"queue_get", "a putter asleep", build_with_putter_asleep, NULL, victim_get, check_got, destroy, NULL},
+    {"queue_get_new", "some", build_some, NULL, victim_get_new, check_got, destroy, NULL},
     {"queue_get_many", "some", build_batch, prepare_get, victim_get_many, check_got, destroy, NULL},
-    {"queue_peek_release", "some", build_some, NULL, victim_peek_and_release, check_got, destroy, repair},
+    {"queue_get_many", "at a link", build_batch_at_a_link, prepare_get, victim_get_many, check_got, destroy, repair},
+    {"queue_peek_release", "taken", build_some, NULL, victim_peek_and_release, check_got, destroy, repair},
+    {"queue_peek_release", "left", build_some, NULL, victim_peek_and_leave, check_unchanged, destroy, repair},
+    {"queue_peek_release", "about to shrink", build_huge, NULL, victim_peek_and_release, check_huge, destroy, repair},
+    {"queue_close", "some", build_some, NULL, victim_close, check_closed, destroy, repair},
+    {"queue_close", "a getter asleep", build_to_close_with_getter, NULL, victim_close, check_closed, destroy, repair},
+    {"queue_close", "a putter asleep", build_to_close_with_putter, NULL, victim_close, check_closed, destroy, repair},
+    {"queue_task_done", "the last, a joiner asleep", build_with_joiner_asleep, NULL, victim_task_done, check_done,
+     destroy, NULL},
+    {"queue_join", "in vain", build_undone, NULL, victim_join_in_vain, check_joined_in_vain, destroy, NULL},
     {0},
 };
