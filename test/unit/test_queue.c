@@ -1,60 +1,22 @@
-/* Queues: what each operation promises, order and exactness between many processes, and deaths at any moment. */
+/* Queues: what each operation promises. */
 #include "arena/heap.h"
-#include "arena/member.h"
 #include "harness.h"
 #include "ipc/ring.h"
+#include "queues.h"
+
 #include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/queue.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static mproc_queue *make(size_t maxsize)
-{
-    mproc_queue *queue;
-    assert_int_equal(mproc_queue_create(&queue, &(mproc_queue_options){.maxsize = maxsize}), 0);
-    return queue;
-}
-
-static pid_t start(int (*run)(mproc_queue *queue, int number), mproc_queue *queue, int number)
-{
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(run(queue, number));
-    assert_true(pid > 0);
-    return pid;
-}
-
-/* The exit code, or minus the signal. */
-static int finish(pid_t pid)
-{
-    int status;
-    if (waitpid(pid, &status, 0) != pid)
-        return -1000;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static int put_int(mproc_queue *queue, int value)
-{
-    return mproc_queue_put(queue, &value, sizeof value, MPROC_NOWAIT);
-}
-
-static int get_int(mproc_queue *queue)
-{
-    int value = -1;
-    size_t size;
-    int result = mproc_queue_get(queue, &value, sizeof value, &size, MPROC_NOWAIT);
-    return result ? -result : value;
-}
-
 static void messages_come_out_in_order_whole_and_of_any_size(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     static unsigned char message[300000];
     static unsigned char got[300000];
     for (size_t i = 0; i < sizeof message; i++)
@@ -75,7 +37,7 @@ static void messages_come_out_in_order_whole_and_of_any_size(void **state)
 static void rings_wrap_at_every_offset(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     unsigned char message[2000];
     unsigned char got[2000];
     for (size_t round = 0; round < 5000; round++) {
@@ -97,7 +59,7 @@ static void rings_wrap_at_every_offset(void **state)
 static void a_drained_queue_gives_its_memory_back(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     size_t before = heap_allocated();
     char message[100] = "message";
     for (int round = 0; round < 3; round++) {
@@ -118,7 +80,7 @@ static void a_drained_queue_gives_its_memory_back(void **state)
 static void a_very_large_message_gives_its_memory_back_when_it_is_got(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     size_t before = heap_allocated();
     static char large[2000000];
     assert_int_equal(mproc_queue_put(queue, large, sizeof large, MPROC_NOWAIT), 0);
@@ -131,7 +93,7 @@ static void a_very_large_message_gives_its_memory_back_when_it_is_got(void **sta
 static void freeing_a_full_queue_frees_every_segment(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     static char large[200000];
     for (int i = 0; i < 100; i++)
         assert_int_equal(mproc_queue_put(queue, large, sizeof large, MPROC_NOWAIT), 0);
@@ -143,7 +105,7 @@ static void freeing_a_full_queue_frees_every_segment(void **state)
 static void a_message_that_is_too_large_stays_and_its_size_is_told(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     char small[4];
     size_t size = 0;
     assert_int_equal(mproc_queue_put(queue, "0123456789", 10, MPROC_NOWAIT), 0);
@@ -161,7 +123,7 @@ static void a_message_that_is_too_large_stays_and_its_size_is_told(void **state)
 static void a_bounded_queue_is_full_at_its_bound(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(3);
+    mproc_queue *queue = make_queue(3);
     for (int i = 0; i < 3; i++) {
         assert_false(mproc_queue_full(queue));
         assert_int_equal(put_int(queue, i), 0);
@@ -184,7 +146,7 @@ static void a_bounded_queue_is_full_at_its_bound(void **state)
 static void batches_stay_together_and_come_out_in_order(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     enum {
         COUNT = 500
     };
@@ -220,7 +182,7 @@ static void batches_stay_together_and_come_out_in_order(void **state)
 static void a_reserved_message_is_seen_only_when_committed(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     void *data;
     assert_int_equal(mproc_queue_reserve(queue, &data, 100, MPROC_NOWAIT), 0);
     assert_int_equal((uintptr_t)data % 16, 0);
@@ -253,7 +215,7 @@ static void a_reserved_message_is_seen_only_when_committed(void **state)
 static void a_closed_queue_takes_nothing_and_is_drained(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     assert_int_equal(put_int(queue, 1), 0);
     void *data;
     assert_int_equal(mproc_queue_reserve(queue, &data, 4, MPROC_NOWAIT), 0);
@@ -303,14 +265,14 @@ static int reserve_and_stay(mproc_queue *queue, int number)
 static void a_queue_closed_under_a_reservation_is_sealed_when_its_holder_dies(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     int status;
-    pid_t holder = start(reserve_and_stay, queue, 8);
+    pid_t holder = start_at_queue(reserve_and_stay, queue, 8);
     assert_int_equal(waitpid(holder, &status, WUNTRACED), holder);
     assert_true(WIFSTOPPED(status));
     assert_int_equal(mproc_queue_close(queue), 0);
     assert_int_equal(get_int(queue), -MPROC_TIMEOUT);
-    pid_t getter = start(get_until_closed, queue, 0);
+    pid_t getter = start_at_queue(get_until_closed, queue, 0);
     assert_int_equal(kill(holder, SIGKILL), 0);
     assert_int_equal(waitpid(holder, &status, 0), holder);
     assert_int_equal(waitpid(getter, &status, 0), getter);
@@ -322,16 +284,16 @@ static void a_queue_closed_under_a_reservation_is_sealed_when_its_holder_dies(vo
 static void closing_wakes_those_that_wait(void **state)
 {
     (void)state;
-    mproc_queue *empty = make(0);
-    mproc_queue *full = make(1);
+    mproc_queue *empty = make_queue(0);
+    mproc_queue *full = make_queue(1);
     assert_int_equal(put_int(full, 1), 0);
-    pid_t getter = start(get_until_closed, empty, 0);
-    pid_t putter = start(put_until_closed, full, 0);
+    pid_t getter = start_at_queue(get_until_closed, empty, 0);
+    pid_t putter = start_at_queue(put_until_closed, full, 0);
     assert_true(wait_until(has_sleeper, &empty->messages, 10000) && wait_until(has_sleeper, &full->room, 10000));
     mproc_queue_close(empty);
     mproc_queue_close(full);
-    assert_int_equal(finish(getter), MPROC_CLOSED);
-    assert_int_equal(finish(putter), MPROC_CLOSED);
+    assert_int_equal(finish_at_queue(getter), MPROC_CLOSED);
+    assert_int_equal(finish_at_queue(putter), MPROC_CLOSED);
     mproc_queue_free(empty);
     mproc_queue_free(full);
 }
@@ -339,7 +301,7 @@ static void closing_wakes_those_that_wait(void **state)
 static void join_waits_for_as_many_done_as_put(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     assert_int_equal(mproc_queue_join(queue, MPROC_NOWAIT), 0);
     assert_int_equal(mproc_queue_task_done(queue), -EPERM);
     put_int(queue, 1);
@@ -353,7 +315,7 @@ static void join_waits_for_as_many_done_as_put(void **state)
     if (pid == 0)
         _exit(mproc_queue_task_done(queue));
     assert_int_equal(mproc_queue_join(queue, MPROC_SEC(20)), 0);
-    assert_int_equal(finish(pid), 0);
+    assert_int_equal(finish_at_queue(pid), 0);
     assert_int_equal(mproc_queue_task_done(queue), -EPERM);
     mproc_queue_free(queue);
 }
@@ -361,7 +323,7 @@ static void join_waits_for_as_many_done_as_put(void **state)
 static void bad_input_is_refused(void **state)
 {
     (void)state;
-    mproc_queue *queue = make(0);
+    mproc_queue *queue = make_queue(0);
     mproc_queue *none = (mproc_queue *)(void *)mproc_calloc(1, 8192);
     char buffer[8];
     void *data;
@@ -413,228 +375,6 @@ static void bad_input_is_refused(void **state)
     mproc_queue_free(queue);
 }
 
-/* ---- several processes ---- */
-
-struct note {
-    int producer;
-    int number;
-    unsigned char filling[240];
-};
-
-enum {
-    EACH = 20000
-};
-
-static size_t note_size(int number)
-{
-    return offsetof(struct note, filling) + (size_t)number % 240;
-}
-
-static int produce(mproc_queue *queue, int producer)
-{
-    struct note note = {.producer = producer};
-    for (note.number = 0; note.number < EACH; note.number++) {
-        memset(note.filling, note.number, sizeof note.filling);
-        if (mproc_queue_put(queue, &note, note_size(note.number), MPROC_SEC(60)))
-            return 1;
-    }
-    return 0;
-}
-
-/* Get count notes, or until closed, and check each and their order by producer. The counts go to seen. */
-static int consume(mproc_queue *queue, int count, _Atomic(int) *seen)
-{
-    int last[16];
-    memset(last, 0xff, sizeof last);
-    for (int i = 0; i < count; i++) {
-        struct note note;
-        size_t size;
-        int result = mproc_queue_get(queue, &note, sizeof note, &size, MPROC_SEC(60));
-        if (result == MPROC_CLOSED)
-            return 0;
-        if (result || size != note_size(note.number) || note.number <= last[note.producer])
-            return 1;
-        for (size_t at = 0; at < size - offsetof(struct note, filling); at++) {
-            if (note.filling[at] != (unsigned char)note.number)
-                return 2;
-        }
-        last[note.producer] = note.number;
-        atomic_fetch_add(&seen[note.producer], 1);
-    }
-    return 0;
-}
-
-static _Atomic(int) *counts;
-
-static int consume_all(mproc_queue *queue, int number)
-{
-    (void)number;
-    return consume(queue, INT32_MAX, counts);
-}
-
-static void every_message_arrives_once(size_t maxsize)
-{
-    mproc_queue *queue = make(maxsize);
-    counts = mproc_calloc(16, sizeof *counts);
-    pid_t producers[4];
-    pid_t consumers[4];
-    for (int i = 0; i < 4; i++) {
-        consumers[i] = start(consume_all, queue, i);
-        producers[i] = start(produce, queue, i);
-    }
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(finish(producers[i]), 0);
-    mproc_queue_close(queue);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(finish(consumers[i]), 0);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(counts[i], EACH);
-    assert_true(mproc_queue_empty(queue));
-    mproc_free(counts);
-    mproc_queue_free(queue);
-}
-
-static void four_producers_and_four_consumers_lose_nothing(void **state)
-{
-    (void)state;
-    every_message_arrives_once(0);
-}
-
-static void a_bounded_queue_loses_nothing(void **state)
-{
-    (void)state;
-    every_message_arrives_once(5);
-}
-
-static void *produce_in_thread(void *queue)
-{
-    return (void *)(intptr_t)produce(queue, 0);
-}
-
-static void threads_may_share_a_queue(void **state)
-{
-    (void)state;
-    mproc_queue *queue = make(100);
-    counts = mproc_calloc(16, sizeof *counts);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, produce_in_thread, queue), 0);
-    assert_int_equal(consume(queue, EACH, counts), 0);
-    void *result;
-    pthread_join(thread, &result);
-    assert_null(result);
-    mproc_free(counts);
-    mproc_queue_free(queue);
-}
-
-/* ---- deaths ---- */
-
-static int die_with_a_reservation(mproc_queue *queue, int size)
-{
-    void *data;
-    if (mproc_queue_reserve(queue, &data, (size_t)size, MPROC_SEC(20)))
-        return 1;
-    raise(SIGKILL);
-    return 2;
-}
-
-static int die_with_a_peek(mproc_queue *queue, int number)
-{
-    (void)number;
-    const void *data;
-    size_t size;
-    if (mproc_queue_peek(queue, &data, &size, MPROC_SEC(20)))
-        return 1;
-    raise(SIGKILL);
-    return 2;
-}
-
-static void a_death_between_reserve_and_commit_puts_nothing(void **state)
-{
-    (void)state;
-    mproc_queue *queue = make(0);
-    const int sizes[] = {10, 100000, 3000000};
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(finish(start(die_with_a_reservation, queue, sizes[i])), -SIGKILL);
-        assert_true(mproc_queue_empty(queue));
-        assert_int_equal(mproc_queue_put(queue, &i, sizeof i, MPROC_SEC(20)), 0);
-        assert_int_equal(get_int(queue), i);
-    }
-    mproc_queue_free(queue);
-    member_sweep_all();
-}
-
-static void a_death_between_peek_and_release_takes_nothing(void **state)
-{
-    (void)state;
-    mproc_queue *queue = make(0);
-    put_int(queue, 5);
-    assert_int_equal(finish(start(die_with_a_peek, queue, 0)), -SIGKILL);
-    int value;
-    assert_int_equal(mproc_queue_get(queue, &value, sizeof value, NULL, MPROC_SEC(20)), 0);
-    assert_int_equal(value, 5);
-    mproc_queue_free(queue);
-}
-
-static int put_for_ever(mproc_queue *queue, int producer)
-{
-    struct note note = {.producer = producer};
-    for (note.number = 0;; note.number++) {
-        memset(note.filling, note.number, sizeof note.filling);
-        mproc_message three[3] = {{&note, note_size(note.number)}, {&note, 8}, {&note, 9}};
-        if (note.number % 7 == 0 ? mproc_queue_put_many(queue, three, 1, MPROC_FOREVER)
-                                 : mproc_queue_put(queue, &note, note_size(note.number), MPROC_FOREVER))
-            return 1;
-    }
-}
-
-static int get_for_ever(mproc_queue *queue, int number)
-{
-    for (;;) {
-        struct note note;
-        mproc_message message = {&note, sizeof note};
-        size_t got;
-        int result = number % 2 ? mproc_queue_get_many(queue, &message, 1, &got, MPROC_FOREVER)
-                                : mproc_queue_get(queue, &note, sizeof note, NULL, MPROC_FOREVER);
-        if (result)
-            return 1;
-    }
-}
-
-static void survivors_go_on_after_any_kill(void **state)
-{
-    (void)state;
-    mproc_queue *queue = make(1000);
-    counts = mproc_calloc(16, sizeof *counts);
-    unsigned seed = 7;
-    for (int kills = 0; kills < 150; kills++) {
-        pid_t producer = start(put_for_ever, queue, kills % 16);
-        pid_t consumer = start(get_for_ever, queue, kills);
-        seed = seed * 1664525u + 1013904223u;
-        usleep(300 + (seed >> 8) % 3000);
-        kill(producer, SIGKILL);
-        kill(consumer, SIGKILL);
-        assert_int_equal(finish(producer), -SIGKILL);
-        assert_int_equal(finish(consumer), -SIGKILL);
-        size_t left = mproc_queue_size(queue);
-        assert_true(left <= 1000);
-        struct note note;
-        size_t size;
-        for (size_t i = 0; i < left; i++) {
-            assert_int_equal(mproc_queue_get(queue, &note, sizeof note, &size, MPROC_SEC(5)), 0);
-            assert_int_equal(size, note_size(note.number));
-            for (size_t at = 0; at < size - offsetof(struct note, filling); at++)
-                assert_int_equal(note.filling[at], (unsigned char)note.number);
-        }
-        assert_true(mproc_queue_empty(queue));
-        assert_int_equal(put_int(queue, kills), 0);
-        assert_int_equal(get_int(queue), kills);
-    }
-    mproc_free(counts);
-    mproc_queue_free(queue);
-    member_sweep_all();
-    assert_null(heap_audit());
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -652,12 +392,6 @@ int main(void)
         unit(closing_wakes_those_that_wait),
         unit(join_waits_for_as_many_done_as_put),
         unit(bad_input_is_refused),
-        unit(four_producers_and_four_consumers_lose_nothing),
-        unit(a_bounded_queue_loses_nothing),
-        unit(threads_may_share_a_queue),
-        unit(a_death_between_reserve_and_commit_puts_nothing),
-        unit(a_death_between_peek_and_release_takes_nothing),
-        unit(survivors_go_on_after_any_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
