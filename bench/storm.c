@@ -12,10 +12,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define WORKERS 4
-#define HANG    MPROC_SEC(3) /* after the kill; what is left of the work takes a twentieth of that */
+#define HANG    MPROC_SEC(3) /* so long without any progress; all that is left to do takes a twentieth of that */
 
 #define JOBS          100
 #define JOB_PAUSE_S   0.001 /* between two jobs that are handed out */
@@ -31,6 +32,7 @@
 #define END_OF_WORKER (-1)
 
 static mproc_process *workers[WORKERS];
+static pid_t watched; /* in the process that watches a pool's host */
 
 /* Say how it went and end at once, with all children, whatever state they are in. */
 __attribute__((noreturn)) static void verdict(const char *word, long number)
@@ -41,12 +43,28 @@ __attribute__((noreturn)) static void verdict(const char *word, long number)
         if (workers[i])
             mproc_process_kill(workers[i]);
     }
+    if (watched)
+        kill(watched, SIGKILL);
     _exit(0);
 }
 
 static void verdict_on_loss(long lost)
 {
     verdict(lost > 0 ? "lost" : "ok", lost);
+}
+
+/* Calls it a hang when a number does not change for long. */
+struct watch {
+    long value;
+    double since;
+};
+
+static void look(struct watch *watch, long value)
+{
+    if (value != watch->value)
+        *watch = (struct watch){.value = value, .since = seconds_now()};
+    else if (seconds_now() - watch->since > (double)HANG / 1e9)
+        verdict("hang", 0);
 }
 
 static void sleep_s(double seconds)
@@ -136,10 +154,8 @@ static void storm_queue(void)
     start_workers(queue_worker, office);
     mproc_process *victim = choose_victim();
     hand_out(office, victim, random_moment(QUEUE_KILL_S));
-    double deadline = seconds_now() + (double)HANG / 1e9;
     for (int at_work = WORKERS - 1; at_work > 0;) {
-        double left = deadline - seconds_now();
-        if (left < 0 || mproc_queue_get(office->results, &result, sizeof result, NULL, (mproc_time)(left * 1e9)))
+        if (mproc_queue_get(office->results, &result, sizeof result, NULL, HANG))
             verdict("hang", 0);
         if (result.job >= 0)
             got[result.job] = true;
@@ -201,11 +217,10 @@ static void storm_lock(void)
     mproc_process *victim = choose_victim();
     sleep_s(random_moment(LOCK_KILL_S));
     check(mproc_process_kill(victim), "kill");
-    double deadline = seconds_now() + (double)HANG / 1e9;
+    struct watch watch = {.since = seconds_now()};
     for (int i = 0; i < WORKERS; i++) {
-        double left = deadline - seconds_now();
-        if (left < 0 || mproc_process_join(workers[i], (mproc_time)(left * 1e9)))
-            verdict("hang", 0);
+        while (mproc_process_join(workers[i], MPROC_MS(5)) == MPROC_TIMEOUT)
+            look(&watch, desk->left);
     }
     long lost = -desk->right;
     for (int i = 0; i < WORKERS; i++)
@@ -215,18 +230,20 @@ static void storm_lock(void)
 
 /* ---- a pool ---- */
 
+/* ctx: how many tasks were done, in shared memory. */
 static int square(void *ctx, const void *in, void *out)
 {
     long number = *(const long *)in;
-    (void)ctx;
     sleep_s(TASK_S);
+    atomic_fetch_add((_Atomic(long) *)ctx, 1);
     *(long *)out = number * number;
     return 0;
 }
 
-/* The killer is another process, for a map keeps its caller. */
-static void kill_later(mproc_pool *pool)
+/* The killer is another process, for a map keeps its caller. After the kill it watches. */
+static void kill_later(mproc_pool *pool, _Atomic(long) *done)
 {
+    pid_t parent = getpid();
     pid_t pids[WORKERS];
     must(mproc_pool_workers(pool, pids, WORKERS) == WORKERS, "there are four workers");
     double moment = random_moment(POOL_KILL_S);
@@ -235,14 +252,23 @@ static void kill_later(mproc_pool *pool)
     must(killer >= 0, "fork");
     if (killer > 0)
         return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    watched = parent;
     sleep_s(moment);
     kill(victim, SIGKILL);
+    struct watch watch = {.since = seconds_now()};
+    while (getppid() == parent) {
+        sleep_s(0.05);
+        look(&watch, atomic_load(done));
+    }
     _exit(0);
 }
 
-static mproc_pool *open_pool(long *in)
+static mproc_pool *open_pool(long *in, _Atomic(long) **done)
 {
     mproc_pool *pool;
+    *done = mproc_calloc(1, sizeof **done);
+    must(*done, "mproc_calloc");
     check(mproc_pool_create(&pool, &(mproc_pool_options){.workers = WORKERS}), "pool");
     for (long i = 0; i < TASKS; i++)
         in[i] = i;
@@ -253,13 +279,13 @@ static mproc_pool *open_pool(long *in)
 static void storm_pool(void)
 {
     long in[TASKS], out[TASKS], lost = -1;
-    mproc_pool *pool = open_pool(in);
-    kill_later(pool);
+    _Atomic(long) *done;
+    mproc_pool *pool = open_pool(in, &done);
+    kill_later(pool, done);
     int result = mproc_pool_map(
-        pool, square, NULL,
-        &(mproc_map){.count = TASKS, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out}, HANG);
-    if (result == MPROC_TIMEOUT)
-        verdict("hang", 0);
+        pool, square, done,
+        &(mproc_map){.count = TASKS, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out},
+        MPROC_FOREVER);
     if (result != MPROC_WORKER_DIED)
         check(result, "map");
     for (long i = 0; i < TASKS; i++)
@@ -272,16 +298,13 @@ static void storm_executor(void)
 {
     long in[TASKS], out, lost = -1;
     mproc_future *futures[TASKS];
-    mproc_pool *pool = open_pool(in);
+    _Atomic(long) *done;
+    mproc_pool *pool = open_pool(in, &done);
     for (int i = 0; i < TASKS; i++)
-        check(mproc_pool_submit(pool, &futures[i], square, NULL, &in[i], sizeof *in, sizeof out), "submit");
-    kill_later(pool);
-    double deadline = seconds_now() + (double)HANG / 1e9;
+        check(mproc_pool_submit(pool, &futures[i], square, done, &in[i], sizeof *in, sizeof out), "submit");
+    kill_later(pool, done);
     for (long i = 0; i < TASKS; i++) {
-        double left = deadline - seconds_now();
-        int result = mproc_future_get(futures[i], &out, left > 0 ? (mproc_time)(left * 1e9) : MPROC_NOWAIT);
-        if (result == MPROC_TIMEOUT)
-            verdict("hang", 0);
+        int result = mproc_future_get(futures[i], &out, MPROC_FOREVER);
         lost += result != 0 || out != i * i;
     }
     verdict_on_loss(lost);
