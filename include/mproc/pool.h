@@ -39,9 +39,23 @@ typedef struct mproc_future mproc_future;
  * same for all items of a map. out is zero at the start. */
 typedef int mproc_task(void *ctx, const void *in, void *out);
 
+/* Run in each worker before its first task. 0, or a number other than 0 for failure: the worker ends. What it stores in
+ * *state is the worker's state. */
+typedef int mproc_initializer(void *arg, void **state);
+
+/* Run with the worker's state when a worker ends in good order: the pool was closed and is done, or the worker is
+ * replaced by max_items. Not in one that is killed. */
+typedef void mproc_finalizer(void *state);
+
 typedef struct mproc_pool_options {
     unsigned workers;               /* 0: mproc_cpu_count(); at most 1024 */
     enum mproc_start_method method; /* of the server: 0 as said above, or fork or spawn */
+    mproc_initializer *initializer; /* or NULL */
+    mproc_finalizer *finalizer;     /* or NULL */
+    void *arg;                      /* of the initializer */
+    size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
+    size_t max_items;               /* a worker that has run so many items, and ended the chunk that it was at, ends
+                                       and is replaced; 0: never */
 } mproc_pool_options;
 
 /* How an item ended. */
@@ -66,9 +80,12 @@ typedef struct mproc_map {
     void *progress_arg;
 } mproc_map;
 
-/* Make a pool and start its workers. -EINVAL: more than 1024 workers, or an unknown method; MPROC_NOT_INITIALIZED:
- * spawn without mproc_init(); -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start(). Nothing is left behind on failure.
- */
+/* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
+ * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
+ * again after pauses of up to half a second. -EINVAL: more than 1024 workers, an unknown method, arg without an
+ * initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION;
+ * MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM,
+ * -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
@@ -96,6 +113,10 @@ MPROC_API bool mproc_future_is_done(mproc_future *future);
 
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
 MPROC_API mproc_future *mproc_future_free(mproc_future *future);
+
+/* In a task or a finalizer: the state of this worker, as its initializer stored it; NULL elsewhere, and when there is
+ * no initializer. A copy that a task makes by fork has it too. */
+MPROC_API void *mproc_worker_state(void);
 
 /* The number of workers, and their process ids: writes up to capacity of them and returns how many live. */
 MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity);

@@ -5,6 +5,7 @@
 #include "pool/host.h"
 #include "process/fresh.h"
 #include <errno.h>
+#include <string.h>
 
 static bool is_method(enum mproc_start_method method)
 {
@@ -70,21 +71,56 @@ static void destroy(mproc_pool *pool)
     free(pool);
 }
 
+/* Note what the workers begin and end with. */
+static int equip(struct pool *shared, enum mproc_start_method method, const mproc_pool_options *options)
+{
+    int result = 0;
+    void *copy;
+    shared->arg = options->arg;
+    shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
+    if (options->arg && !options->arg_size && method != MPROC_START_FORK && !region_contains(options->arg))
+        result = MPROC_NOT_SHARED;
+    if (!result && options->initializer)
+        result = store_function(shared, (mproc_task *)(void *)options->initializer, &shared->initializer);
+    if (!result && options->finalizer)
+        result = store_function(shared, (mproc_task *)(void *)options->finalizer, &shared->finalizer);
+    if (result || !options->arg_size)
+        return result;
+    result = heap_alloc(options->arg_size, &shared->own_arg, &copy);
+    if (!result)
+        shared->arg = memcpy(copy, options->arg, options->arg_size);
+    return result;
+}
+
 /* Make a pool that has no process yet. */
-static int make(mproc_pool **pool, unsigned workers, enum mproc_start_method method)
+static int make(mproc_pool **pool, unsigned workers, const mproc_pool_options *options)
 {
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_pool){.method = choose_method(method)};
-    int result = store_new_pool(&made->shared, workers);
+    *made = (mproc_pool){.method = choose_method(options->method)};
+    int result = -pthread_mutex_init(&made->mutex, NULL);
     if (!result)
-        result = -pthread_mutex_init(&made->mutex, NULL);
-    if (result)
+        result = store_new_pool(&made->shared, workers);
+    if (result) {
         free(made);
+        return result;
+    }
+    result = equip(made->shared, made->method, options);
+    if (result)
+        destroy(made);
     else
         *pool = made;
     return result;
+}
+
+static bool are_valid(const mproc_pool_options *options)
+{
+    if (options->workers > POOL_WORKERS_MAX || !is_method(options->method))
+        return false;
+    if (!options->initializer && options->arg)
+        return false;
+    return options->arg || !options->arg_size;
 }
 
 int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
@@ -95,9 +131,9 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
     if (!pool)
         return -EINVAL;
     *pool = NULL;
-    if (options->workers > POOL_WORKERS_MAX || !is_method(options->method))
+    if (!are_valid(options))
         return -EINVAL;
-    int result = make(&made, options->workers ? options->workers : (unsigned)os_cpu_count(), options->method);
+    int result = make(&made, options->workers ? options->workers : (unsigned)os_cpu_count(), options);
     if (result)
         return result;
     result = host_start(made);

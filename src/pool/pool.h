@@ -13,8 +13,10 @@
 /* What stands in pool->started until the server knows whether the workers could be started. */
 #define POOL_STARTING INT32_MIN
 
-/* The exit code of a worker that a task has made unfit to go on. */
-#define POOL_WORKER_UNFIT 125
+/* Exit codes of a worker that a task has made unfit to go on, whose initializer failed, and that did not find it. */
+#define POOL_WORKER_UNFIT       125
+#define POOL_INITIALIZER_FAILED 124
+#define POOL_INITIALIZER_LOST   123
 
 enum pool_state {
     POOL_OPEN = 0,
@@ -47,6 +49,7 @@ struct worker_slot {
     _Atomic(uint32_t) ended;  /* by the server: 1 when exit tells how the worker here ended */
     _Atomic(int32_t) exit;    /* by the server, before ended: exit code or minus the signal */
     _Atomic(uint32_t) kill;   /* by the server: enum pool_kill */
+    _Atomic(uint32_t) ready;  /* by the worker: 1 when its initializer is done; 0 by the server before the fork */
     _Atomic(uint32_t) served; /* by the worker: 1 when it has begun an item; 0 by the server before the fork */
     struct job *_Atomic job;  /* by the worker, under the pool's lock when not NULL: the job it may touch */
     _Atomic(uint64_t) chunk;  /* by the worker: which of its chunks it takes or has */
@@ -55,14 +58,19 @@ struct worker_slot {
 
 /* The pool. Made by the host before there is a server. */
 struct pool {
-    member_owner host;          /* constant */
-    unsigned worker_count;      /* constant */
-    _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock; only grows */
+    member_owner host;                      /* constant */
+    unsigned worker_count;                  /* constant */
+    const struct job_function *initializer; /* constant once the server is started, as the next four; or NULL */
+    const struct job_function *finalizer;   /* or NULL */
+    void *arg;                              /* of the initializer */
+    heap_place own_arg;                     /* a copy of it, or 0 */
+    uint64_t max_items;                     /* that a worker runs; UINT64_MAX: no limit */
+    _Atomic(uint32_t) state;                /* enum pool_state; by the host, under lock; only grows */
     _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as
                                 its last act, or by the host for a dead server */
     _Atomic(uint64_t) server_word; /* as a slot's word, for the server: STARTING by the host, then by the server */
-    _Atomic(int32_t) started;      /* POOL_STARTING, then once, by the server: 0 or -errno */
+    _Atomic(int32_t) started;      /* POOL_STARTING, then once, by the server: 0, -errno or a condition */
     _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
     _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
     struct wait_cell server;       /* the server sleeps here */

@@ -74,6 +74,19 @@ static void note_failure(struct server *server)
 
 /* ---- deaths ---- */
 
+/* Why the pool cannot be started when a worker ends so before it is ready; 0 when another is to be tried. Before it had
+ * its place it exits with an errno. */
+static int why_not_ready(const struct server *server, struct worker_slot *slot, int exit)
+{
+    if (exit > 0 && !pool_word_is_owner(word_of(slot)))
+        return -exit;
+    if (!server->pool->initializer)
+        return 0;
+    if (exit == POOL_INITIALIZER_LOST)
+        return MPROC_NO_FUNCTION;
+    return exit == POOL_INITIALIZER_FAILED ? MPROC_TASK_FAILED : MPROC_WORKER_DIED;
+}
+
 static void note_end(struct server *server, struct worker_slot *slot, int exit)
 {
     atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
@@ -82,8 +95,8 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
         forget_failures(server);
     else if (exit != 0)
         note_failure(server);
-    if (exit > 0 && !pool_word_is_owner(word_of(slot)) && is_starting(server))
-        server->failure = -exit;
+    if (is_starting(server) && exit != 0 && !atomic_load_explicit(&slot->ready, memory_order_relaxed))
+        server->failure = why_not_ready(server, slot, exit);
 }
 
 static void reap(struct server *server)
@@ -180,6 +193,7 @@ static int start_worker(struct server *server, unsigned index)
     atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
     uint32_t serial = pool_reserve(server->pool, &slot->word);
     pid_t pid = os_fork();
@@ -223,7 +237,7 @@ static void tell_started(struct server *server)
     if (!is_starting(server))
         return;
     for (unsigned i = 0; i < pool->worker_count; i++)
-        if (!pool_word_is_owner(word_of(&pool->workers[i])))
+        if (!atomic_load_explicit(&pool->workers[i].ready, memory_order_acquire))
             return;
     atomic_store_explicit(&pool->started, 0, memory_order_release);
     cell_wake(&pool->changed, CELL_ALL);

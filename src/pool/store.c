@@ -80,6 +80,7 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
 
 static void free_contents(struct pool *pool)
 {
+    heap_free_from(&pool->own_arg);
     struct job *job;
     struct job_function *function;
     while ((job = atomic_load_explicit(&pool->newest, memory_order_acquire)) != NULL) {

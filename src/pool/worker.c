@@ -43,6 +43,9 @@ struct worker {
     unsigned index;
     struct known_function known[FUNCTIONS_KNOWN];
 
+    mproc_finalizer *finalizer; /* or NULL */
+    uint64_t items;             /* that it may run until it is replaced */
+
     /* Of the present job. */
     mproc_task *task;
     size_t run_at;     /* drawn chunks that were not tried yet: from here */
@@ -66,6 +69,14 @@ static void become_copy(void)
 __attribute__((constructor)) static void watch_forks(void)
 {
     member_on_fork(become_copy);
+}
+
+/* What the initializer of this worker stored. */
+static void *worker_state;
+
+void *mproc_worker_state(void)
+{
+    return worker_state;
 }
 
 /* ---- items ---- */
@@ -131,8 +142,9 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
     return item;
 }
 
-/* Run a chunk that was taken. What the items printed is written before the chunk is seen to be done. */
-static void run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled)
+/* Run a chunk that was taken. What the items printed is written before the chunk is seen to be done. Returns whether
+ * the worker may run more items. */
+static bool run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled)
 {
     size_t begin = job_chunk_begin(job, chunk);
     size_t length = job_chunk_length(job, chunk);
@@ -143,6 +155,9 @@ static void run_chunk(struct worker *worker, struct job *job, size_t chunk, size
     atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached), memory_order_release);
     atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
     worker->unreported++;
+    size_t ran = reached - settled;
+    worker->items = ran < worker->items ? worker->items - ran : 0;
+    return worker->items > 0;
 }
 
 /* ---- chunks ---- */
@@ -230,15 +245,17 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
     return known->address;
 }
 
-static void run_job(struct worker *worker, struct job *job)
+/* False: the worker has run as many items as it may, and what it drew beside is left to others. */
+static bool run_job(struct worker *worker, struct job *job)
 {
+    bool more = true;
     size_t chunk, settled;
     flags = &job->flags;
     worker->task = find_task(worker, job);
     if (!worker->task) {
         atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
         cell_wake(job->waiter, CELL_ALL);
-        return;
+        return true;
     }
     worker->run_at = worker->run_end = 0;
     worker->run_length = 1;
@@ -246,10 +263,11 @@ static void run_job(struct worker *worker, struct job *job)
     worker->steal_at = job->chunk_count;
     worker->unreported = 0;
     atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);
-    while (take_next(worker, job, &chunk, &settled))
-        run_chunk(worker, job, chunk, settled);
+    while (more && take_next(worker, job, &chunk, &settled))
+        more = run_chunk(worker, job, chunk, settled);
     report(worker, job);
     streams_flush();
+    return more;
 }
 
 /* Name the next job in the slot; NULL when there is none at the moment. A job of one chunk leaves the list at once: no
@@ -341,6 +359,28 @@ static int take_slot(struct worker_slot *slot, uint32_t serial)
     return 0;
 }
 
+static void *find(const struct job_function *function)
+{
+    return function ? (void *)function_find(&function->reference) : NULL;
+}
+
+/* Run the initializer. Ends the process where that cannot be done. */
+static void initialize(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    mproc_initializer *initializer = (mproc_initializer *)find(pool->initializer);
+    worker->finalizer = (mproc_finalizer *)find(pool->finalizer);
+    worker->items = pool->max_items;
+    if (!initializer != !pool->initializer || !worker->finalizer != !pool->finalizer)
+        _exit(POOL_INITIALIZER_LOST);
+    int result = initializer ? initializer(pool->arg, &worker_state) : 0;
+    streams_flush();
+    if (result)
+        _exit(POOL_INITIALIZER_FAILED);
+    atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
+    cell_wake(&pool->server, CELL_ALL);
+}
+
 /* A task that closes every descriptor closes the one that proves this process's life, and others would take it for dead
  * while it holds the pool's lock. Such a worker ends, and is replaced. */
 _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, pid_t parent)
@@ -353,15 +393,19 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         result = take_slot(worker.slot, serial);
     if (result)
         _exit(-result); /* for the server to read */
-    cell_wake(&pool->server, CELL_ALL);
-    while (await_work(&worker)) {
+    initialize(&worker);
+    bool more = true;
+    while (more && await_work(&worker)) {
         struct job *job = pick(&worker);
         if (!job)
             continue;
-        run_job(&worker, job);
-        leave_job(&worker);
+        more = run_job(&worker, job);
+        if (more) /* else the server finds the job in the slot, and offers again what this worker drew */
+            leave_job(&worker);
         if (!member_confirm())
             _exit(POOL_WORKER_UNFIT);
     }
+    if (worker.finalizer && pool_state(pool) != POOL_TERMINATED)
+        worker.finalizer(worker_state);
     exit(0);
 }

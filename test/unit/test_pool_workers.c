@@ -1,0 +1,309 @@
+/* What workers are made with, and how long they stay: initializer and finalizer, state, replacement by max_items. */
+#include "harness.h"
+
+#include <errno.h>
+#include <mproc.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    WORKERS = 2,
+    COUNT = 40
+};
+
+/* Every test is run with each. */
+static enum mproc_start_method method;
+
+/* Shared memory that initializers, finalizers and tasks write to. */
+struct board {
+    _Atomic(int) begun;
+    _Atomic(int) ended;
+    _Atomic(int) fail_from; /* the initializers from this one on fail; 0: none */
+    int number;
+};
+
+static struct board *make_board(void)
+{
+    struct board *board = mproc_calloc(1, sizeof *board);
+    assert_non_null(board);
+    return board;
+}
+
+static int make_pool(mproc_pool **pool, mproc_pool_options options)
+{
+    options.workers = options.workers ? options.workers : WORKERS;
+    options.method = method;
+    return mproc_pool_create(pool, &options);
+}
+
+/* ---- what runs in the workers ---- */
+
+struct state {
+    struct board *board;
+    int calls;
+};
+
+static int begin(void *arg, void **state)
+{
+    struct board *board = arg;
+    struct state *made = malloc(sizeof *made);
+    if (!made)
+        return 1;
+    *made = (struct state){.board = board};
+    *state = made;
+    int begun = atomic_fetch_add(&board->begun, 1) + 1;
+    return atomic_load(&board->fail_from) && begun >= atomic_load(&board->fail_from);
+}
+
+static void end(void *state)
+{
+    struct state *made = state;
+    atomic_fetch_add(&made->board->ended, 1);
+    free(made);
+}
+
+static int begin_with_copy(void *arg, void **state)
+{
+    const char *text = arg;
+    *state = strdup(text);
+    return strcmp(text, "from the host") != 0;
+}
+
+static int die(void *arg, void **state)
+{
+    (void)arg;
+    (void)state;
+    return raise(SIGKILL);
+}
+
+static int count_calls(void *ctx, const void *in, void *out)
+{
+    struct state *state = mproc_worker_state();
+    (void)ctx;
+    (void)in;
+    *(int *)out = ++state->calls;
+    return 0;
+}
+
+static int copy_state(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    strcpy(out, mproc_worker_state());
+    return 0;
+}
+
+static int tell_pid(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    *(pid_t *)out = getpid();
+    return 0;
+}
+
+static void count_end(void *state)
+{
+    (void)state;
+}
+
+/* ---- tests ---- */
+
+static void a_worker_has_the_state_that_its_initializer_made(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    int calls[COUNT];
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
+    assert_int_equal(atomic_load(&board->begun), WORKERS); /* create has waited for them */
+    const mproc_map map = {.count = COUNT, .out = calls, .out_size = sizeof *calls, .chunk = 1};
+    assert_int_equal(mproc_pool_map(pool, count_calls, NULL, &map, MPROC_FOREVER), 0);
+    int firsts = 0;
+    for (int i = 0; i < COUNT; i++) {
+        assert_true(calls[i] >= 1);
+        firsts += calls[i] == 1;
+    }
+    assert_true(firsts >= 1 && firsts <= WORKERS);
+    assert_null(mproc_worker_state());
+    mproc_pool_close(pool);
+    assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&board->ended), WORKERS);
+    mproc_pool_free(pool);
+    mproc_free(board);
+}
+
+static void an_initializer_may_have_a_copy_of_its_argument(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    char text[] = "from the host";
+    char out[sizeof text];
+    assert_int_equal(
+        make_pool(&pool, (mproc_pool_options){.initializer = begin_with_copy, .arg = text, .arg_size = sizeof text}),
+        0);
+    memset(text, 'x', sizeof text - 1);
+    const mproc_map map = {.count = 1, .out = out, .out_size = sizeof out};
+    assert_int_equal(mproc_pool_map(pool, copy_state, NULL, &map, MPROC_FOREVER), 0);
+    assert_string_equal(out, "from the host");
+    mproc_pool_free(pool);
+}
+
+static void a_pool_whose_initializer_fails_is_not_made(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    atomic_store(&board->fail_from, 2);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = board}), MPROC_TASK_FAILED);
+    assert_null(pool);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = die}), MPROC_WORKER_DIED);
+    assert_null(pool);
+    mproc_free(board);
+}
+
+static bool has_begun_again(void *board)
+{
+    return atomic_load(&((struct board *)board)->begun) >= WORKERS + 3;
+}
+
+static void an_initializer_that_fails_later_is_tried_again(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    pid_t pid;
+    int calls[1];
+    assert_int_equal(
+        make_pool(&pool, (mproc_pool_options){.workers = 1, .initializer = begin, .finalizer = end, .arg = board}), 0);
+    atomic_store(&board->begun, WORKERS);
+    atomic_store(&board->fail_from, WORKERS);
+    assert_int_equal(mproc_pool_workers(pool, &pid, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_true(wait_until(has_begun_again, board, 20000));
+    atomic_store(&board->fail_from, 0);
+    const mproc_map map = {.count = 1, .out = calls, .out_size = sizeof *calls};
+    assert_int_equal(mproc_pool_map(pool, count_calls, NULL, &map, MPROC_SEC(20)), 0);
+    mproc_pool_free(pool);
+    mproc_free(board);
+}
+
+static void a_killed_worker_runs_no_finalizer(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
+    mproc_pool_terminate(pool);
+    assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&board->ended), 0);
+    mproc_pool_free(pool);
+    mproc_free(board);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int count_different(pid_t *pids, int count)
+{
+    int different = 1;
+    qsort(pids, (size_t)count, sizeof *pids, compare_pids);
+    for (int i = 1; i < count; i++)
+        different += pids[i] != pids[i - 1];
+    return different;
+}
+
+static void a_worker_is_replaced_after_so_many_items(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    pid_t pids[COUNT];
+    assert_int_equal(
+        make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board, .max_items = 4}),
+        0);
+    const mproc_map map = {.count = COUNT, .out = pids, .out_size = sizeof *pids, .chunk = 1};
+    assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
+    assert_true(count_different(pids, COUNT) >= COUNT / 4);
+    mproc_pool_close(pool);
+    assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&board->ended), atomic_load(&board->begun));
+    mproc_pool_free(pool);
+    mproc_free(board);
+}
+
+static void replacing_workers_all_the_time_loses_no_item(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    enum {
+        MANY = 3000
+    };
+    static pid_t pids[MANY];
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_items = 100}), 0);
+    for (size_t chunk = 0; chunk < 40; chunk += 13) {
+        const mproc_map map = {.count = MANY, .out = pids, .out_size = sizeof *pids, .chunk = chunk};
+        memset(pids, 0, sizeof pids);
+        assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
+        for (int i = 0; i < MANY; i++)
+            assert_true(pids[i] > 0);
+    }
+    for (int i = 0; i < 300; i++) {
+        mproc_future *future;
+        assert_int_equal(mproc_pool_submit(pool, &future, tell_pid, NULL, NULL, 0, sizeof *pids), 0);
+        assert_int_equal(mproc_future_get(future, pids, MPROC_SEC(60)), 0);
+        mproc_future_free(future);
+    }
+    mproc_pool_free(pool);
+}
+
+static void bad_options_are_refused(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    int local = 1;
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.arg = &local}), -EINVAL);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg_size = 1}), -EINVAL);
+    if (method == MPROC_START_SPAWN)
+        assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}), MPROC_NOT_SHARED);
+    assert_null(pool);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.finalizer = count_end}), 0);
+    mproc_pool_free(pool);
+}
+
+/* What processes keep for good after their first pool is no leak of a test. */
+static int make_first_pool(void **unused)
+{
+    mproc_pool *pool;
+    (void)unused;
+    int result = make_pool(&pool, (mproc_pool_options){.workers = 1});
+    mproc_pool_free(pool);
+    return result;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(a_worker_has_the_state_that_its_initializer_made),
+        unit(an_initializer_may_have_a_copy_of_its_argument),
+        unit(a_pool_whose_initializer_fails_is_not_made),
+        unit(an_initializer_that_fails_later_is_tried_again),
+        unit(a_killed_worker_runs_no_finalizer),
+        unit(a_worker_is_replaced_after_so_many_items),
+        unit(replacing_workers_all_the_time_loses_no_item),
+        unit(bad_options_are_refused),
+    };
+    int failed = 0;
+    if (mproc_init())
+        return EXIT_FAILURE;
+    method = MPROC_START_FORK;
+    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
+    method = MPROC_START_SPAWN;
+    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
+    return failed;
+}
