@@ -96,20 +96,36 @@ MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *opt
  * its array, an array without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
+/* Run fn once and wait for it: a map of one item. */
+MPROC_API int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
+                              size_t out_size, mproc_time timeout);
+
+/* The same as mproc_pool_map(), but do not wait. *future is to be freed. Arrays that are not shared are copied whole,
+ * at once; out and status are written when a mproc_future_get() or mproc_future_wait() finds the map done, and they
+ * must stay until the future is freed. -EINVAL too with a count of 0 or with progress, which nobody would call. */
+MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
+                                   const mproc_map *map);
+
 /* Run fn once, with a copy of in_size bytes at in, and room for out_size bytes. *future is to be freed. Does not wait.
  * Results as map. */
 MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                                 size_t in_size, size_t out_size);
 
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
- * do not copy). 0; MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_CANCELLED; MPROC_TIMEOUT. May be called again. */
+ * do not copy). Of a map: what all its items wrote. 0; MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_CANCELLED;
+ * MPROC_TIMEOUT. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 
-/* Wait for the task. 0 when it is done in whatever way; MPROC_TIMEOUT. mproc_future_status() then tells how it ended;
- * MPROC_RUNNING when it has not. */
+/* Wait for the task. 0 when it is done in whatever way; MPROC_TIMEOUT. mproc_future_status() then tells how it ended (a
+ * map: as a whole, with a code of 0); MPROC_RUNNING when it has not. */
 MPROC_API int mproc_future_wait(mproc_future *future, mproc_time timeout);
 MPROC_API int mproc_future_status(mproc_future *future, mproc_item_status *status);
 MPROC_API bool mproc_future_is_done(mproc_future *future);
+
+/* Have the task not run. If it has not begun it never will; if it runs, its worker is killed and replaced, and so are
+ * those that run items of a map. It ends as MPROC_CANCELLED, unless it is done before. Does not wait. 0; -EINVAL,
+ * -EPERM. */
+MPROC_API int mproc_future_cancel(mproc_future *future);
 
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
 MPROC_API mproc_future *mproc_future_free(mproc_future *future);

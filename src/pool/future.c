@@ -1,26 +1,45 @@
-/* Futures: a job of one item, for which its maker waits when it likes. The handle is memory of the host alone; several
- * threads may ask it at once, but only one may free it. */
+/* Futures: a job, of one item or of a map's, for which its maker waits when it likes. The handle is memory of the host
+ * alone; several threads may ask it at once, but only one may free it. */
 #include "pool/future.h"
 
 #include "os/allocate.h"
 #include "os/clock.h"
-#include "pool/host.h"
+#include "pool/map.h"
 #include <errno.h>
 #include <string.h>
 
 struct mproc_future {
     mproc_pool *pool;
     struct job *job;
+    mproc_map map;  /* of a map; else the count is 0 */
+    bool delivered; /* what it left was written where its caller wants it; with the pool's mutex */
 };
 
-static int submit(mproc_pool *pool, const struct host_job *wish, struct job **job)
+static int launch(mproc_pool *pool, const struct host_job *wish, struct job **job)
 {
-    int result = host_make_job(pool, wish, 1, job);
+    int result = host_make_job(pool, wish, wish->count, job);
     if (result)
         return result;
-    result = host_launch(pool, *job, wish, 0, 1, false);
+    result = host_launch(pool, *job, wish, 0, wish->count, false);
     if (result)
         host_free_job(pool, *job);
+    return result;
+}
+
+/* Make a future of a job in an open pool. */
+static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **future)
+{
+    if (pool_state(pool->shared) != POOL_OPEN)
+        return MPROC_CLOSED;
+    mproc_future *made = os_malloc(sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    *made = (mproc_future){.pool = pool};
+    int result = launch(pool, wish, &made->job);
+    if (result)
+        free(made);
+    else
+        *future = made;
     return result;
 }
 
@@ -40,19 +59,21 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
         return -EINVAL;
     int result = host_check(pool);
     *future = NULL;
-    if (result)
-        return result;
-    if (pool_state(pool->shared) != POOL_OPEN)
-        return MPROC_CLOSED;
-    mproc_future *made = os_malloc(sizeof *made);
-    if (!made)
-        return -ENOMEM;
-    made->pool = pool;
-    result = submit(pool, &wish, &made->job);
-    if (result)
-        free(made);
-    else
-        *future = made;
+    return result ? result : submit(pool, &wish, future);
+}
+
+int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const mproc_map *map)
+{
+    if (!future)
+        return -EINVAL;
+    *future = NULL;
+    int result = map_check(pool, fn, ctx, map);
+    if (result || map->count == 0 || map->progress)
+        return result ? result : -EINVAL;
+    const struct host_job wish = map_wish(fn, ctx, map);
+    result = submit(pool, &wish, future);
+    if (!result)
+        (*future)->map = *map;
     return result;
 }
 
@@ -72,13 +93,23 @@ static bool is_done(const mproc_future *future)
     return is_settled(future->job);
 }
 
-/* How it ended. A job that was cancelled has written no status. */
+/* How it ended. A job that was cancelled has written no status; a map has one for each item. */
 static mproc_item_status outcome(const mproc_future *future)
 {
     int result = job_result(job_flags(future->job), job_is_whole(future->job));
-    if (result == MPROC_CANCELLED || result == MPROC_NO_FUNCTION)
+    if (future->map.count || result == MPROC_CANCELLED || result == MPROC_NO_FUNCTION)
         return (mproc_item_status){.result = result};
     return *future->job->status;
+}
+
+/* Write the results of a settled map where its caller wants them. */
+static void deliver(mproc_future *future)
+{
+    pthread_mutex_lock(&future->pool->mutex);
+    if (!future->delivered)
+        map_empty(&future->map, future->job, 0);
+    future->delivered = true;
+    pthread_mutex_unlock(&future->pool->mutex);
 }
 
 static int wait_for(mproc_future *future, mproc_time timeout)
@@ -86,7 +117,11 @@ static int wait_for(mproc_future *future, mproc_time timeout)
     if (!future || !os_timeout_is_valid(timeout))
         return -EINVAL;
     int result = host_check(future->pool);
-    return result ? result : host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
+    if (!result)
+        result = host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
+    if (!result && future->map.count)
+        deliver(future);
+    return result;
 }
 
 int mproc_future_wait(mproc_future *future, mproc_time timeout)
@@ -100,8 +135,8 @@ int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
     if (result)
         return result;
     mproc_item_status status = outcome(future);
-    if (out && future->job->out && (status.result == 0 || status.result == MPROC_TASK_FAILED))
-        memcpy(out, future->job->out, future->job->out_size);
+    if (out && future->job->out && (status.result == 0 || status.result == MPROC_TASK_FAILED || future->map.count))
+        memcpy(out, future->job->out, future->job->count * future->job->out_size);
     return status.result;
 }
 
@@ -121,6 +156,14 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 bool mproc_future_is_done(mproc_future *future)
 {
     return future && host_check(future->pool) == 0 && is_done(future);
+}
+
+int mproc_future_cancel(mproc_future *future)
+{
+    int result = future ? host_check(future->pool) : -EINVAL;
+    if (!result)
+        host_stop(future->pool, future->job);
+    return result;
 }
 
 mproc_future *mproc_future_free(mproc_future *future)

@@ -1,12 +1,15 @@
-/* mproc_pool_map(): what it is given. How it is run stands in portions.c. */
+/* mproc_pool_map() and mproc_pool_call(): what they are given. How it is run stands in portions.c. */
+#include "pool/map.h"
+
 #include "os/clock.h"
 #include "pool/portions.h"
 #include <errno.h>
+#include <string.h>
 
-static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_map *map, mproc_time timeout)
+int map_check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_map *map)
 {
     size_t bytes;
-    if (!fn || !map || !os_timeout_is_valid(timeout))
+    if (!fn || !map)
         return -EINVAL;
     if (!map->in != !map->in_size || !map->out != !map->out_size || (map->ctx_size && !ctx))
         return -EINVAL;
@@ -17,12 +20,8 @@ static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const 
     return host_check(pool);
 }
 
-int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout)
+struct host_job map_wish(mproc_task *fn, void *ctx, const mproc_map *map)
 {
-    int64_t deadline = os_deadline(timeout);
-    int result = check(pool, fn, ctx, map, timeout);
-    if (result || map->count == 0)
-        return result;
     struct host_job wish = {.task = fn,
                             .ctx = ctx,
                             .ctx_size = map->ctx_size,
@@ -33,5 +32,50 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
                             .status = map->status,
                             .count = map->count};
     host_choose_chunk(&wish, map->chunk);
+    return wish;
+}
+
+void map_cancel_items(const mproc_map *map, size_t begin, size_t end)
+{
+    for (size_t item = begin; map->status && item < end; item++)
+        map->status[item] = (mproc_item_status){.result = MPROC_CANCELLED};
+}
+
+/* The items of a chunk that have their outcome are its first ones. */
+static void empty_chunk(const struct job *job, const mproc_map *map, size_t first, size_t chunk)
+{
+    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
+    size_t length = job_chunk_length(job, chunk);
+    size_t settled = job_chunk_settled(word);
+    size_t from = job_chunk_begin(job, chunk);
+    size_t to = first + from;
+    if (job->own_out)
+        memcpy((unsigned char *)map->out + to * map->out_size, job->own_out + from * map->out_size,
+               settled * map->out_size);
+    if (job->own_status)
+        memcpy(map->status + to, job->own_status + from, settled * sizeof *map->status);
+    map_cancel_items(map, to + settled, to + length);
+}
+
+void map_empty(const mproc_map *map, const struct job *job, size_t first)
+{
+    for (size_t chunk = 0; chunk < job->chunk_count; chunk++)
+        empty_chunk(job, map, first, chunk);
+}
+
+int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout)
+{
+    int64_t deadline = os_deadline(timeout);
+    int result = os_timeout_is_valid(timeout) ? map_check(pool, fn, ctx, map) : -EINVAL;
+    if (result || map->count == 0)
+        return result;
+    const struct host_job wish = map_wish(fn, ctx, map);
     return portions_run(pool, map, &wish, deadline);
+}
+
+int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
+                    size_t out_size, mproc_time timeout)
+{
+    const mproc_map map = {.count = 1, .in = in, .in_size = in_size, .out = out, .out_size = out_size};
+    return mproc_pool_map(pool, fn, ctx, &map, timeout);
 }

@@ -9,6 +9,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "pool/map.h"
 #include <errno.h>
 #include <string.h>
 
@@ -121,33 +122,10 @@ static int fill(struct run *run)
 
 /* ---- emptying ---- */
 
-static void cancel_items(const mproc_map *map, size_t begin, size_t end)
-{
-    for (size_t item = begin; map->status && item < end; item++)
-        map->status[item] = (mproc_item_status){.result = MPROC_CANCELLED};
-}
-
-/* The items of a chunk that have their outcome are its first ones. */
-static void empty_chunk(const struct job *job, const mproc_map *map, size_t first, size_t chunk)
-{
-    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
-    size_t length = job_chunk_length(job, chunk);
-    size_t settled = job_chunk_settled(word);
-    size_t from = job_chunk_begin(job, chunk);
-    size_t to = first + from;
-    if (job->own_out)
-        memcpy((unsigned char *)map->out + to * map->out_size, job->own_out + from * map->out_size,
-               settled * map->out_size);
-    if (job->own_status)
-        memcpy(map->status + to, job->own_status + from, settled * sizeof *map->status);
-    cancel_items(map, to + settled, to + length);
-}
-
 static void empty(struct run *run, struct portion *portion)
 {
     const struct job *job = portion->job;
-    for (size_t chunk = 0; chunk < job->chunk_count; chunk++)
-        empty_chunk(job, run->map, portion->first, chunk);
+    map_empty(run->map, job, portion->first);
     run->flags |= job_flags(job);
     run->whole = run->whole && job_is_whole(job);
     run->stopped = run->stopped || (job_flags(job) & JOB_STOPPED);
@@ -243,7 +221,7 @@ static int work(struct run *run, int64_t deadline)
         if (run->map->progress && !run->stopped && run->tell_at <= os_now() && run->emptied < run->map->count)
             tell(run, items_done(run));
     }
-    cancel_items(run->map, run->next, run->map->count);
+    map_cancel_items(run->map, run->next, run->map->count);
     run->whole = run->whole && run->next == run->map->count;
     if (run->map->progress && run->whole)
         tell(run, run->map->count);

@@ -1,0 +1,315 @@
+/* Maps that are not waited for at once, calls, and tasks that are cancelled. */
+#include "harness.h"
+
+#include <errno.h>
+#include <mproc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    COUNT = 50000
+};
+
+/* Every test is run with each. */
+static enum mproc_start_method method;
+
+static mproc_pool *make_pool(unsigned workers)
+{
+    mproc_pool *pool;
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
+    return pool;
+}
+
+/* ---- tasks ---- */
+
+static int square(void *ctx, const void *in, void *out)
+{
+    long x = *(const long *)in;
+    (void)ctx;
+    *(long *)out = x * x;
+    return x < 0;
+}
+
+/* Shared with the test. */
+struct gate {
+    _Atomic(int) begun;
+    _Atomic(bool) open;
+    _Atomic(int) ended;
+};
+
+static int wait_at_gate(void *ctx, const void *in, void *out)
+{
+    struct gate *gate = ctx;
+    const struct timespec nap = {.tv_nsec = 1000000};
+    (void)in;
+    (void)out;
+    atomic_fetch_add(&gate->begun, 1);
+    while (!atomic_load(&gate->open))
+        nanosleep(&nap, NULL);
+    atomic_fetch_add(&gate->ended, 1);
+    return 0;
+}
+
+static bool has_begun(void *arg)
+{
+    return atomic_load(&((struct gate *)arg)->begun) > 0;
+}
+
+static struct gate *make_gate(void)
+{
+    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    assert_non_null(gate);
+    return gate;
+}
+
+static mproc_future *submit_at_gate(mproc_pool *pool, struct gate *gate)
+{
+    mproc_future *future;
+    assert_int_equal(mproc_pool_submit(pool, &future, wait_at_gate, gate, NULL, 0, 0), 0);
+    return future;
+}
+
+static void must_be(mproc_future *future, int result)
+{
+    mproc_item_status status;
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(20)), result);
+    assert_int_equal(mproc_future_status(future, &status), 0);
+    assert_int_equal(status.result, result);
+    mproc_future_free(future);
+}
+
+/* ---- tests ---- */
+
+static void a_call_waits_for_its_result(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    long in = 12, out = 0;
+    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(out, 144);
+    in = -1;
+    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)),
+                     MPROC_TASK_FAILED);
+    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, 0, &out, sizeof out, MPROC_SEC(20)), -EINVAL);
+    mproc_pool_free(pool);
+}
+
+static void a_call_that_is_late_is_ended(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    long in = 3, out = 0;
+    assert_int_equal(mproc_pool_call(pool, wait_at_gate, gate, NULL, 0, NULL, 0, MPROC_MS(50)), MPROC_TIMEOUT);
+    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&gate->ended), 0);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
+static void await_squares(bool shared)
+{
+    mproc_pool *pool = make_pool(2);
+    void *(*take)(size_t) = shared ? mproc_alloc : malloc;
+    long *in = take(COUNT * sizeof *in), *out = take(COUNT * sizeof *out);
+    mproc_item_status *status = take(COUNT * sizeof *status);
+    mproc_future *future;
+    assert_true(in && out && status);
+    for (long i = 0; i < COUNT; i++)
+        in[i] = i % 1000 == 999 ? -i : i;
+    memset(out, 'x', COUNT * sizeof *out);
+    const mproc_map map = {
+        .count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .status = status};
+    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), 0);
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(60)), 0);
+    for (long i = 0; i < COUNT; i++) {
+        assert_int_equal(out[i], i * i);
+        assert_int_equal(status[i].result, i % 1000 == 999 ? MPROC_TASK_FAILED : 0);
+    }
+    memset(out, 0, COUNT * sizeof *out);
+    must_be(future, MPROC_TASK_FAILED);
+    assert_int_equal(out[2], 0); /* it is written once */
+    mproc_pool_free(pool);
+    void (*give)(void *) = shared ? (void (*)(void *))(void *)mproc_free : free;
+    give(in);
+    give(out);
+    give(status);
+}
+
+static void a_map_that_is_not_waited_for_fills_private_arrays(void **state)
+{
+    (void)state;
+    await_squares(false);
+}
+
+static void a_map_that_is_not_waited_for_fills_shared_arrays(void **state)
+{
+    (void)state;
+    await_squares(true);
+}
+
+static void a_get_copies_what_a_map_wrote(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    mproc_future *future;
+    long in[3] = {1, 2, 3}, out[3] = {0};
+    const mproc_map map = {.count = 3, .in = in, .in_size = sizeof *in, .out_size = sizeof *out, .out = out};
+    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), 0);
+    in[0] = 7; /* it was copied */
+    long copy[3] = {0};
+    assert_int_equal(mproc_future_get(future, copy, MPROC_SEC(20)), 0);
+    assert_memory_equal(copy, ((const long[]){1, 4, 9}), sizeof copy);
+    assert_memory_equal(copy, out, sizeof copy);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+}
+
+static void several_maps_are_at_work_at_once(void **state)
+{
+    (void)state;
+    enum {
+        MAPS = 20
+    };
+    mproc_pool *pool = make_pool(2);
+    static long in[MAPS][100], out[MAPS][100];
+    mproc_future *futures[MAPS];
+    for (int i = 0; i < MAPS; i++) {
+        for (int j = 0; j < 100; j++)
+            in[i][j] = i * 100 + j;
+        const mproc_map map = {
+            .count = 100, .in = in[i], .in_size = sizeof **in, .out = out[i], .out_size = sizeof **out};
+        assert_int_equal(mproc_pool_map_async(pool, &futures[i], square, NULL, &map), 0);
+    }
+    for (int i = MAPS - 1; i >= 0; i--) {
+        must_be(futures[i], 0);
+        for (long j = 0; j < 100; j++)
+            assert_int_equal(out[i][j], (i * 100 + j) * (i * 100 + j));
+    }
+    mproc_pool_free(pool);
+}
+
+static void a_cancelled_task_that_waits_never_begins(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    struct gate *other = make_gate();
+    mproc_future *first = submit_at_gate(pool, gate);
+    mproc_future *second = submit_at_gate(pool, other);
+    assert_true(wait_until(has_begun, gate, 20000));
+    assert_int_equal(mproc_future_cancel(second), 0);
+    must_be(second, MPROC_CANCELLED);
+    atomic_store(&gate->open, true);
+    must_be(first, 0);
+    assert_int_equal(atomic_load(&other->begun), 0);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+    mproc_free(other);
+}
+
+static void a_cancelled_task_that_runs_is_ended_and_its_worker_replaced(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    mproc_future *future = submit_at_gate(pool, gate);
+    long in = 5, out = 0;
+    assert_true(wait_until(has_begun, gate, 20000));
+    assert_int_equal(mproc_future_cancel(future), 0);
+    assert_int_equal(mproc_future_cancel(future), 0);
+    must_be(future, MPROC_CANCELLED);
+    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&gate->ended), 0);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
+static void a_task_that_is_done_is_not_cancelled(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    mproc_future *future;
+    long in = 5, out = 0;
+    assert_int_equal(mproc_pool_submit(pool, &future, square, NULL, &in, sizeof in, sizeof out), 0);
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(20)), 0);
+    assert_int_equal(mproc_future_cancel(future), 0);
+    assert_int_equal(mproc_future_get(future, &out, MPROC_NOWAIT), 0);
+    assert_int_equal(out, 25);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+}
+
+static void a_cancelled_map_stops(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    struct gate *gate = make_gate();
+    mproc_item_status status[100];
+    mproc_future *future;
+    const mproc_map map = {.count = 100, .status = status, .chunk = 1};
+    assert_int_equal(mproc_pool_map_async(pool, &future, wait_at_gate, gate, &map), 0);
+    assert_true(wait_until(has_begun, gate, 20000));
+    assert_int_equal(mproc_future_cancel(future), 0);
+    must_be(future, MPROC_CANCELLED);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(status[i].result, MPROC_CANCELLED);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    mproc_future *future = (mproc_future *)&pool;
+    mproc_map map = {.count = 0};
+    assert_int_equal(mproc_pool_map_async(pool, NULL, square, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), -EINVAL);
+    assert_null(future);
+    map.count = 1;
+    assert_int_equal(mproc_pool_map_async(pool, &future, NULL, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(NULL, &future, square, NULL, &map), -EINVAL);
+    map.out_size = 1;
+    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_future_cancel(NULL), -EINVAL);
+    mproc_pool_close(pool);
+    map.out_size = 0;
+    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), MPROC_CLOSED);
+    mproc_pool_free(pool);
+}
+
+/* What processes keep for good after their first pool is no leak of a test. */
+static int make_first_pool(void **state)
+{
+    (void)state;
+    mproc_pool_free(make_pool(1));
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(a_call_waits_for_its_result),
+        unit(a_call_that_is_late_is_ended),
+        unit(a_map_that_is_not_waited_for_fills_private_arrays),
+        unit(a_map_that_is_not_waited_for_fills_shared_arrays),
+        unit(a_get_copies_what_a_map_wrote),
+        unit(several_maps_are_at_work_at_once),
+        unit(a_cancelled_task_that_waits_never_begins),
+        unit(a_cancelled_task_that_runs_is_ended_and_its_worker_replaced),
+        unit(a_task_that_is_done_is_not_cancelled),
+        unit(a_cancelled_map_stops),
+        unit(bad_arguments_are_refused),
+    };
+    int failed = 0;
+    if (mproc_init())
+        return EXIT_FAILURE;
+    method = MPROC_START_FORK;
+    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
+    method = MPROC_START_SPAWN;
+    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
+    return failed;
+}
