@@ -34,6 +34,7 @@ extern "C" {
 
 typedef struct mproc_pool mproc_pool;
 typedef struct mproc_future mproc_future;
+typedef struct mproc_imap mproc_imap;
 
 /* What a worker runs for an item: reads in, writes out. 0, or a number other than 0 for failure; it is kept. ctx is the
  * same for all items of a map. out is zero at the start. */
@@ -129,6 +130,52 @@ MPROC_API int mproc_future_cancel(mproc_future *future);
 
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
 MPROC_API mproc_future *mproc_future_free(mproc_future *future);
+
+/* ---- inputs one after another ----
+ *
+ *     mproc_imap *imap;
+ *     mproc_pool_imap(pool, &imap, parse, NULL, &(mproc_imap_options){ .next = next_line, .arg = file,
+ *                                              .in_size = sizeof(struct line), .out_size = sizeof(struct record) });
+ *     while ((result = mproc_imap_next(imap, &record, NULL, MPROC_FOREVER)) != MPROC_CLOSED)
+ *         if (result == 0) ...
+ *     imap = mproc_imap_free(imap);
+ *
+ * There may be any number of inputs: never more than in_flight of them are held at a time, from the call that made the
+ * input to the call that handed its result out. */
+
+/* Write the next input to in, which is zeroed. 0; MPROC_CLOSED when there are no more; anything else ends the inputs
+ * too, and is what mproc_imap_next() returns once after the last result. Called in mproc_pool_imap() and
+ * mproc_imap_next() only. */
+typedef int mproc_source(void *arg, void *in);
+
+typedef struct mproc_imap_options {
+    mproc_source *next;
+    void *arg;
+    size_t in_size;
+    size_t out_size;
+    size_t ctx_size;  /* as in a map */
+    size_t chunk;     /* inputs that a worker takes at a time; 0: 1 */
+    size_t in_flight; /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
+    bool unordered;   /* results are handed out as they come, else in the order of the inputs */
+} mproc_imap_options;
+
+/* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL
+ * pool, imap, fn, options or next, an in_size of 0, a ctx_size without ctx, sizes that overflow; else results as
+ * mproc_pool_map(). */
+MPROC_API int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *ctx,
+                              const mproc_imap_options *options);
+
+/* The outcome of the next item: what its function wrote to out, which has room for out_size bytes or is NULL. *index
+ * (may be NULL) is the number of its input, from 0. 0; MPROC_TASK_FAILED or MPROC_WORKER_DIED for this item alone, and
+ * mproc_imap_status() tells more; MPROC_CANCELLED: the pool was terminated before it was done, or before its inputs
+ * were taken. MPROC_CLOSED: there are no more. MPROC_TIMEOUT: it is not done yet. */
+MPROC_API int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout);
+
+/* How the item of the last mproc_imap_next() ended. -EINVAL before the first. */
+MPROC_API int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status);
+
+/* Give it up and return NULL; items that run are stopped, their workers killed and replaced. NULL is ignored. */
+MPROC_API mproc_imap *mproc_imap_free(mproc_imap *imap);
 
 /* In a task or a finalizer: the state of this worker, as its initializer stored it; NULL elsewhere, and when there is
  * no initializer. A copy that a task makes by fork has it too. */
