@@ -27,6 +27,7 @@
 #include <mproc/base.h>
 #include <mproc/process.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -183,6 +184,31 @@ MPROC_API void *mproc_worker_state(void);
 
 /* The number of workers, and their process ids: writes up to capacity of them and returns how many live. */
 MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity);
+
+/* A worker that lives. Times are in nanoseconds. */
+typedef struct mproc_worker_stats {
+    pid_t pid;
+    uint64_t items;     /* that it has run; those of the chunk that it is at are counted when the chunk is done */
+    mproc_time startup; /* from its fork until its initializer was done; 0 while it is not */
+    mproc_time busy;    /* since then: at jobs, */
+    mproc_time idle;    /* and waiting for them */
+    size_t
+        peak_memory; /* bytes of memory that were resident at most, as the kernel counts them; 0 if it does not tell */
+} mproc_worker_stats;
+
+typedef struct mproc_pool_statistics {
+    unsigned workers; /* that it should have */
+    unsigned alive;   /* that live */
+    uint64_t items;   /* run by all that ever were, counted as above */
+    uint64_t starts;  /* workers that were started */
+    uint64_t deaths;  /* of these, so many ended otherwise than in good order: killed, or failed to begin */
+} mproc_pool_statistics;
+
+/* What the pool has done (NULL: do not tell), and each of its workers: writes up to capacity of them, and returns how
+ * many live. The counts are exact when nobody works; where a pool's server is killed, one of its last may be missing.
+ */
+MPROC_API int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_worker_stats *workers,
+                               size_t capacity);
 
 /* Take no more work; what was taken goes on. 0 also when closed before. */
 MPROC_API int mproc_pool_close(mproc_pool *pool);

@@ -63,6 +63,25 @@ int os_proc_read(pid_t pid, struct os_proc *proc)
     return parse(text, pid, proc);
 }
 
+int os_proc_peak_memory(pid_t pid, size_t *bytes)
+{
+    static const char label[] = "\nVmHWM:";
+    char text[4096];
+    int fd = open_file(pid, "status");
+    if (fd < 0)
+        return fd;
+    ssize_t size = read_on(fd, text, sizeof text - 1);
+    os_close(fd);
+    if (size < 0)
+        return (int)size;
+    text[size] = '\0';
+    const char *line = strstr(text, label);
+    if (!line) /* a process that has ended has none */
+        return -ESRCH;
+    *bytes = strtoul(line + sizeof label - 1, NULL, 10) * 1024;
+    return 0;
+}
+
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg)
 {
     DIR *folder = opendir("/proc");

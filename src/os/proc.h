@@ -18,6 +18,9 @@ struct os_proc {
 /* What the kernel says about a process. 0; -ESRCH or -ENOENT when there is none; -errno. */
 int os_proc_read(pid_t pid, struct os_proc *proc);
 
+/* How many bytes of memory of the process were resident at most. 0 or -errno. */
+int os_proc_peak_memory(pid_t pid, size_t *bytes);
+
 /* Call visit for each process of the machine. 0 or -errno. */
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg);
 

@@ -146,26 +146,6 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
     return 0;
 }
 
-int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
-{
-    int result = capacity && !pids ? -EINVAL : host_check(pool);
-    if (result)
-        return result;
-    int count = 0;
-    host_look(pool);
-    for (unsigned i = 0; i < pool->shared->worker_count; i++) {
-        struct worker_slot *slot = &pool->shared->workers[i];
-        pid_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
-        if (pid <= 0 || !atomic_load_explicit(&slot->word, memory_order_acquire) ||
-            atomic_load_explicit(&slot->ended, memory_order_acquire))
-            continue;
-        if ((size_t)count < capacity)
-            pids[count] = pid;
-        count++;
-    }
-    return count;
-}
-
 int mproc_pool_close(mproc_pool *pool)
 {
     int result = host_check(pool);

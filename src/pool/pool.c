@@ -102,6 +102,8 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit)
     atomic_compare_exchange_strong_explicit(&pool->spinner, &spinner, 0, memory_order_acq_rel, memory_order_relaxed);
     atomic_store_explicit(&slot->current, 0, memory_order_release);
     atomic_store_explicit(&slot->job, NULL, memory_order_release);
+    uint64_t items = atomic_exchange_explicit(&slot->items, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->past_items, items, memory_order_relaxed);
     atomic_store_explicit(&slot->word, 0, memory_order_release); /* commit */
     cell_wake(&pool->changed, CELL_ALL);
     cell_wake(&pool->work, CELL_ALL); /* it may have died of a wake-up that was meant for all */

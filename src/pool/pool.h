@@ -53,7 +53,14 @@ struct worker_slot {
     _Atomic(uint32_t) served; /* by the worker: 1 when it has begun an item; 0 by the server before the fork */
     struct job *_Atomic job;  /* by the worker, under the pool's lock when not NULL: the job it may touch */
     _Atomic(uint64_t) chunk;  /* by the worker: which of its chunks it takes or has */
+    _Atomic(int64_t) forked;  /* by the server, before the fork: when */
     _Alignas(64) _Atomic(uint64_t) current; /* by the worker: item << 1 | 1 while it is at an item, else 0 */
+
+    /* For mproc_pool_stats() alone. By the worker, and 0 by the server before the fork. */
+    _Atomic(uint64_t) items;
+    _Atomic(int64_t) begun; /* when it was ready */
+    _Atomic(int64_t) busy;  /* nanoseconds in jobs that it has left */
+    _Atomic(int64_t) since; /* when it came to the job that it is at, or 0 */
 };
 
 /* The pool. Made by the host before there is a server. */
@@ -74,6 +81,9 @@ struct pool {
     _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
     _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
     struct wait_cell server;       /* the server sleeps here */
+    _Atomic(uint64_t) starts;      /* for mproc_pool_stats() alone, as the next two: workers that were started, */
+    _Atomic(uint64_t) deaths;      /* that ended badly, */
+    _Atomic(uint64_t) past_items;  /* and items that were run by those who have ended */
     struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
     _Alignas(64) struct owner_lock lock; /* for list */
     struct job_list list;                /* jobs with work */

@@ -91,6 +91,8 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
 {
     atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
     atomic_store_explicit(&slot->ended, 1, memory_order_release);
+    if (exit != 0)
+        atomic_fetch_add_explicit(&server->pool->deaths, 1, memory_order_relaxed);
     if (atomic_load_explicit(&slot->served, memory_order_relaxed))
         forget_failures(server);
     else if (exit != 0)
@@ -195,6 +197,12 @@ static int start_worker(struct server *server, unsigned index)
     atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->items, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->begun, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->busy, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->forked, os_now(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->pool->starts, 1, memory_order_relaxed);
     uint32_t serial = pool_reserve(server->pool, &slot->word);
     pid_t pid = os_fork();
     if (pid == 0)

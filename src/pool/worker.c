@@ -156,6 +156,8 @@ static bool run_chunk(struct worker *worker, struct job *job, size_t chunk, size
     atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
     worker->unreported++;
     size_t ran = reached - settled;
+    uint64_t items = atomic_load_explicit(&worker->slot->items, memory_order_relaxed);
+    atomic_store_explicit(&worker->slot->items, items + ran, memory_order_relaxed);
     worker->items = ran < worker->items ? worker->items - ran : 0;
     return worker->items > 0;
 }
@@ -292,6 +294,13 @@ static struct job *pick(struct worker *worker)
     return job;
 }
 
+static void add_busy(struct worker_slot *slot, int64_t span)
+{
+    atomic_store_explicit(&slot->busy, atomic_load_explicit(&slot->busy, memory_order_relaxed) + span,
+                          memory_order_relaxed);
+    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+}
+
 static void leave_job(struct worker *worker)
 {
     atomic_store_explicit(&worker->slot->job, NULL, memory_order_release);
@@ -377,6 +386,7 @@ static void initialize(struct worker *worker)
     streams_flush();
     if (result)
         _exit(POOL_INITIALIZER_FAILED);
+    atomic_store_explicit(&worker->slot->begun, os_now(), memory_order_relaxed);
     atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
     cell_wake(&pool->server, CELL_ALL);
 }
@@ -399,7 +409,10 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         struct job *job = pick(&worker);
         if (!job)
             continue;
+        int64_t since = os_now();
+        atomic_store_explicit(&worker.slot->since, since, memory_order_relaxed);
         more = run_job(&worker, job);
+        add_busy(worker.slot, os_now() - since);
         if (more) /* else the server finds the job in the slot, and offers again what this worker drew */
             leave_job(&worker);
         if (!member_confirm())

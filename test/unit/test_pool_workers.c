@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -37,6 +38,13 @@ static int make_pool(mproc_pool **pool, mproc_pool_options options)
     options.workers = options.workers ? options.workers : WORKERS;
     options.method = method;
     return mproc_pool_create(pool, &options);
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return MPROC_SEC(time.tv_sec) + time.tv_nsec;
 }
 
 /* ---- what runs in the workers ---- */
@@ -262,6 +270,54 @@ static void replacing_workers_all_the_time_loses_no_item(void **unused)
     mproc_pool_free(pool);
 }
 
+static int grow(void *ctx, const void *in, void *out)
+{
+    static char *memory;
+    (void)ctx;
+    (void)in;
+    (void)out;
+    free(memory);
+    memory = malloc((size_t)64 << 20);
+    if (memory)
+        memset(memory, 1, (size_t)64 << 20);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    return memory ? 0 : 1;
+}
+
+static void the_statistics_tell_what_workers_did(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    mproc_pool_statistics all;
+    mproc_worker_stats worker;
+    int64_t before = now();
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 1}), 0);
+    assert_int_equal(mproc_pool_call(pool, grow, NULL, NULL, 0, NULL, 0, MPROC_SEC(60)), 0);
+    const mproc_map map = {.count = 3, .chunk = 1};
+    assert_int_equal(mproc_pool_map(pool, grow, NULL, &map, MPROC_SEC(60)), 0);
+    assert_int_equal(mproc_pool_stats(pool, &all, &worker, 1), 1);
+    int64_t life = now() - before;
+    assert_int_equal(all.workers, 1);
+    assert_int_equal(all.alive, 1);
+    assert_int_equal(all.items, 4);
+    assert_int_equal(all.starts, 1);
+    assert_int_equal(all.deaths, 0);
+    assert_int_equal(worker.items, 4);
+    assert_true(worker.startup > 0 && worker.startup < life);
+    assert_true(worker.busy >= MPROC_MS(80) && worker.busy < life);
+    assert_true(worker.idle >= 0 && worker.idle < life);
+    assert_true(worker.peak_memory >= (size_t)64 << 20);
+    assert_int_equal(kill(worker.pid, SIGKILL), 0);
+    assert_int_equal(mproc_pool_call(pool, grow, NULL, NULL, 0, NULL, 0, MPROC_SEC(60)), 0);
+    assert_int_equal(mproc_pool_stats(pool, &all, NULL, 0), 1);
+    assert_int_equal(all.items, 5);
+    assert_int_equal(all.starts, 2);
+    assert_int_equal(all.deaths, 1);
+    assert_int_equal(mproc_pool_stats(pool, NULL, NULL, 1), -EINVAL);
+    assert_int_equal(mproc_pool_stats(NULL, &all, NULL, 0), -EINVAL);
+    mproc_pool_free(pool);
+}
+
 static void bad_options_are_refused(void **unused)
 {
     (void)unused;
@@ -296,6 +352,7 @@ int main(void)
         unit(a_killed_worker_runs_no_finalizer),
         unit(a_worker_is_replaced_after_so_many_items),
         unit(replacing_workers_all_the_time_loses_no_item),
+        unit(the_statistics_tell_what_workers_did),
         unit(bad_options_are_refused),
     };
     int failed = 0;

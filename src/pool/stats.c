@@ -1,0 +1,80 @@
+/* What can be asked about a pool's workers. */
+#include "os/clock.h"
+#include "os/proc.h"
+#include "pool/host.h"
+#include <errno.h>
+
+/* The pid of the worker that lives in a slot, or 0. */
+static pid_t pid_in(struct worker_slot *slot)
+{
+    pid_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
+    bool lives = pid > 0 && atomic_load_explicit(&slot->word, memory_order_acquire) &&
+                 !atomic_load_explicit(&slot->ended, memory_order_acquire);
+    return lives ? pid : 0;
+}
+
+int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
+{
+    int result = capacity && !pids ? -EINVAL : host_check(pool);
+    if (result)
+        return result;
+    int count = 0;
+    host_look(pool);
+    for (unsigned i = 0; i < pool->shared->worker_count; i++) {
+        pid_t pid = pid_in(&pool->shared->workers[i]);
+        if (pid && (size_t)count < capacity)
+            pids[count] = pid;
+        count += pid != 0;
+    }
+    return count;
+}
+
+static int64_t load(_Atomic(int64_t) *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
+{
+    mproc_worker_stats stats = {.pid = pid, .items = atomic_load_explicit(&slot->items, memory_order_relaxed)};
+    int64_t begun = load(&slot->begun);
+    int64_t since = load(&slot->since);
+    int64_t now = os_now();
+    if (begun) {
+        stats.startup = begun - load(&slot->forked);
+        stats.busy = load(&slot->busy) + (since ? now - since : 0);
+        stats.idle = now - begun - stats.busy;
+    }
+    if (stats.idle < 0) /* it went on while we looked */
+        stats.idle = 0;
+    os_proc_peak_memory(pid, &stats.peak_memory);
+    return stats;
+}
+
+int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_worker_stats *workers, size_t capacity)
+{
+    int result = capacity && !workers ? -EINVAL : host_check(pool);
+    if (result)
+        return result;
+    struct pool *shared = pool->shared;
+    uint64_t items = atomic_load_explicit(&shared->past_items, memory_order_relaxed);
+    unsigned alive = 0;
+    host_look(pool);
+    for (unsigned i = 0; i < shared->worker_count; i++) {
+        struct worker_slot *slot = &shared->workers[i];
+        pid_t pid = pid_in(slot);
+        items += atomic_load_explicit(&slot->items, memory_order_relaxed);
+        if (pid && alive < capacity)
+            workers[alive] = look_at(slot, pid);
+        alive += pid != 0;
+    }
+    if (statistics)
+        *statistics = (mproc_pool_statistics){
+            .workers = shared->worker_count,
+            .alive = alive,
+            .items = items,
+            .starts = atomic_load_explicit(&shared->starts, memory_order_relaxed),
+            .deaths = atomic_load_explicit(&shared->deaths, memory_order_relaxed),
+        };
+    return (int)alive;
+}
