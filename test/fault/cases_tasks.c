@@ -1,0 +1,214 @@
+/* The cases of every.h for what a pool does beside plain maps and tasks: workers with a state, calls, maps that are not
+ * waited for, inputs one after another, cancelling, statistics. */
+#include "every.h"
+
+#include <errno.h>
+#include <mproc/pool.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LONG MPROC_SEC(20)
+
+enum {
+    COUNT = 50
+};
+
+static mproc_pool *pool;
+static mproc_future *future;
+static mproc_imap *imap;
+static long in[COUNT], out[COUNT], taken;
+
+static int square(void *ctx, const void *item, void *result)
+{
+    long x = *(const long *)item;
+    (void)ctx;
+    *(long *)result = x * x;
+    return 0;
+}
+
+static int sleep_for_ever(void *ctx, const void *item, void *result)
+{
+    (void)ctx;
+    (void)item;
+    (void)result;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static int begin_worker(void *arg, void **state)
+{
+    *state = arg;
+    return 0;
+}
+
+static int next_input(void *arg, void *item)
+{
+    (void)arg;
+    if (taken == COUNT)
+        return MPROC_CLOSED;
+    *(long *)item = taken++;
+    return 0;
+}
+
+/* ---- scenes ---- */
+
+static void begin_nothing(void)
+{
+    pool = NULL;
+    future = NULL;
+    imap = NULL;
+    taken = 0;
+    memset(out, 0, sizeof out);
+    for (long i = 0; i < COUNT; i++)
+        in[i] = i;
+}
+
+static int call(void)
+{
+    return mproc_pool_call(pool, square, NULL, &in[5], sizeof *in, &out[5], sizeof *out, LONG);
+}
+
+/* The pool has run the function before, and keeps what it knows of it. */
+static void begin_pool(void)
+{
+    begin_nothing();
+    every_must(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = MPROC_START_FORK}));
+    every_must(call());
+    out[5] = 0;
+}
+
+static void begin_endless(void)
+{
+    begin_pool();
+    every_must(mproc_pool_submit(pool, &future, sleep_for_ever, NULL, NULL, 0, 0));
+}
+
+static int begin_imap(void)
+{
+    return mproc_pool_imap(
+        pool, &imap, square, NULL,
+        &(mproc_imap_options){.next = next_input, .in_size = sizeof *in, .out_size = sizeof *out, .in_flight = 2});
+}
+
+static void begin_iteration(void)
+{
+    begin_pool();
+    every_must(begin_imap());
+}
+
+static void begin_handed_out(void)
+{
+    begin_iteration();
+    every_must(mproc_imap_next(imap, out, NULL, LONG));
+}
+
+static void look(long *seen)
+{
+    seen[0] = pool != NULL;
+    seen[1] = future != NULL;
+    seen[2] = imap != NULL;
+    for (long i = 0; i < COUNT; i++)
+        seen[3] += out[i];
+}
+
+static void end(void)
+{
+    imap = mproc_imap_free(imap);
+    future = mproc_future_free(future);
+    pool = mproc_pool_free(pool);
+}
+
+/* What is asked of the pool afterwards it does. */
+static void end_used(void)
+{
+    out[5] = 0;
+    every_must(call());
+    if (out[5] != 25)
+        every_wrong("the pool does not do its work");
+    end();
+}
+
+/* ---- calls ---- */
+
+static int create_with_workers_state(void)
+{
+    long number = 5;
+    return mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1,
+                                                          .method = MPROC_START_FORK,
+                                                          .initializer = begin_worker,
+                                                          .arg = &number,
+                                                          .arg_size = sizeof number,
+                                                          .max_items = 10});
+}
+
+static int map_async(void)
+{
+    const mproc_map map = {.count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    int result = mproc_pool_map_async(pool, &future, square, NULL, &map);
+    if (!result)
+        every_must(mproc_future_wait(future, LONG));
+    return result;
+}
+
+static int cancel(void)
+{
+    return mproc_future_cancel(future);
+}
+
+static int next(void)
+{
+    return mproc_imap_next(imap, out, NULL, LONG);
+}
+
+static int tell_status(void)
+{
+    mproc_item_status status;
+    return mproc_imap_status(imap, &status);
+}
+
+static int free_imap(void)
+{
+    imap = mproc_imap_free(imap);
+    return 0;
+}
+
+static int tell_statistics(void)
+{
+    mproc_pool_statistics all;
+    return mproc_pool_stats(pool, &all, NULL, 0);
+}
+
+static int tell_worker(void)
+{
+    mproc_worker_stats worker;
+    return mproc_pool_stats(pool, NULL, &worker, 1);
+}
+
+static int has_state(void)
+{
+    return mproc_worker_state() != NULL;
+}
+
+static const struct every_scene none = {begin_nothing, look, end};
+static const struct every_scene open = {begin_pool, look, end_used};
+static const struct every_scene endless = {begin_endless, look, end_used};
+static const struct every_scene iteration = {begin_iteration, look, end_used};
+static const struct every_scene handed_out = {begin_handed_out, look, end_used};
+
+static const struct every_case list[] = {
+    {"mproc_pool_create", "with a state", &none, create_with_workers_state, 0, CHILD_MAY_NOT, .calls = CALLS,
+     .answers = {-EAGAIN}},
+    {"mproc_worker_state", NULL, &none, has_state, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_pool_call", NULL, &open, call, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_future_cancel", NULL, &endless, cancel, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_pool_imap", NULL, &open, begin_imap, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_imap_status", NULL, &handed_out, tell_status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
+    {"mproc_imap_free", NULL, &iteration, free_imap, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_pool_stats", "all", &open, tell_statistics, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_stats", "a worker", &open, tell_worker, 1, CHILD_MAY_NOT, .calls = CALLS},
+};
+
+const struct every_table cases_tasks = {list, sizeof list / sizeof *list};
