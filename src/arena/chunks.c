@@ -183,10 +183,10 @@ static void finish_intent(void)
     unsigned index = (unsigned)atomic_load_explicit(&intent->block, memory_order_relaxed);
     uint64_t word = index < top() ? chunk_word(index) : 0;
     bool used = chunk_state(word) == CHUNK_USED || chunk_state(word) == CHUNK_SPAN;
-    bool published = place && *place == (uintptr_t)chunk_address(index);
-    if (used && (kind == HEAP_GIVE || (kind == HEAP_TAKE && !published)))
+    bool held = place && *place == (uintptr_t)chunk_address(index);
+    if (used && (kind == HEAP_GIVE || (kind == HEAP_TAKE && !held)))
         set_word(index, make_word(CHUNK_FREE, chunk_backing(word), chunk_length(word)));
-    if (kind == HEAP_GIVE && place)
+    if (kind == HEAP_GIVE && held)
         atomic_store_explicit(place, 0, memory_order_release);
     heap_intent_done(intent);
 }

@@ -33,8 +33,9 @@ struct chunk {
 };
 
 /* What the holder of a lock is about to do with one block, so that the next holder can finish or undo it when it dies.
- * TAKE: undo, unless *place holds the block. GIVE: finish: the block free, *place 0. kind is written last and cleared
- * first. All under the lock that the intent belongs to. */
+ * TAKE: undo, unless *place holds the block. GIVE: finish: the block free, *place 0 if it still holds the block; it may
+ * hold another one by now, or be another's memory. kind is written last and cleared first. All under the lock that the
+ * intent belongs to. */
 enum heap_intent_kind {
     HEAP_NOTHING = 0,
     HEAP_TAKE = 1,

@@ -139,11 +139,11 @@ static void finish_intent(struct heap_intent *intent)
     uintptr_t block = atomic_load_explicit(&intent->block, memory_order_relaxed);
     unsigned index;
     unsigned bit;
-    bool published = place && atomic_load_explicit(place, memory_order_acquire) == block;
-    if ((kind == HEAP_GIVE || !published) && chunk_of((void *)block, &index) &&
+    bool held = place && atomic_load_explicit(place, memory_order_acquire) == block;
+    if ((kind == HEAP_GIVE || !held) && chunk_of((void *)block, &index) &&
         block_bit(span_at(index), (void *)block, &bit) && is_set(span_at(index), bit))
         flip(span_at(index), bit);
-    if (kind == HEAP_GIVE && place)
+    if (kind == HEAP_GIVE && held)
         atomic_store_explicit(place, 0, memory_order_release);
     heap_intent_done(intent);
 }
