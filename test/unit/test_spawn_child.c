@@ -1,5 +1,5 @@
-/* Fresh processes, by spawn and by the fork server: what the child gets, and what it does not. What is said here
- * holds for both methods. */
+/* Fresh processes, by spawn and by the fork server: what the child gets, and what it does not. What is said here holds
+ * for both methods. */
 #include "children.h"
 #include "fresh.h"
 #include "harness.h"
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- what is inherited ---- */
