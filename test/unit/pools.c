@@ -1,0 +1,94 @@
+/* As pools.h says. */
+#include "pools.h"
+
+#include "harness.h"
+#include <errno.h>
+#include <mproc/memory.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+enum mproc_start_method pool_method;
+
+mproc_pool *make_pool(unsigned workers)
+{
+    mproc_pool *pool;
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = pool_method}), 0);
+    assert_non_null(pool);
+    return pool;
+}
+
+size_t bytes_in_use(void)
+{
+    struct mproc_memory_usage usage;
+    assert_int_equal(mproc_memory_usage(&usage), 0);
+    return usage.allocated;
+}
+
+int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void nap(int milliseconds_long)
+{
+    struct timespec span = {.tv_sec = milliseconds_long / 1000, .tv_nsec = milliseconds_long % 1000 * 1000000L};
+    while (nanosleep(&span, &span) && errno == EINTR)
+        ;
+}
+
+int square(void *ctx, const void *in, void *out)
+{
+    long x = *(const long *)in;
+    (void)ctx;
+    *(long *)out = x * x;
+    return 0;
+}
+
+int add_ctx(void *ctx, const void *in, void *out)
+{
+    *(long *)out += *(const long *)in + *(const long *)ctx;
+    return 0;
+}
+
+int sleep_so_long(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)out;
+    nap(*(const int *)in);
+    return 0;
+}
+
+int count_up(void *ctx, const void *in, void *out)
+{
+    (void)in;
+    (void)out;
+    atomic_fetch_add((atomic_long *)ctx, 1);
+    return 0;
+}
+
+void fill_numbers(long *in, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        in[i] = (long)i;
+}
+
+void map_squares(mproc_pool *pool, long *in, long *out, size_t count, size_t chunk)
+{
+    const mproc_map map = {
+        .count = count, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .chunk = chunk};
+    fill_numbers(in, count);
+    memset(out, 0xff, count * sizeof *out);
+    assert_int_equal(mproc_pool_map(pool, square, NULL, &map, MPROC_FOREVER), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(out[i], i * i);
+}
+
+int make_first_pool(void **state)
+{
+    (void)state;
+    mproc_pool_free(make_pool(1));
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* What the tests of pools share. Every test is run with servers that are started by fork, and by spawn. */
+#ifndef TEST_UNIT_POOLS_H
+#define TEST_UNIT_POOLS_H
+
+#include <mproc/pool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    COUNT = 1000
+};
+
+/* How the server of the next pool is started. */
+extern enum mproc_start_method pool_method;
+
+/* Make one, and fail the test if that fails. */
+mproc_pool *make_pool(unsigned workers);
+
+/* For cmocka_run_group_tests(): what processes keep for good after their first pool is no leak of a test. */
+int make_first_pool(void **state);
+
+/* Bytes of the arena. */
+size_t bytes_in_use(void);
+
+/* Of the monotonic clock. */
+int64_t milliseconds(void);
+
+/* Sleep, also where signals interrupt. */
+void nap(int milliseconds_long);
+
+/* Tasks. */
+int square(void *ctx, const void *in, void *out);
+int add_ctx(void *ctx, const void *in, void *out);
+int sleep_so_long(void *ctx, const void *in, void *out);
+int count_up(void *ctx, const void *in, void *out);
+
+/* The numbers from 0 on. */
+void fill_numbers(long *in, size_t count);
+
+/* Fill in, map it to squares in chunks of that size, and look at each. */
+void map_squares(mproc_pool *pool, long *in, long *out, size_t count, size_t chunk);
+
+#endif
