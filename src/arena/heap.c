@@ -117,9 +117,11 @@ static int give(void *block, heap_place *place)
         return -EINVAL;
     if (chunk_state(chunk_word(index)) == CHUNK_SPAN)
         return spans_give(index, block, place);
-    if (chunk_state(chunk_word(index)) != CHUNK_USED || block != chunk_address(index))
+    if (block != chunk_address(index))
         return -EINVAL;
-    return place ? chunks_give(index, CHUNK_USED, place) : give_large_of_caller(index);
+    if (place) /* whatever state it is in: a dead process may have begun to free it */
+        return chunks_give(index, CHUNK_USED, place);
+    return chunk_state(chunk_word(index)) == CHUNK_USED ? give_large_of_caller(index) : -EINVAL;
 }
 
 int heap_free(void *block)

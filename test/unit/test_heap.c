@@ -4,6 +4,7 @@
 #include "arena/layout.h"
 #include "arena/member.h"
 #include "arena/spans.h"
+#include "children.h"
 #include "harness.h"
 #include <errno.h>
 #include <mproc/memory.h>
@@ -72,6 +73,50 @@ static void a_double_free_is_refused(void **state)
         assert_null(mproc_realloc(block, 10));
         assert_int_equal(mproc_free(other), 0);
     }
+}
+
+/* A block that a process frees from its place until it is killed. */
+struct freeing {
+    heap_place place;
+    size_t size;
+};
+
+static void join_family(void *arg)
+{
+    (void)arg;
+    member_self();
+}
+
+static void free_from_place(void *arg)
+{
+    heap_free_from(&((struct freeing *)arg)->place);
+}
+
+static void free_again(void *arg)
+{
+    struct freeing *freeing = arg;
+    void *block;
+    assert_int_equal(heap_free_from(&freeing->place), 0);
+    assert_int_equal(atomic_load(&freeing->place), 0);
+    assert_null(heap_audit());
+    assert_int_equal(heap_alloc(freeing->size, &freeing->place, &block), 0);
+}
+
+static void what_a_dead_process_was_freeing_can_be_freed_directly(void **state)
+{
+    const struct stepping stepping = {.prepare = join_family, .operate = free_from_place, .check = free_again};
+    const size_t sizes[] = {100, 20000, 1 << 20};
+    struct freeing *freeing = shared(sizeof *freeing);
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        void *block;
+        freeing->size = sizes[i];
+        assert_int_equal(heap_alloc(freeing->size, &freeing->place, &block), 0);
+        kill_at_each_instruction(&stepping, freeing);
+        assert_int_equal(heap_free_from(&freeing->place), 0);
+        member_sweep_all();
+    }
+    shared_free(freeing);
 }
 
 /* As if, between the look at the place and the lock, another had finished what a dead process began, and the block had
@@ -434,6 +479,7 @@ int main(void)
         unit(blocks_are_aligned_and_as_large_as_asked),
         unit(bad_input_is_told_and_changes_nothing),
         unit(a_double_free_is_refused),
+        unit(what_a_dead_process_was_freeing_can_be_freed_directly),
         unit(a_block_that_left_its_place_is_not_freed_from_there),
         unit(calloc_is_zero_also_where_memory_was_used_before),
         unit(realloc_keeps_what_fits),
