@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GOING_HOME_NS INT64_C(20000000000)
+#define GOING_HOME_NS INT64_C(30000000000)
 
 static const struct trade *const trades[] = {&producers, &consumers, &lockers, &allocators, &hosts};
 static const char *const lie_names[LIES] = {"none",  "drop", "twice", "torn", "order",
@@ -452,7 +452,7 @@ int main(int argc, char **argv)
     printf("soak: %llu s, seed %llu, %u kills a second\n", (unsigned long long)seconds, (unsigned long long)world->seed,
            world->rate);
     fflush(stdout);
-    alarm((unsigned)seconds + 90); /* should the keeper itself hang */
+    alarm((unsigned)seconds + 100); /* should the keeper itself hang */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     random_begin(world->seed);
     attach();
