@@ -1,33 +1,50 @@
-/* Broken variants, on which the harness proves that it finds something: each must fail at some step. */
+/* Broken variants, on which the harness proves that it finds something: each must fail at some point. The first ones
+ * fail when the victim is killed, broken_repair only when the one that repairs is killed too, broken_patience only when
+ * the victim is stopped. */
 #include "arena/member.h"
 #include "crash.h"
 #include "ipc/ring.h"
+#include "os/clock.h"
+#include "os/futex.h"
 #include <mproc/memory.h>
 #include <mproc/queue.h>
-#include <mproc/sync.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 struct broken_world {
     mproc_queue *queue;
-    _Atomic(uint64_t) lock; /* 1: taken; by whom is not said */
+    _Atomic(uint64_t) lock; /* the owner, or 0; or 1: taken, by whom is not said */
+    _Atomic(uintptr_t) block;
+    _Atomic(uint64_t) units, held;
+    _Atomic(uint32_t) flag;
+    _Atomic(int) awake;
+    _Atomic(uint64_t) from, to, new_from, new_to, intent; /* from + to is 100 */
+    _Atomic(uint64_t) count, others;
+    pid_t bystander;
 };
 
 static void *build(void)
 {
+    heap_note();
     struct broken_world *world = world_alloc(sizeof *world);
     mproc_queue_create(&world->queue, NULL);
+    atomic_store(&world->units, 1);
+    atomic_store(&world->from, 100);
     return world;
 }
 
 static void destroy(void *arg)
 {
     struct broken_world *world = arg;
+    bystander_end(world->bystander);
     mproc_queue_free(world->queue);
+    mproc_free((void *)atomic_load(&world->block));
     mproc_free(world);
 }
 
-/* The word first, and then the message. */
+/* ---- the commit comes first, and then the message ---- */
+
 static void put_committing_first(void *arg)
 {
     struct broken_world *world = arg;
@@ -55,6 +72,8 @@ static const char *check_message(void *arg, bool finished)
     return NULL;
 }
 
+/* ---- a lock that forgets its owner ---- */
+
 static void use_forgetful_lock(void *arg)
 {
     struct broken_world *world = arg;
@@ -68,8 +87,159 @@ static const char *check_forgetful_lock(void *world, bool finished)
     return atomic_load(&((struct broken_world *)world)->lock) == 0 ? NULL : "the lock stays held";
 }
 
+/* ---- a block of which nothing is noted until it is published ---- */
+
+static void take_block(void *arg)
+{
+    struct broken_world *world = arg;
+    void *block = mproc_alloc(100);
+    atomic_store(&world->block, (uintptr_t)block);
+}
+
+static const char *check_block(void *arg, bool finished)
+{
+    struct broken_world *world = arg;
+    (void)finished;
+    mproc_queue_free(world->queue);
+    world->queue = NULL;
+    size_t more = mproc_usable_size((void *)atomic_load(&world->block));
+    return heap_balance(more + mproc_usable_size(world));
+}
+
+/* ---- a unit that is taken in one place and noted in another ---- */
+
+static void take_unit(void *arg)
+{
+    struct broken_world *world = arg;
+    atomic_fetch_sub(&world->units, 1);
+    atomic_fetch_add(&world->held, 1);
+}
+
+static const char *check_units(void *arg, bool finished)
+{
+    struct broken_world *world = arg;
+    (void)finished;
+    return atomic_load(&world->units) + atomic_load(&world->held) == 1 ? NULL : "a unit is lost";
+}
+
+/* ---- a sleep that only a wake-up ends ---- */
+
+static void sleep_without_end(void *arg)
+{
+    struct broken_world *world = arg;
+    while (os_futex_wait(&world->flag, 1, OS_NEVER) != 0)
+        continue;
+    atomic_store(&world->awake, 1);
+    for (;;)
+        pause();
+}
+
+static void *build_sleeper(void)
+{
+    struct broken_world *world = build();
+    atomic_store(&world->flag, 1);
+    world->bystander = bystander_start(sleep_without_end, world);
+    return world;
+}
+
+static bool is_awake(void *arg)
+{
+    return atomic_load(&((struct broken_world *)arg)->awake);
+}
+
+/* The sleeper may not be asleep yet: the wake-up is repeated until it was heard, which is no part of what is broken. */
+static void wake_sleeper(void *arg)
+{
+    struct broken_world *world = arg;
+    while (os_futex_wake(&world->flag, 1) == 0)
+        usleep(100);
+}
+
+static const char *check_sleeper(void *arg, bool finished)
+{
+    (void)finished;
+    return within_time(is_awake, arg) ? NULL : "the one that slept was not woken";
+}
+
+/* ---- a repair that forgets what it is about to do before it has done it ---- */
+
+static void transfer(void *arg)
+{
+    struct broken_world *world = arg;
+    atomic_store(&world->new_from, 95);
+    atomic_store(&world->new_to, 5);
+    atomic_store(&world->intent, 1);
+    atomic_store(&world->from, 95);
+    atomic_store(&world->to, 5);
+    atomic_store(&world->intent, 0);
+}
+
+static void finish_transfer(void *arg)
+{
+    struct broken_world *world = arg;
+    if (!atomic_load(&world->intent))
+        return;
+    atomic_store(&world->intent, 0);
+    atomic_store(&world->from, atomic_load(&world->new_from));
+    atomic_store(&world->to, atomic_load(&world->new_to));
+}
+
+static const char *check_transfer(void *arg, bool finished)
+{
+    struct broken_world *world = arg;
+    (void)finished;
+    finish_transfer(world);
+    return atomic_load(&world->from) + atomic_load(&world->to) == 100 ? NULL : "the books do not balance";
+}
+
+/* ---- a lock of which one is deprived that keeps it for long ---- */
+
+static void take_impatiently(struct broken_world *world)
+{
+    int64_t patience = os_now() + MPROC_MS(50);
+    uint64_t me = member_self();
+    for (;;) {
+        uint64_t owner = 0;
+        if (atomic_compare_exchange_strong(&world->lock, &owner, me))
+            return;
+        if ((os_now() > patience || member_is_dead(owner)) && atomic_compare_exchange_strong(&world->lock, &owner, me))
+            return;
+    }
+}
+
+/* The pause between reading and writing is long, so that a sample of the points finds it. */
+static void count_up(void *arg)
+{
+    struct broken_world *world = arg;
+    take_impatiently(world);
+    uint64_t count = atomic_load(&world->count);
+    for (volatile int i = 0; i < 60; i++)
+        continue;
+    atomic_store(&world->count, count + 1);
+    atomic_store(&world->lock, 0);
+}
+
+static void count_up_too(void *arg)
+{
+    count_up(arg);
+    atomic_fetch_add(&((struct broken_world *)arg)->others, 1);
+}
+
+static const char *check_count(void *arg, bool finished)
+{
+    struct broken_world *world = arg;
+    if (finished && atomic_load(&world->count) != atomic_load(&world->others) + 1)
+        return "the count is wrong";
+    return NULL;
+}
+
 const struct crash_case broken_cases[] = {
     {"broken_put", "commits first", build, NULL, put_committing_first, check_message, destroy, NULL},
     {"broken_lock", "forgets its owner", build, NULL, use_forgetful_lock, check_forgetful_lock, destroy, NULL},
+    {"broken_alloc", "notes nothing", build, NULL, take_block, check_block, destroy, NULL},
+    {"broken_count", "in two places", build, NULL, take_unit, check_units, destroy, NULL},
+    {"broken_wake", "a sleep without end", build_sleeper, NULL, wake_sleeper, check_sleeper, destroy, NULL},
+    {"broken_repair", "forgets too early", build, NULL, transfer, check_transfer, destroy, finish_transfer},
+    {"broken_patience", "takes stopped for dead", build, NULL, count_up, check_count, destroy, count_up_too},
     {0},
 };
