@@ -82,6 +82,10 @@ static void fill(struct cell *cell)
 static void look(const struct cell *cell)
 {
     const uint64_t *words = (const uint64_t *)(const void *)atomic_load(&cell->place);
+    if (!words) {
+        wrong("the place of a block of %zu bytes is empty", atomic_load(&cell->size));
+        return;
+    }
     size_t count = atomic_load(&cell->size) / sizeof *words;
     uint64_t tag = atomic_load(&cell->tag);
     bool same = words[count - 1] == (tag ^ (count - 1));
@@ -154,7 +158,7 @@ static void allocate(struct seat *seat)
     while (!atomic_load(&world->ending)) {
         struct cell *cell = &cells_of(seat)[random_below(CELLS)];
         bool held = atomic_load(&cell->state) == HELD;
-        if (held && lies(LIE_WRITE))
+        if (held && lies(LIE_WRITE) && atomic_load(&cell->place))
             *(uint64_t *)(void *)atomic_load(&cell->place) ^= 1;
         begin(seat, SUBJECT_HEAP, held ? "frees" : "allocates");
         if (held)

@@ -20,12 +20,15 @@ struct task_out {
     unsigned runs;
 };
 
-/* In pages that all processes share: how often each task of the current map ran. */
+/* In pages that all processes share: how often each task of the current map ran. Each host has its own, for the workers
+ * of one that was killed may live on for a moment. */
+#define BOOKS 64
+static _Atomic(unsigned) (*books)[TASKS];
 static _Atomic(unsigned) *runs;
 
 static void open_host(void)
 {
-    runs = book_pages(TASKS * sizeof *runs);
+    books = book_pages(BOOKS * sizeof *books);
 }
 
 /* ---- in a worker ---- */
@@ -134,6 +137,7 @@ static void run_pool(struct seat *seat)
 {
     mproc_pool *pool;
     begin(seat, SUBJECT_POOL, "makes a pool");
+    runs = books[atomic_load(&seat->life) % BOOKS];
     workers_killed = atomic_load(&world->worker_kills);
     servers_killed = atomic_load(&world->server_kills);
     int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = POOL_WORKERS});

@@ -15,7 +15,7 @@
 #define STOP_ONE_IN  20                   /* signals */
 #define LONG_STOP_US 150000               /* longer than a tick; one stop in twenty is so long */
 #define CATCH_UP_NS  INT64_C(100000000)   /* how far the kills may lag behind their rate, to be made up for */
-#define PATIENCE_NS  INT64_C(10000000000) /* without any progress at a subject */
+#define PATIENCE_NS  INT64_C(30000000000) /* without any progress at a subject */
 
 /* Somebody to send signals to. */
 struct target {
