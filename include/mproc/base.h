@@ -50,7 +50,8 @@ enum mproc_result {
     MPROC_RUNNING = 9,          /* the process has not ended */
     MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
     MPROC_NOT_INITIALIZED = 11, /* spawn and forkserver need mproc_init() first thing in main() */
-    MPROC_NO_FUNCTION = 12      /* the function is in no loaded object file, so a fresh process could not find it */
+    MPROC_NO_FUNCTION = 12,     /* the function is in no loaded object file, so a fresh process could not find it */
+    MPROC_LATE = 13             /* the task took longer than it may, and was ended */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call

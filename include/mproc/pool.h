@@ -56,14 +56,15 @@ typedef struct mproc_pool_options {
     mproc_finalizer *finalizer;     /* or NULL */
     void *arg;                      /* of the initializer */
     size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
+    mproc_time grace;               /* what is to end gets SIGTERM, and SIGKILL so much later; 0: 100 ms */
     size_t max_items;               /* a worker that has run so many items, and ended the chunk that it was at, ends
                                        and is replaced; 0: never */
 } mproc_pool_options;
 
 /* How an item ended. */
 typedef struct mproc_item_status {
-    int result; /* 0, MPROC_TASK_FAILED, MPROC_WORKER_DIED, or MPROC_CANCELLED when it was not run */
-    int code;   /* what the function returned; for a dead worker its exit code, or minus the signal */
+    int result; /* 0, MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_LATE, or MPROC_CANCELLED when it was not run */
+    int code;   /* what the function returned; for a worker that died or was ended its exit code, or minus the signal */
 } mproc_item_status;
 
 /* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
@@ -77,6 +78,7 @@ typedef struct mproc_map {
     size_t out_size;
     size_t ctx_size;           /* 0: ctx is handed over as it stands; else so many bytes of it are copied */
     size_t chunk;              /* items that a worker takes at a time; 0: chosen */
+    mproc_time item_timeout;   /* an item that takes longer is ended, as MPROC_LATE; 0 or MPROC_FOREVER: none is */
     mproc_item_status *status; /* NULL, or count entries */
     void (*progress)(void *arg, size_t done, size_t total); /* called in the caller, at most ten times a second */
     void *progress_arg;
@@ -84,18 +86,19 @@ typedef struct mproc_map {
 
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
- * again after pauses of up to half a second. -EINVAL: more than 1024 workers, an unknown method, arg without an
- * initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION;
+ * again after pauses of up to half a second. -EINVAL: more than 1024 workers, an unknown method, a negative grace, arg
+ * without an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION;
  * MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM,
  * -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
- * MPROC_TASK_FAILED: a function returned other than 0; the others are done, and status tells which. MPROC_TIMEOUT: the
- * time was over; items that ran were stopped (their workers killed and replaced), out and status hold what was done.
- * MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was terminated meanwhile. MPROC_NOT_SHARED: ctx is
- * neither shared nor NULL and ctx_size is 0, and the server was spawned. -EINVAL: NULL pool, fn or map, a size without
- * its array, an array without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
+ * MPROC_LATE: an item took too long; else MPROC_TASK_FAILED: a function returned other than 0; the others are done, and
+ * status tells which. MPROC_TIMEOUT: the time was over; items that ran were stopped (their workers killed and
+ * replaced), out and status hold what was done. MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was
+ * terminated meanwhile. MPROC_NOT_SHARED: ctx is neither shared nor NULL and ctx_size is 0, and the server was spawned.
+ * -EINVAL: NULL pool, fn or map, a size without its array, an array without a size, products that overflow;
+ * MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
 /* Run fn once and wait for it: a map of one item. */
@@ -154,10 +157,11 @@ typedef struct mproc_imap_options {
     void *arg;
     size_t in_size;
     size_t out_size;
-    size_t ctx_size;  /* as in a map */
-    size_t chunk;     /* inputs that a worker takes at a time; 0: 1 */
-    size_t in_flight; /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
-    bool unordered;   /* results are handed out as they come, else in the order of the inputs */
+    size_t ctx_size;         /* as in a map */
+    size_t chunk;            /* inputs that a worker takes at a time; 0: 1 */
+    size_t in_flight;        /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
+    mproc_time item_timeout; /* as in a map */
+    bool unordered;          /* results are handed out as they come, else in the order of the inputs */
 } mproc_imap_options;
 
 /* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL

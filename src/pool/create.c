@@ -71,12 +71,16 @@ static void destroy(mproc_pool *pool)
     free(pool);
 }
 
+/* From SIGTERM to SIGKILL, when the caller says nothing. */
+#define GRACE MPROC_MS(100)
+
 /* Note what the workers begin and end with. */
 static int equip(struct pool *shared, enum mproc_start_method method, const mproc_pool_options *options)
 {
     int result = 0;
     void *copy;
     shared->arg = options->arg;
+    shared->grace = options->grace ? options->grace : GRACE;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (options->arg && !options->arg_size && method != MPROC_START_FORK && !region_contains(options->arg))
         result = MPROC_NOT_SHARED;
@@ -118,7 +122,7 @@ static bool are_valid(const mproc_pool_options *options)
 {
     if (options->workers > POOL_WORKERS_MAX || !is_method(options->method))
         return false;
-    if (!options->initializer && options->arg)
+    if (options->grace < 0 || (!options->initializer && options->arg))
         return false;
     return options->arg || !options->arg_size;
 }

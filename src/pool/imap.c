@@ -188,7 +188,8 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_imap_options *options)
 {
     size_t bytes;
-    if (!fn || !options || !options->next || !options->in_size || (options->ctx_size && !ctx))
+    if (!fn || !options || !os_timeout_is_valid(options->item_timeout) || !options->next || !options->in_size ||
+        (options->ctx_size && !ctx))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
@@ -282,6 +283,7 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
                                    .copy_in = true,
                                    .out_size = options->out_size,
                                    .own_status = true,
+                                   .item_timeout = options->item_timeout > 0 ? options->item_timeout : 0,
                                    .count = chunk,
                                    .chunk = chunk};
     result = host_promise(pool);

@@ -47,30 +47,37 @@ int job_result(uint32_t flags, bool whole)
         return MPROC_CANCELLED;
     if (flags & JOB_DIED)
         return MPROC_WORKER_DIED;
+    if (flags & JOB_LATE)
+        return MPROC_LATE;
     return flags & JOB_FAILED ? MPROC_TASK_FAILED : 0;
 }
 
 /* An item that the server killed on the host's behalf was cancelled; any other death is the item's outcome. Returns how
  * many items of the chunk have their outcome now. */
-static size_t settle_item(struct job *job, size_t chunk, size_t item, int exit)
+static size_t settle_item(struct job *job, size_t chunk, uint64_t current, const struct job_death *death)
 {
+    size_t item = (size_t)(current >> 1);
     size_t settled = item - job_chunk_begin(job, chunk);
-    if ((job_flags(job) & JOB_KILL) && exit == -SIGKILL)
+    if ((job_flags(job) & JOB_KILL) && (death->exit == -SIGKILL || death->was_sent))
         return settled;
+    bool is_late = death->late == current;
     if (job->status)
-        job->status[item] = (mproc_item_status){.result = MPROC_WORKER_DIED, .code = exit};
-    atomic_fetch_or_explicit(&job->flags, JOB_DIED, memory_order_relaxed);
+        job->status[item] =
+            (mproc_item_status){.result = is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
+    atomic_fetch_or_explicit(&job->flags, is_late ? JOB_LATE : JOB_DIED, memory_order_relaxed);
     return settled + 1;
 }
 
-void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, int exit)
+void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, const struct job_death *death)
 {
     atomic_fetch_or_explicit(&job->flags, JOB_SCARRED, memory_order_acq_rel);
     uint64_t word = chunk < job->chunk_count ? atomic_load_explicit(&job->chunks[chunk], memory_order_acquire) : 0;
     if (job_chunk_state(word) == JOB_TAKEN && job_chunk_worker(word) == worker) {
         size_t settled = job_chunk_settled(word);
         if (current & 1)
-            settled = settle_item(job, chunk, (size_t)(current >> 1), exit);
+            settled = settle_item(job, chunk, current, death);
+        else if (current)
+            settled = (size_t)(current >> 1) - job_chunk_begin(job, chunk);
         enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE : JOB_FREE;
         atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled), memory_order_release);
     }

@@ -35,12 +35,13 @@ enum job_chunk_state {
 
 /* Flags of a job. They are only ever set. */
 enum job_flag {
-    JOB_STOPPED = 1,     /* no further item is begun */
-    JOB_KILL = 2,        /* with STOPPED: workers that are at an item of it are to be killed */
-    JOB_FAILED = 4,      /* a function returned other than 0 */
-    JOB_DIED = 8,        /* a worker died at an item */
-    JOB_SCARRED = 16,    /* a worker died in it: finished may be too low */
-    JOB_NO_FUNCTION = 32 /* a worker could not find the function */
+    JOB_STOPPED = 1,      /* no further item is begun */
+    JOB_KILL = 2,         /* with STOPPED: workers that are at an item of it are to be killed */
+    JOB_FAILED = 4,       /* a function returned other than 0 */
+    JOB_DIED = 8,         /* a worker died at an item */
+    JOB_SCARRED = 16,     /* a worker died in it: finished may be too low */
+    JOB_NO_FUNCTION = 32, /* a worker could not find the function */
+    JOB_LATE = 64         /* an item took too long */
 };
 
 /* A function that jobs of the pool run. Made by the host, constant once it is listed; it stays as long as the pool. */
@@ -54,7 +55,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next eleven */
+    const struct job_function *function; /* before; so are the next twelve */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -64,6 +65,7 @@ struct job {
     size_t count;
     size_t chunk_size;
     size_t chunk_count;
+    int64_t item_timeout;     /* nanoseconds, or 0 */
     bool runs;                /* whether a worker may draw several chunks at a time */
     struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
     _Atomic(uint64_t) *chunks; /* the words as said above */
@@ -148,9 +150,15 @@ bool job_is_whole(const struct job *job);
 /* How jobs with these flags ended, whole or not: 0, a condition as mproc_pool_map() documents, MPROC_CANCELLED. */
 int job_result(uint32_t flags, bool whole);
 
-/* Mend the chunk that a worker died in: worker is its slot's number, current its slot's last word, exit its exit code
- * or minus its signal. Idempotent. */
-void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, int exit);
+/* How a worker ended. */
+struct job_death {
+    int exit;      /* its exit code or minus its signal */
+    bool was_sent; /* the server had sent it a signal */
+    uint64_t late; /* what current was for the item that took too long, or 0 */
+};
+
+/* Mend the chunk that a worker died in: worker is its slot's number, current its slot's last word. Idempotent. */
+void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, const struct job_death *death);
 
 /* The lowest FREE chunk becomes the next to be drawn. False when there is none, or the job is stopped. */
 bool job_rewind(struct job *job);

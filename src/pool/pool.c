@@ -83,8 +83,13 @@ int pool_offer_again(struct pool *pool, struct job *job)
 static void settle_job(struct pool *pool, unsigned index, struct job *job, int exit)
 {
     struct worker_slot *slot = &pool->workers[index];
+    const struct job_death death = {
+        .exit = exit,
+        .was_sent = atomic_load_explicit(&slot->kill, memory_order_acquire) == POOL_KILL_SENT,
+        .late = atomic_load_explicit(&slot->late, memory_order_acquire),
+    };
     job_settle_death(job, index, atomic_load_explicit(&slot->chunk, memory_order_acquire),
-                     atomic_load_explicit(&slot->current, memory_order_acquire), exit);
+                     atomic_load_explicit(&slot->current, memory_order_acquire), &death);
     offer_again(pool, job);
 }
 

@@ -54,7 +54,11 @@ struct worker_slot {
     struct job *_Atomic job;  /* by the worker, under the pool's lock when not NULL: the job it may touch */
     _Atomic(uint64_t) chunk;  /* by the worker: which of its chunks it takes or has */
     _Atomic(int64_t) forked;  /* by the server, before the fork: when */
-    _Alignas(64) _Atomic(uint64_t) current; /* by the worker: item << 1 | 1 while it is at an item, else 0 */
+    _Alignas(64) _Atomic(uint64_t) current; /* by the worker: item << 1 | 1 while it is at an item; item << 1 before it,
+                                               in jobs with a limit; else 0 */
+    _Atomic(int64_t) limit;                 /* by the worker: how long an item of its job may take, or 0 */
+    _Atomic(int64_t) item_at; /* by the worker, in jobs with a limit: when the item at which it is was begun */
+    _Atomic(uint64_t) late;   /* by the server: what current was for an item that took too long, or 0 */
 
     /* For mproc_pool_stats() alone. By the worker, and 0 by the server before the fork. */
     _Atomic(uint64_t) items;
@@ -67,11 +71,12 @@ struct worker_slot {
 struct pool {
     member_owner host;                      /* constant */
     unsigned worker_count;                  /* constant */
-    const struct job_function *initializer; /* constant once the server is started, as the next four; or NULL */
+    const struct job_function *initializer; /* constant once the server is started, as the next five; or NULL */
     const struct job_function *finalizer;   /* or NULL */
     void *arg;                              /* of the initializer */
     heap_place own_arg;                     /* a copy of it, or 0 */
     uint64_t max_items;                     /* that a worker runs; UINT64_MAX: no limit */
+    int64_t grace;                          /* from SIGTERM to SIGKILL */
     _Atomic(uint32_t) state;                /* enum pool_state; by the host, under lock; only grows */
     _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as

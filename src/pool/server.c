@@ -5,6 +5,7 @@
  * It may die at any instruction: the kernel then kills the workers, and the host settles all (host.c) and starts
  * another. What it does to the pool is therefore either a single store or done again from the start: a worker's exit is
  * noted in its slot, and only then is the slot settled. */
+#include "os/allocate.h"
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/process.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Workers that end before they began an item are replaced at once as long as they are few in a row; then after a pause,
@@ -30,6 +32,8 @@ struct server {
     int failures;     /* starts in a row that failed or were in vain */
     int64_t pause;    /* the last one */
     int64_t start_at; /* no worker is started before */
+    int64_t look_at;  /* when it must look again, though nobody wakes it */
+    int64_t *kill_at; /* for each slot: when SIGKILL follows SIGTERM, or 0 */
     int failure;      /* why the first workers could not be started, or 0 */
 };
 
@@ -131,16 +135,54 @@ static bool may_signal(struct worker_slot *slot)
     return word_of(slot) && !atomic_load_explicit(&slot->ended, memory_order_relaxed);
 }
 
-static int kill_worker(struct worker_slot *slot)
+static int send(struct worker_slot *slot, int signal)
 {
-    return os_signal_child(atomic_load_explicit(&slot->pid, memory_order_relaxed), SIGKILL);
+    return os_signal_child(atomic_load_explicit(&slot->pid, memory_order_relaxed), signal);
 }
 
 static void kill_all(struct server *server)
 {
     for (unsigned i = 0; i < server->pool->worker_count; i++)
         if (may_signal(&server->pool->workers[i]))
-            kill_worker(&server->pool->workers[i]);
+            send(&server->pool->workers[i], SIGKILL);
+}
+
+static void set_kill(struct worker_slot *slot, enum pool_kill kill)
+{
+    atomic_store_explicit(&slot->kill, kill, memory_order_seq_cst);
+}
+
+static void look_again_at(struct server *server, int64_t moment)
+{
+    if (moment < server->look_at)
+        server->look_at = moment;
+}
+
+/* Have a worker end, that was asked for. False: to be tried again. */
+static bool end_worker(struct server *server, struct worker_slot *slot)
+{
+    if (send(slot, SIGTERM))
+        return false;
+    set_kill(slot, POOL_KILL_SENT);
+    server->kill_at[slot - server->pool->workers] = os_now() + server->pool->grace;
+    return true;
+}
+
+/* Kill those that SIGTERM did not end. */
+static void kill_overdue(struct server *server)
+{
+    for (unsigned i = 0; i < server->pool->worker_count; i++) {
+        struct worker_slot *slot = &server->pool->workers[i];
+        if (!server->kill_at[i] || !may_signal(slot)) {
+            server->kill_at[i] = 0;
+        } else if (server->kill_at[i] > os_now()) {
+            look_again_at(server, server->kill_at[i]);
+        } else {
+            send(slot, SIGKILL);
+            server->kill_at[i] += OS_TICK;
+            look_again_at(server, server->kill_at[i]);
+        }
+    }
 }
 
 static bool is_at_killed_job(struct worker_slot *slot)
@@ -149,27 +191,24 @@ static bool is_at_killed_job(struct worker_slot *slot)
     return job && (job_flags(job) & JOB_KILL);
 }
 
-static void set_kill(struct worker_slot *slot, enum pool_kill kill)
+/* It may go on. */
+static void spare(struct worker_slot *slot)
 {
-    atomic_store_explicit(&slot->kill, kill, memory_order_seq_cst);
+    set_kill(slot, POOL_KILL_NOT);
+    os_futex_wake(&slot->kill, 1);
 }
 
 /* Kill a worker if it is at a job that is to be killed, and none that has just gone on to another job: it begins none
  * while kill is set. The pool's lock is held, so the jobs that slots name are not freed. False: to be tried again. */
-static bool kill_if_wanted(struct worker_slot *slot)
+static bool kill_if_wanted(struct server *server, struct worker_slot *slot)
 {
     uint32_t kill = atomic_load_explicit(&slot->kill, memory_order_relaxed);
     if (kill == POOL_KILL_SENT || (kill == POOL_KILL_NOT && !is_at_killed_job(slot)))
         return true;
     set_kill(slot, POOL_KILL_ASKED);
-    if (!is_at_killed_job(slot)) {
-        set_kill(slot, POOL_KILL_NOT);
-        os_futex_wake(&slot->kill, 1);
-        return true;
-    }
-    if (kill_worker(slot))
-        return false;
-    set_kill(slot, POOL_KILL_SENT);
+    if (is_at_killed_job(slot))
+        return end_worker(server, slot);
+    spare(slot);
     return true;
 }
 
@@ -181,10 +220,44 @@ static void kill_wanted(struct server *server)
         return;
     for (unsigned i = 0; i < server->pool->worker_count; i++)
         if (may_signal(&server->pool->workers[i]))
-            done = kill_if_wanted(&server->pool->workers[i]) && done;
+            done = kill_if_wanted(server, &server->pool->workers[i]) && done;
     pool_unlock(server->pool);
     if (done)
         server->cancels = cancels;
+}
+
+/* End a worker whose item takes too long, unless it is done with it just now: then it waits, while kill is set, before
+ * it begins another one. */
+static void end_if_late(struct server *server, struct worker_slot *slot)
+{
+    int64_t limit = atomic_load_explicit(&slot->limit, memory_order_seq_cst);
+    uint64_t current = atomic_load_explicit(&slot->current, memory_order_seq_cst);
+    int64_t began = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
+    int64_t now = os_now();
+    if (!limit || atomic_load_explicit(&slot->kill, memory_order_relaxed) == POOL_KILL_SENT)
+        return;
+    int64_t left = current & 1 ? began + limit - now : limit;
+    if (left > 0) {
+        look_again_at(server, now + left);
+        return;
+    }
+    set_kill(slot, POOL_KILL_ASKED);
+    if (atomic_load_explicit(&slot->current, memory_order_seq_cst) != current ||
+        atomic_load_explicit(&slot->item_at, memory_order_relaxed) != began) {
+        spare(slot);
+        look_again_at(server, now);
+        return;
+    }
+    atomic_store_explicit(&slot->late, current, memory_order_release);
+    if (!end_worker(server, slot))
+        look_again_at(server, now + OS_TICK);
+}
+
+static void end_late(struct server *server)
+{
+    for (unsigned i = 0; i < server->pool->worker_count; i++)
+        if (may_signal(&server->pool->workers[i]))
+            end_if_late(server, &server->pool->workers[i]);
 }
 
 /* ---- starting ---- */
@@ -195,6 +268,8 @@ static int start_worker(struct server *server, unsigned index)
     atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->limit, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->late, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->items, 0, memory_order_relaxed);
@@ -287,6 +362,7 @@ static void end(struct server *server)
 /* One look at everything. Returns whether the server's work is over. */
 static bool look(struct server *server)
 {
+    server->look_at = OS_NEVER;
     reap(server);
     settle_ended(server);
     if (pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host)) {
@@ -294,6 +370,8 @@ static bool look(struct server *server)
         return server->alive == 0;
     }
     kill_wanted(server);
+    end_late(server);
+    kill_overdue(server);
     start_missing(server);
     tell_started(server);
     return all_is_done(server);
@@ -304,10 +382,14 @@ int pool_server(void *arg)
     const struct pool_server_start *start = arg;
     struct server server = {.pool = start->pool, .pid = getpid()};
     int result = member_join();
+    server.kill_at = os_malloc(start->pool->worker_count * sizeof *server.kill_at);
+    if (!result && !server.kill_at)
+        result = -ENOMEM;
     if (result)
         refuse(start->pool, result);
     if (result || !pool_take_place(&start->pool->server_word, start->serial))
         return EXIT_FAILURE;
+    memset(server.kill_at, 0, start->pool->worker_count * sizeof *server.kill_at);
     own_pool = start->pool;
     os_ignore_interrupt(); /* the host alone answers Ctrl-C */
     os_on_child(on_child);
@@ -316,8 +398,11 @@ int pool_server(void *arg)
         if (look(&server))
             break;
         bool waits = server.alive < server.pool->worker_count && workers_are_wanted(server.pool);
-        cell_sleep(&server.pool->server, seen, waits ? server.start_at : OS_NEVER);
+        if (waits)
+            look_again_at(&server, server.start_at);
+        cell_sleep(&server.pool->server, seen, server.look_at);
     }
     end(&server);
+    free(server.kill_at);
     return 0;
 }

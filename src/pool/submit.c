@@ -111,6 +111,7 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
+    job->item_timeout = wish->item_timeout;
     job->in_size = wish->in_size;
     job->out_size = wish->out_size;
     job->ctx = wish->ctx_size ? memory + layout->ctx : wish->ctx;

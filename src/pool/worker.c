@@ -126,6 +126,27 @@ __attribute__((noinline)) static size_t run_items(struct worker *worker, struct 
     return mark >> 1;
 }
 
+/* Wait while the server makes up its mind whether to end this worker. */
+static void await_verdict(struct worker_slot *slot)
+{
+    while (atomic_load_explicit(&slot->kill, memory_order_seq_cst) != POOL_KILL_NOT)
+        os_futex_wait(&slot->kill, POOL_KILL_ASKED, OS_TICK);
+}
+
+/* The same for items that may take only so long. Between two of them current says that the last one has its outcome and
+ * the next was not begun: where the server comes too late for an item, that has counted, and no other pays for it. */
+static size_t run_limited_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    struct worker_slot *slot = worker->slot;
+    for (; item < end && !is_stopped(); item++) {
+        atomic_store_explicit(&slot->current, (uint64_t)item << 1, memory_order_seq_cst);
+        await_verdict(slot);
+        atomic_store_explicit(&slot->item_at, os_now(), memory_order_relaxed);
+        run_items(worker, job, item, item + 1);
+    }
+    return item;
+}
+
 /* Run a chunk from item on, and return where it stopped. */
 static size_t run_chunk_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
@@ -137,7 +158,7 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
         if (job->status)
             memset(job->status + item, 0, (stop - item) * sizeof *job->status);
-        item = run_items(worker, job, item, stop);
+        item = job->item_timeout ? run_limited_items(worker, job, item, stop) : run_items(worker, job, item, stop);
     }
     return item;
 }
@@ -247,6 +268,14 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
     return known->address;
 }
 
+/* The server looks from now on, or no longer, how long items take. */
+static void set_limit(struct worker *worker, int64_t limit)
+{
+    atomic_store_explicit(&worker->slot->limit, limit, memory_order_seq_cst);
+    if (limit)
+        cell_wake(&worker->pool->server, CELL_ALL);
+}
+
 /* False: the worker has run as many items as it may, and what it drew beside is left to others. */
 static bool run_job(struct worker *worker, struct job *job)
 {
@@ -265,8 +294,12 @@ static bool run_job(struct worker *worker, struct job *job)
     worker->steal_at = job->chunk_count;
     worker->unreported = 0;
     atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);
+    if (job->item_timeout)
+        set_limit(worker, job->item_timeout);
     while (more && take_next(worker, job, &chunk, &settled))
         more = run_chunk(worker, job, chunk, settled);
+    if (job->item_timeout)
+        set_limit(worker, 0);
     report(worker, job);
     streams_flush();
     return more;
@@ -289,8 +322,8 @@ static struct job *pick(struct worker *worker)
     pool_unlock(pool);
     if (job && more) /* whoever added it may have counted on a worker that was about to be found busy */
         cell_wake(&pool->work, 1);
-    while (job && atomic_load_explicit(&worker->slot->kill, memory_order_seq_cst) != POOL_KILL_NOT)
-        os_futex_wait(&worker->slot->kill, POOL_KILL_ASKED, OS_TICK);
+    if (job)
+        await_verdict(worker->slot);
     return job;
 }
 

@@ -21,6 +21,7 @@ static const char *const conditions[] = {
     [MPROC_NOT_SHARED] = "The address is not in shared memory; use mproc_alloc()",
     [MPROC_NOT_INITIALIZED] = "The program did not call mproc_init() first thing in main()",
     [MPROC_NO_FUNCTION] = "The function is in no loaded object file",
+    [MPROC_LATE] = "The task took longer than it may, and was ended",
 };
 
 const char *mproc_strerror(int result)

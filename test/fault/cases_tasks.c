@@ -151,6 +151,12 @@ static int map_async(void)
     return result;
 }
 
+static int map_with_limit(void)
+{
+    const mproc_map map = {.count = 1, .item_timeout = MPROC_MS(2)};
+    return mproc_pool_map(pool, sleep_for_ever, NULL, &map, LONG);
+}
+
 static int cancel(void)
 {
     return mproc_future_cancel(future);
@@ -202,6 +208,7 @@ static const struct every_case list[] = {
     {"mproc_worker_state", NULL, &none, has_state, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_pool_call", NULL, &open, call, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_pool_map", "too long", &open, map_with_limit, MPROC_LATE, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_future_cancel", NULL, &endless, cancel, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_imap", NULL, &open, begin_imap, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS},
