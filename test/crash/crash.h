@@ -47,6 +47,7 @@ extern const struct crash_case semaphore_cases[];
 extern const struct crash_case condition_cases[];
 extern const struct crash_case sync_cases[];
 extern const struct crash_case queue_cases[];
+extern const struct crash_case queue_end_cases[];
 extern const struct crash_case connection_cases[];
 extern const struct crash_case process_cases[];
 extern const struct crash_case pool_cases[];

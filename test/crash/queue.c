@@ -1,103 +1,39 @@
-/* The crash cases of the queue. Every message has a number and is filled with it; the world's own come first, then what
- * the victim puts, then what the survivor puts. Whatever the victim does, each message is there once, whole and in
- * order, but for those that it was about to put (none or all of them) or to get (gone, or still there). */
+/* The crash cases of putting and getting. Whatever the victim does, each message is there once, whole and in order, but
+ * for those that it was about to put (none or all of them) or to get (gone, or still there). */
+#include "queue_world.h"
+
 #include "arena/heap.h"
-#include "arena/member.h"
 #include "crash.h"
 #include "ipc/ring.h"
-#include <errno.h>
-#include <mproc/memory.h>
 #include <mproc/queue.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#define VICTIM   1000u
-#define SURVIVOR 2000u
-#define MOST     64u
-#define LONG     ((size_t)1500) /* five of these fill the base segment */
-
 #define HUGE_SIZE ((size_t)600 << 10) /* more than a grown segment holds */
-
-struct queue_world {
-    mproc_queue *queue;
-    unsigned own;    /* messages 0 to own - 1 were put before */
-    unsigned first;  /* and those before first got */
-    unsigned batch;  /* how many the victim puts or gets */
-    size_t size;     /* of each message */
-    bool gets;       /* the victim gets */
-    pid_t bystander; /* asleep in a get or put, or 0 */
-    bool sleeper_puts;
-    _Atomic(unsigned) heard; /* messages that the bystander got */
-    unsigned numbers[MOST];  /* their numbers */
-    _Atomic(int) end;        /* how the bystander's call ended, plus 1 */
-    _Atomic(int) result;     /* of the victim's call, plus 1 */
-};
-
-static void fill(unsigned char *message, size_t size, unsigned number)
-{
-    memset(message, (int)(number % 251), size);
-    memcpy(message, &number, sizeof number);
-}
-
-static bool put(struct queue_world *world, unsigned number)
-{
-    static unsigned char message[LONG];
-    fill(message, world->size, number);
-    return mproc_queue_put(world->queue, message, world->size, MPROC_SEC(2)) == 0;
-}
-
-/* The number of the next message; UINT32_MAX when there is none, UINT32_MAX - 1 when it is damaged. */
-static unsigned get(struct queue_world *world, mproc_time timeout)
-{
-    static unsigned char message[LONG];
-    unsigned number;
-    size_t size;
-    if (mproc_queue_get(world->queue, message, sizeof message, &size, timeout))
-        return UINT32_MAX;
-    memcpy(&number, message, sizeof number);
-    for (size_t i = sizeof number; i < size; i++) {
-        if (message[i] != number % 251)
-            return UINT32_MAX - 1;
-    }
-    return size == world->size ? number : UINT32_MAX - 1;
-}
-
-static struct queue_world *build(size_t maxsize, unsigned own, size_t size)
-{
-    heap_note();
-    struct queue_world *world = world_alloc(sizeof *world);
-    world->own = own;
-    world->batch = 1;
-    world->size = size;
-    mproc_queue_create(&world->queue, &(mproc_queue_options){.maxsize = maxsize});
-    for (unsigned i = 0; i < own; i++)
-        put(world, i);
-    return world;
-}
 
 static void *build_empty(void)
 {
-    return build(0, 0, 64);
+    return queue_build(0, 0, 64);
 }
 
 static void *build_one(void)
 {
-    return build(0, 1, 64);
+    return queue_build(0, 1, 64);
 }
 
 static void *build_some(void)
 {
-    return build(0, 3, 64);
+    return queue_build(0, 3, 64);
 }
 
 /* Put and get until the next record does not fit before the end of the ring. */
 static void *build_at_the_end(void)
 {
-    struct queue_world *world = build(0, 0, 1000);
+    struct queue_world *world = queue_build(0, 0, 1000);
     size_t record = ring_record_size(world->size);
     while (world->queue->base.capacity - ring_put_position(world->queue).at >= record) {
-        put(world, 0);
-        get(world, MPROC_NOWAIT);
+        queue_put_number(world, 0);
+        queue_get_number(world, MPROC_NOWAIT);
     }
     return world;
 }
@@ -113,17 +49,17 @@ static void *build_batch_at_the_end(void)
 static void *build_behind_the_end(void)
 {
     struct queue_world *world = build_at_the_end();
-    put(world, world->own++);
+    queue_put_number(world, world->own++);
     return world;
 }
 
 /* The messages in the queue lie around the end of the ring. */
 static void *build_wrapped(void)
 {
-    struct queue_world *world = build(0, 3, 1000);
+    struct queue_world *world = queue_build(0, 3, 1000);
     while (ring_put_position(world->queue).at >= ring_get_position(world->queue).at) {
-        put(world, world->own++);
-        get(world, MPROC_NOWAIT);
+        queue_put_number(world, world->own++);
+        queue_get_number(world, MPROC_NOWAIT);
         world->first++;
     }
     return world;
@@ -131,20 +67,20 @@ static void *build_wrapped(void)
 
 static void *build_about_to_grow(void)
 {
-    return build(0, 5, LONG);
+    return queue_build(0, 5, QUEUE_LONG);
 }
 
 static void *build_grown(void)
 {
-    return build(0, 8, LONG);
+    return queue_build(0, 8, QUEUE_LONG);
 }
 
 /* The next message is in the next segment. */
 static void *build_at_a_link(void)
 {
-    struct queue_world *world = build(0, 8, LONG);
+    struct queue_world *world = queue_build(0, 8, QUEUE_LONG);
     for (; world->first < 5; world->first++)
-        get(world, MPROC_NOWAIT);
+        queue_get_number(world, MPROC_NOWAIT);
     return world;
 }
 
@@ -158,16 +94,16 @@ static void *build_batch_at_a_link(void)
 /* Grown and drained, so that the next one to wait for a message gives the large segment back. */
 static void *build_grown_and_empty(void)
 {
-    struct queue_world *world = build(0, 50, LONG);
+    struct queue_world *world = queue_build(0, 50, QUEUE_LONG);
     for (; world->first < world->own; world->first++)
-        get(world, MPROC_NOWAIT);
+        queue_get_number(world, MPROC_NOWAIT);
     return world;
 }
 
 /* One message that needs a segment for itself, which goes back with it. */
 static void *build_huge(void)
 {
-    struct queue_world *world = build(0, 0, 64);
+    struct queue_world *world = queue_build(0, 0, 64);
     void *data;
     if (mproc_queue_reserve(world->queue, &data, HUGE_SIZE, MPROC_NOWAIT))
         give_up("reserve");
@@ -178,40 +114,24 @@ static void *build_huge(void)
 
 static void *build_full(void)
 {
-    return build(3, 3, 64);
+    return queue_build(3, 3, 64);
 }
 
 static void *build_one_place(void)
 {
-    return build(3, 2, 64);
-}
-
-static void *build_closed(void)
-{
-    struct queue_world *world = build(0, 3, 64);
-    mproc_queue_close(world->queue);
-    return world;
-}
-
-/* One message was got, and is not dealt with yet. */
-static void *build_undone(void)
-{
-    struct queue_world *world = build(0, 1, 64);
-    get(world, MPROC_NOWAIT);
-    world->first = 1;
-    return world;
+    return queue_build(3, 2, 64);
 }
 
 static void *build_batch(void)
 {
-    struct queue_world *world = build(0, 3, 64);
+    struct queue_world *world = queue_build(0, 3, 64);
     world->batch = 3;
     return world;
 }
 
 static void *build_large_batch(void)
 {
-    struct queue_world *world = build(0, 2, LONG);
+    struct queue_world *world = queue_build(0, 2, QUEUE_LONG);
     world->batch = 4;
     return world;
 }
@@ -221,7 +141,7 @@ static void listen_for_ever(void *arg)
     struct queue_world *world = arg;
     unsigned heard = 0;
     unsigned number;
-    while ((number = get(world, MPROC_FOREVER)) != UINT32_MAX && heard < MOST) {
+    while ((number = queue_get_number(world, MPROC_FOREVER)) != UINT32_MAX && heard < QUEUE_MOST) {
         world->numbers[heard] = number;
         atomic_store(&world->heard, ++heard);
     }
@@ -230,102 +150,37 @@ static void listen_for_ever(void *arg)
 static void put_once(void *arg)
 {
     struct queue_world *world = arg;
-    if (put(world, SURVIVOR))
+    if (queue_put_number(world, QUEUE_SURVIVOR))
         atomic_store(&world->heard, 1);
-}
-
-static void get_to_the_end(void *arg)
-{
-    struct queue_world *world = arg;
-    static unsigned char message[LONG];
-    int result = mproc_queue_get(world->queue, message, sizeof message, NULL, MPROC_FOREVER);
-    atomic_store(&world->end, result + 1);
-}
-
-static void put_to_the_end(void *arg)
-{
-    struct queue_world *world = arg;
-    static unsigned char message[LONG];
-    fill(message, world->size, SURVIVOR);
-    int result = mproc_queue_put(world->queue, message, world->size, MPROC_FOREVER);
-    atomic_store(&world->end, result + 1);
-}
-
-static void join(void *arg)
-{
-    struct queue_world *world = arg;
-    atomic_store(&world->end, mproc_queue_join(world->queue, MPROC_FOREVER) + 1);
-}
-
-static bool has_ended(void *arg)
-{
-    return atomic_load(&((struct queue_world *)arg)->end) != 0;
-}
-
-static bool sleeps(void *arg)
-{
-    struct queue_world *world = arg;
-    struct wait_cell *cell = world->sleeper_puts ? &world->queue->room : &world->queue->messages;
-    return atomic_load(&cell->word) & CELL_SLEEPERS;
 }
 
 static void *build_with_getter_asleep(void)
 {
-    struct queue_world *world = build(0, 0, 64);
+    struct queue_world *world = queue_build(0, 0, 64);
     world->bystander = bystander_start(listen_for_ever, world);
-    within_time(sleeps, world);
+    within_time(queue_sleeps, world);
     return world;
 }
 
 static void *build_with_putter_asleep(void)
 {
-    struct queue_world *world = build(3, 3, 64);
+    struct queue_world *world = queue_build(3, 3, 64);
     world->sleeper_puts = true;
     world->bystander = bystander_start(put_once, world);
-    within_time(sleeps, world);
-    return world;
-}
-
-static bool joiner_sleeps(void *arg)
-{
-    return atomic_load(&((struct queue_world *)arg)->queue->done.word) & CELL_SLEEPERS;
-}
-
-static void *build_with_joiner_asleep(void)
-{
-    struct queue_world *world = build_undone();
-    world->bystander = bystander_start(join, world);
-    within_time(joiner_sleeps, world);
-    return world;
-}
-
-static void *build_to_close_with_getter(void)
-{
-    struct queue_world *world = build(0, 0, 64);
-    world->bystander = bystander_start(get_to_the_end, world);
-    within_time(sleeps, world);
-    return world;
-}
-
-static void *build_to_close_with_putter(void)
-{
-    struct queue_world *world = build(3, 3, 64);
-    world->sleeper_puts = true;
-    world->bystander = bystander_start(put_to_the_end, world);
-    within_time(sleeps, world);
+    within_time(queue_sleeps, world);
     return world;
 }
 
 /* ---- what the victim does: with messages made before, so that the steps are the queue's ---- */
 
-static unsigned char made[4][LONG];
+static unsigned char made[4][QUEUE_LONG];
 static mproc_message messages[4];
 
 static void prepare_put(void *arg)
 {
     struct queue_world *world = arg;
     for (unsigned i = 0; i < 4; i++) {
-        fill(made[i], world->size, VICTIM + i);
+        queue_fill(made[i], world->size, QUEUE_VICTIM + i);
         messages[i] = (mproc_message){made[i], world->size};
     }
 }
@@ -334,7 +189,7 @@ static void prepare_get(void *arg)
 {
     (void)arg;
     for (unsigned i = 0; i < 4; i++)
-        messages[i] = (mproc_message){made[i], LONG};
+        messages[i] = (mproc_message){made[i], QUEUE_LONG};
 }
 
 static void victim_put(void *arg)
@@ -370,7 +225,7 @@ static void victim_reserve_and_abandon(void *arg)
 static void victim_get(void *arg)
 {
     struct queue_world *world = arg;
-    mproc_queue_get(world->queue, made[0], LONG, NULL, MPROC_NOWAIT);
+    mproc_queue_get(world->queue, made[0], QUEUE_LONG, NULL, MPROC_NOWAIT);
 }
 
 static void victim_get_many(void *arg)
@@ -409,7 +264,7 @@ static void victim_get_new(void *arg)
 static void victim_get_in_vain(void *arg)
 {
     struct queue_world *world = arg;
-    atomic_store(&world->result, mproc_queue_get(world->queue, made[0], LONG, NULL, CRASH_WAIT) + 1);
+    atomic_store(&world->result, mproc_queue_get(world->queue, made[0], QUEUE_LONG, NULL, CRASH_WAIT) + 1);
 }
 
 static void victim_put_in_vain(void *arg)
@@ -418,29 +273,13 @@ static void victim_put_in_vain(void *arg)
     atomic_store(&world->result, mproc_queue_put(world->queue, made[0], world->size, CRASH_WAIT) + 1);
 }
 
-static void victim_close(void *arg)
-{
-    mproc_queue_close(((struct queue_world *)arg)->queue);
-}
-
-static void victim_task_done(void *arg)
-{
-    mproc_queue_task_done(((struct queue_world *)arg)->queue);
-}
-
-static void victim_join_in_vain(void *arg)
-{
-    struct queue_world *world = arg;
-    atomic_store(&world->result, mproc_queue_join(world->queue, CRASH_WAIT) + 1);
-}
-
 /* ---- what must hold ---- */
 
 static bool has_heard(void *arg)
 {
     struct queue_world *world = arg;
     unsigned heard = atomic_load(&world->heard);
-    return heard > 0 && world->numbers[heard - 1] == SURVIVOR;
+    return heard > 0 && world->numbers[heard - 1] == QUEUE_SURVIVOR;
 }
 
 static bool has_put(void *arg)
@@ -458,15 +297,15 @@ static const char *compare(const unsigned *numbers, unsigned count, unsigned fir
         if (at == count || numbers[at++] != number)
             return "a message is lost, damaged or out of order";
     }
-    if (at < count && numbers[at] == VICTIM) {
+    if (at < count && numbers[at] == QUEUE_VICTIM) {
         for (unsigned i = 0; i < batch; i++) {
-            if (at == count || numbers[at++] != VICTIM + i)
+            if (at == count || numbers[at++] != QUEUE_VICTIM + i)
                 return "a batch is torn";
         }
     } else if (must_be_put) {
         return "a message that was put is lost";
     }
-    if (at == count || numbers[at++] != SURVIVOR)
+    if (at == count || numbers[at++] != QUEUE_SURVIVOR)
         return "the survivor's message is lost";
     return at == count ? NULL : "there are more messages than were put";
 }
@@ -474,35 +313,27 @@ static const char *compare(const unsigned *numbers, unsigned count, unsigned fir
 static unsigned drain(struct queue_world *world, unsigned *numbers)
 {
     unsigned count = 0;
-    while (count < MOST && (numbers[count] = get(world, MPROC_NOWAIT)) != UINT32_MAX)
+    while (count < QUEUE_MOST && (numbers[count] = queue_get_number(world, MPROC_NOWAIT)) != UINT32_MAX)
         count++;
     return count;
-}
-
-static const char *after(struct queue_world *world)
-{
-    mproc_queue_free(world->queue);
-    world->queue = NULL;
-    member_sweep_all();
-    return heap_balance(mproc_usable_size(world));
 }
 
 static const char *check_put(void *arg, bool finished)
 {
     struct queue_world *world = arg;
-    if (mproc_queue_full(world->queue) && get(world, MPROC_NOWAIT) != world->first++)
+    if (mproc_queue_full(world->queue) && queue_get_number(world, MPROC_NOWAIT) != world->first++)
         return "the first message is not the next one";
-    if (!put(world, SURVIVOR))
+    if (!queue_put_number(world, QUEUE_SURVIVOR))
         return "the survivor cannot put";
     if (world->bystander && !within_time(has_heard, world))
         return "the one that slept was not woken";
-    unsigned numbers[MOST];
+    unsigned numbers[QUEUE_MOST];
     unsigned count = world->bystander ? atomic_load(&world->heard) : drain(world, numbers);
     const char *wrong = compare(world->bystander ? world->numbers : numbers, count, world->first, world->own,
                                 world->batch, finished && !world->gets);
     bystander_end(world->bystander);
     world->bystander = 0;
-    return wrong ? wrong : after(world);
+    return wrong ? wrong : queue_balance(world);
 }
 
 static const char *check_got(void *arg, bool finished)
@@ -510,26 +341,26 @@ static const char *check_got(void *arg, bool finished)
     struct queue_world *world = arg;
     size_t left = mproc_queue_size(world->queue);
     if (world->bystander) {
-        get(world, MPROC_NOWAIT); /* room in any case */
+        queue_get_number(world, MPROC_NOWAIT); /* room in any case */
         if (!within_time(has_put, world))
             return "the one that slept was not woken";
         bystander_end(world->bystander);
         world->bystander = 0;
-        return after(world);
+        return queue_balance(world);
     }
     size_t before = world->own - world->first;
     if (left != before && left + world->batch != before)
         return "more or fewer messages are gone than were got at once";
     if (finished && left == before)
         return "a message that was got is still there";
-    if (mproc_queue_full(world->queue) && get(world, MPROC_NOWAIT) != world->own - (unsigned)left)
+    if (mproc_queue_full(world->queue) && queue_get_number(world, MPROC_NOWAIT) != world->own - (unsigned)left)
         return "the first message is not the next one";
     unsigned first = world->own - (unsigned)mproc_queue_size(world->queue);
-    if (!put(world, SURVIVOR))
+    if (!queue_put_number(world, QUEUE_SURVIVOR))
         return "the survivor cannot put";
-    unsigned numbers[MOST];
+    unsigned numbers[QUEUE_MOST];
     const char *wrong = compare(numbers, drain(world, numbers), first, world->own, 0, false);
-    return wrong ? wrong : after(world);
+    return wrong ? wrong : queue_balance(world);
 }
 
 /* The huge message is there, or gone with its segment. */
@@ -561,123 +392,50 @@ static const char *check_unchanged(void *arg, bool finished)
     return check_put(arg, false);
 }
 
-/* From here on the queue is closed, by the victim or else by the survivor: the messages are there still, and no more.
- */
-static const char *check_closed(void *arg, bool finished)
-{
-    struct queue_world *world = arg;
-    unsigned char message[64] = {0};
-    if (finished && mproc_queue_put(world->queue, message, sizeof message, MPROC_NOWAIT) != MPROC_CLOSED)
-        return "a closed queue takes a message";
-    if (mproc_queue_close(world->queue) ||
-        mproc_queue_put(world->queue, message, sizeof message, MPROC_NOWAIT) != MPROC_CLOSED)
-        return "the queue cannot be closed";
-    if (world->bystander && !within_time(has_ended, world))
-        return "the one that slept was not woken";
-    if (world->bystander && atomic_load(&world->end) != MPROC_CLOSED + 1)
-        return "the one that slept is not told of the end";
-    for (; world->first < world->own; world->first++) {
-        if (get(world, MPROC_SEC(1)) != world->first)
-            return "a message is lost, damaged or out of order";
-    }
-    if (mproc_queue_get(world->queue, message, sizeof message, NULL, MPROC_SEC(1)) != MPROC_CLOSED)
-        return "a closed and empty queue does not say so";
-    bystander_end(world->bystander);
-    world->bystander = 0;
-    return after(world);
-}
-
-/* One message is dealt with, by the victim or else by the survivor, and not by both. */
-static const char *check_done(void *arg, bool finished)
-{
-    struct queue_world *world = arg;
-    int result = mproc_queue_task_done(world->queue);
-    if (result != -EPERM && (finished || result))
-        return "what was done is not counted once";
-    if (mproc_queue_task_done(world->queue) != -EPERM || mproc_queue_join(world->queue, MPROC_NOWAIT))
-        return "what was done is not counted once";
-    if (world->bystander && !within_time(has_ended, world))
-        return "the one that slept was not woken";
-    bystander_end(world->bystander);
-    world->bystander = 0;
-    return after(world);
-}
-
-static const char *check_joined_in_vain(void *arg, bool finished)
-{
-    struct queue_world *world = arg;
-    if (finished && atomic_load(&world->result) != MPROC_TIMEOUT + 1)
-        return "a call in vain did not time out";
-    if (mproc_queue_join(world->queue, MPROC_NOWAIT) != MPROC_TIMEOUT)
-        return "what is not done is taken for done";
-    return check_done(arg, false);
-}
-
-/* What mends: the next one to put, and the next one to get. */
-static void repair(void *arg)
-{
-    struct queue_world *world = arg;
-    void *data;
-    const void *seen;
-    size_t size;
-    if (mproc_queue_reserve(world->queue, &data, 1, MPROC_NOWAIT) == 0)
-        mproc_queue_abandon(world->queue);
-    if (mproc_queue_peek(world->queue, &seen, &size, MPROC_NOWAIT) == 0)
-        mproc_queue_release(world->queue, false);
-    member_sweep_all();
-}
-
-static void destroy(void *arg)
-{
-    struct queue_world *world = arg;
-    if (world->bystander)
-        bystander_end(world->bystander);
-    mproc_queue_free(world->queue);
-    mproc_free(world);
-}
-
 const struct crash_case queue_cases[] = {
-    {"queue_put", "empty", build_empty, prepare_put, victim_put, check_put, destroy, repair},
-    {"queue_put", "some", build_some, prepare_put, victim_put, check_put, destroy, NULL},
-    {"queue_put", "wrapped", build_wrapped, prepare_put, victim_put, check_put, destroy, repair},
-    {"queue_put", "at the end of the ring", build_at_the_end, prepare_put, victim_put, check_put, destroy, repair},
-    {"queue_put", "about to grow", build_about_to_grow, prepare_put, victim_put, check_put, destroy, repair},
-    {"queue_put", "one place left", build_one_place, prepare_put, victim_put, check_put, destroy, repair},
-    {"queue_put", "full, in vain", build_full, prepare_put, victim_put_in_vain, check_unchanged, destroy, NULL},
-    {"queue_put", "closed", build_closed, prepare_put, victim_put, check_closed, destroy, repair},
-    {"queue_put", "a getter asleep", build_with_getter_asleep, prepare_put, victim_put, check_put, destroy, NULL},
-    {"queue_put_many", "some", build_batch, prepare_put, victim_put_many, check_put, destroy, NULL},
+    {"queue_put", "empty", build_empty, prepare_put, victim_put, check_put, queue_destroy, queue_repair},
+    {"queue_put", "some", build_some, prepare_put, victim_put, check_put, queue_destroy, NULL},
+    {"queue_put", "wrapped", build_wrapped, prepare_put, victim_put, check_put, queue_destroy, queue_repair},
+    {"queue_put", "at the end of the ring", build_at_the_end, prepare_put, victim_put, check_put, queue_destroy,
+     queue_repair},
+    {"queue_put", "about to grow", build_about_to_grow, prepare_put, victim_put, check_put, queue_destroy,
+     queue_repair},
+    {"queue_put", "one place left", build_one_place, prepare_put, victim_put, check_put, queue_destroy, queue_repair},
+    {"queue_put", "full, in vain", build_full, prepare_put, victim_put_in_vain, check_unchanged, queue_destroy, NULL},
+    {"queue_put", "a getter asleep", build_with_getter_asleep, prepare_put, victim_put, check_put, queue_destroy, NULL},
+    {"queue_put_many", "some", build_batch, prepare_put, victim_put_many, check_put, queue_destroy, NULL},
     {"queue_put_many", "at the end of the ring", build_batch_at_the_end, prepare_put, victim_put_many, check_put,
-     destroy, repair},
-    {"queue_put_many", "about to grow", build_large_batch, prepare_put, victim_put_many, check_put, destroy, repair},
-    {"queue_reserve_commit", "some", build_some, prepare_put, victim_reserve_and_commit, check_put, destroy, repair},
+     queue_destroy, queue_repair},
+    {"queue_put_many", "about to grow", build_large_batch, prepare_put, victim_put_many, check_put, queue_destroy,
+     queue_repair},
+    {"queue_reserve_commit", "some", build_some, prepare_put, victim_reserve_and_commit, check_put, queue_destroy,
+     queue_repair},
     {"queue_reserve_commit", "at the end of the ring", build_at_the_end, prepare_put, victim_reserve_and_commit,
-     check_put, destroy, NULL},
+     check_put, queue_destroy, NULL},
     {"queue_reserve_commit", "about to grow", build_about_to_grow, prepare_put, victim_reserve_and_commit, check_put,
-     destroy, repair},
+     queue_destroy, queue_repair},
     {"queue_reserve_abandon", "about to grow", build_about_to_grow, NULL, victim_reserve_and_abandon, check_unchanged,
-     destroy, repair},
-    {"queue_get", "one left", build_one, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "some", build_some, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "wrapped", build_wrapped, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "behind the end of the ring", build_behind_the_end, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "full", build_full, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "grown", build_grown, NULL, victim_get, check_got, destroy, NULL},
-    {"queue_get", "at a link", build_at_a_link, NULL, victim_get, check_got, destroy, repair},
-    {"queue_get", "about to shrink", build_grown_and_empty, NULL, victim_get_in_vain, check_unchanged, destroy, repair},
-    {"queue_get", "empty, in vain", build_empty, NULL, victim_get_in_vain, check_unchanged, destroy, NULL},
-    {"queue_get", "a putter asleep", build_with_putter_asleep, NULL, victim_get, check_got, destroy, NULL},
-    {"queue_get_new", "some", build_some, NULL, victim_get_new, check_got, destroy, NULL},
-    {"queue_get_many", "some", build_batch, prepare_get, victim_get_many, check_got, destroy, NULL},
-    {"queue_get_many", "at a link", build_batch_at_a_link, prepare_get, victim_get_many, check_got, destroy, repair},
-    {"queue_peek_release", "taken", build_some, NULL, victim_peek_and_release, check_got, destroy, repair},
-    {"queue_peek_release", "left", build_some, NULL, victim_peek_and_leave, check_unchanged, destroy, repair},
-    {"queue_peek_release", "about to shrink", build_huge, NULL, victim_peek_and_release, check_huge, destroy, repair},
-    {"queue_close", "some", build_some, NULL, victim_close, check_closed, destroy, repair},
-    {"queue_close", "a getter asleep", build_to_close_with_getter, NULL, victim_close, check_closed, destroy, repair},
-    {"queue_close", "a putter asleep", build_to_close_with_putter, NULL, victim_close, check_closed, destroy, repair},
-    {"queue_task_done", "the last, a joiner asleep", build_with_joiner_asleep, NULL, victim_task_done, check_done,
-     destroy, NULL},
-    {"queue_join", "in vain", build_undone, NULL, victim_join_in_vain, check_joined_in_vain, destroy, NULL},
+     queue_destroy, queue_repair},
+    {"queue_get", "one left", build_one, NULL, victim_get, check_got, queue_destroy, queue_repair},
+    {"queue_get", "some", build_some, NULL, victim_get, check_got, queue_destroy, queue_repair},
+    {"queue_get", "wrapped", build_wrapped, NULL, victim_get, check_got, queue_destroy, queue_repair},
+    {"queue_get", "behind the end of the ring", build_behind_the_end, NULL, victim_get, check_got, queue_destroy,
+     queue_repair},
+    {"queue_get", "full", build_full, NULL, victim_get, check_got, queue_destroy, queue_repair},
+    {"queue_get", "grown", build_grown, NULL, victim_get, check_got, queue_destroy, NULL},
+    {"queue_get", "at a link", build_at_a_link, NULL, victim_get, check_got, queue_destroy, queue_repair},
+    {"queue_get", "about to shrink", build_grown_and_empty, NULL, victim_get_in_vain, check_unchanged, queue_destroy,
+     queue_repair},
+    {"queue_get", "empty, in vain", build_empty, NULL, victim_get_in_vain, check_unchanged, queue_destroy, NULL},
+    {"queue_get", "a putter asleep", build_with_putter_asleep, NULL, victim_get, check_got, queue_destroy, NULL},
+    {"queue_get_new", "some", build_some, NULL, victim_get_new, check_got, queue_destroy, NULL},
+    {"queue_get_many", "some", build_batch, prepare_get, victim_get_many, check_got, queue_destroy, NULL},
+    {"queue_get_many", "at a link", build_batch_at_a_link, prepare_get, victim_get_many, check_got, queue_destroy,
+     queue_repair},
+    {"queue_peek_release", "taken", build_some, NULL, victim_peek_and_release, check_got, queue_destroy, queue_repair},
+    {"queue_peek_release", "left", build_some, NULL, victim_peek_and_leave, check_unchanged, queue_destroy,
+     queue_repair},
+    {"queue_peek_release", "about to shrink", build_huge, NULL, victim_peek_and_release, check_huge, queue_destroy,
+     queue_repair},
     {0},
 };

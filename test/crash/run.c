@@ -27,8 +27,9 @@ static const struct {
     bool keeps;
 } lists[] = {
     {heap_cases, false},      {member_cases, false}, {lock_cases, false},  {semaphore_cases, false},
-    {condition_cases, false}, {sync_cases, false},   {queue_cases, false}, {connection_cases, true},
-    {process_cases, true},    {pool_cases, true},    {worker_cases, true}, {broken_cases, false},
+    {condition_cases, false}, {sync_cases, false},   {queue_cases, false}, {queue_end_cases, false},
+    {connection_cases, true}, {process_cases, true}, {pool_cases, true},   {worker_cases, true},
+    {broken_cases, false},
 };
 
 #define LISTS (sizeof lists / sizeof *lists)
