@@ -17,6 +17,8 @@ struct lock_world {
     _Atomic(int) deaths;  /* how often somebody was told that the owner died */
     _Atomic(int) through; /* the bystander that waited has had it */
     _Atomic(int) result;  /* of the victim's acquire, plus 1 */
+    _Atomic(int) count;   /* what the lock guards: how often it was counted up */
+    _Atomic(int) others;  /* how often by others, of those that came to the end of it */
     pid_t holder;
     pid_t waiter;
 };
@@ -304,7 +306,38 @@ static void repair_rlock(void *arg)
     member_sweep_all();
 }
 
+/* ---- what the lock is for: one at a time changes something, not in one step ---- */
+
+static void count_up(void *arg)
+{
+    struct lock_world *world = arg;
+    mproc_lock_acquire(&world->lock, MPROC_FOREVER);
+    int count = atomic_load(&world->count);
+    for (volatile int i = 0; i < 20; i++)
+        continue;
+    atomic_store(&world->count, count + 1);
+    mproc_lock_release(&world->lock);
+}
+
+static void count_up_too(void *arg)
+{
+    count_up(arg);
+    atomic_fetch_add(&((struct lock_world *)arg)->others, 1);
+}
+
+/* Each of the two may have died before it counted, or after. */
+static const char *check_count(void *arg, bool finished)
+{
+    struct lock_world *world = arg;
+    int least = atomic_load(&world->others) + finished;
+    int count = atomic_load(&world->count);
+    if (count < least || count > least + (finished ? 0 : 2))
+        return "two had the lock at a time";
+    return use_twice(world, -1);
+}
+
 const struct crash_case lock_cases[] = {
+    {"lock", "beside another", build, NULL, count_up, check_count, destroy, count_up_too},
     {"lock", "free", build, introduce, use_lock, check_lock, destroy, NULL},
     {"lock", "free, with repair", build, NULL, use_lock, check_repaired, destroy, repair},
     {"lock", "its owner died", build_owner_died, NULL, use_lock, check_taken_over, destroy, NULL},

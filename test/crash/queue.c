@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define OTHER     3000u
 #define HUGE_SIZE ((size_t)600 << 10) /* more than a grown segment holds */
 
 static void *build_empty(void)
@@ -381,6 +382,62 @@ static const char *check_huge(void *arg, bool finished)
     return check_put(arg, false);
 }
 
+/* ---- beside another, who waits for its turn where it must ---- */
+
+static void put_beside(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char message[QUEUE_LONG];
+    queue_fill(message, world->size, OTHER);
+    if (mproc_queue_put(world->queue, message, world->size, MPROC_FOREVER) == 0)
+        atomic_store(&world->heard, 1);
+}
+
+static void get_beside(void *arg)
+{
+    struct queue_world *world = arg;
+    static unsigned char message[QUEUE_LONG];
+    if (mproc_queue_get(world->queue, message, sizeof message, NULL, MPROC_FOREVER) == 0)
+        atomic_store(&world->heard, 1);
+}
+
+/* The victim's message and the other's are there once at most, in either order, behind the world's own. */
+static const char *check_put_beside(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    unsigned numbers[QUEUE_MOST];
+    unsigned victims = 0;
+    unsigned others = 0;
+    if (!queue_put_number(world, QUEUE_SURVIVOR))
+        return "the survivor cannot put";
+    unsigned count = drain(world, numbers);
+    for (unsigned i = 0; i < count; i++) {
+        if (i < world->own ? numbers[i] != i : i == count - 1 && numbers[i] != QUEUE_SURVIVOR)
+            return "a message is lost, damaged or out of order";
+        victims += numbers[i] == QUEUE_VICTIM;
+        others += numbers[i] == OTHER;
+    }
+    if (victims > 1 || others > 1 || count != world->own + victims + others + 1)
+        return "there are more messages than were put";
+    if ((finished && !victims) || (atomic_load(&world->heard) && !others))
+        return "a message that was put is lost";
+    return queue_balance(world);
+}
+
+/* The two have got the first two messages, or died with one. */
+static const char *check_got_beside(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    size_t gone = world->own - mproc_queue_size(world->queue);
+    if (gone > 2 || gone < (unsigned)finished + (atomic_load(&world->heard) > 0))
+        return "more or fewer messages are gone than were got";
+    unsigned numbers[QUEUE_MOST];
+    if (!queue_put_number(world, QUEUE_SURVIVOR))
+        return "the survivor cannot put";
+    const char *wrong = compare(numbers, drain(world, numbers), (unsigned)gone, world->own, 0, false);
+    return wrong ? wrong : queue_balance(world);
+}
+
 /* Nothing was put, and nothing got. */
 static const char *check_unchanged(void *arg, bool finished)
 {
@@ -393,6 +450,8 @@ static const char *check_unchanged(void *arg, bool finished)
 }
 
 const struct crash_case queue_cases[] = {
+    {"queue_put", "beside another", build_some, prepare_put, victim_put, check_put_beside, queue_destroy, put_beside},
+    {"queue_get", "beside another", build_some, NULL, victim_get, check_got_beside, queue_destroy, get_beside},
     {"queue_put", "empty", build_empty, prepare_put, victim_put, check_put, queue_destroy, queue_repair},
     {"queue_put", "some", build_some, prepare_put, victim_put, check_put, queue_destroy, NULL},
     {"queue_put", "wrapped", build_wrapped, prepare_put, victim_put, check_put, queue_destroy, queue_repair},

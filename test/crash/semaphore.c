@@ -93,6 +93,11 @@ static void *build_dead_holder(void)
     return world;
 }
 
+static void *build_of_three(void)
+{
+    return build_of(3, MPROC_SEMAPHORE_BOUNDED);
+}
+
 static void destroy(void *arg)
 {
     struct semaphore_world *world = arg;
@@ -136,6 +141,12 @@ static void release_three(void *arg)
 static void sweep(void *arg)
 {
     member_sweep(atomic_load(&((struct semaphore_world *)arg)->dead));
+}
+
+static void leave(void *arg)
+{
+    (void)arg;
+    member_leave();
 }
 
 /* ---- what must hold ---- */
@@ -229,6 +240,7 @@ const struct crash_case semaphore_cases[] = {
      sweep_all},
     {"semaphore_release", "three events, two waiters", build_two_signal_waiters, NULL, release_three, check_released,
      destroy, NULL},
+    {"member_leave", "two units of a semaphore", build_of_three, hold_two, leave, check_all_free, destroy, repair},
     {"member_sweep", "two units of a semaphore", build_dead_holder, NULL, sweep, check_all_free, destroy, repair},
     {0},
 };
