@@ -67,6 +67,14 @@ typedef struct mproc_item_status {
     int code;   /* what the function returned; for a worker that died or was ended its exit code, or minus the signal */
 } mproc_item_status;
 
+/* What may be tried again. */
+enum mproc_retry {
+    MPROC_RETRY_DEATH = 1,   /* an item whose worker died */
+    MPROC_RETRY_LATE = 2,    /* one that took too long */
+    MPROC_RETRY_FAILURE = 4, /* one whose function returned other than 0 */
+    MPROC_RETRY_ALL = 7
+};
+
 /* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
  * Arrays in shared memory are used in place; others are copied there and back. To follow something other than items,
  * bytes for example, count it in an atomic that ctx points to. */
@@ -79,6 +87,8 @@ typedef struct mproc_map {
     size_t ctx_size;           /* 0: ctx is handed over as it stands; else so many bytes of it are copied */
     size_t chunk;              /* items that a worker takes at a time; 0: chosen */
     mproc_time item_timeout;   /* an item that takes longer is ended, as MPROC_LATE; 0 or MPROC_FOREVER: none is */
+    unsigned retries;          /* how often an item is tried again, at most 255; only its last outcome counts */
+    unsigned retry_on;         /* what is tried again: enum mproc_retry, joined by |; 0: all */
     mproc_item_status *status; /* NULL, or count entries */
     void (*progress)(void *arg, size_t done, size_t total); /* called in the caller, at most ten times a second */
     void *progress_arg;
@@ -160,8 +170,10 @@ typedef struct mproc_imap_options {
     size_t ctx_size;         /* as in a map */
     size_t chunk;            /* inputs that a worker takes at a time; 0: 1 */
     size_t in_flight;        /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
-    mproc_time item_timeout; /* as in a map */
-    bool unordered;          /* results are handed out as they come, else in the order of the inputs */
+    mproc_time item_timeout; /* as in a map, and so are the next two */
+    unsigned retries;
+    unsigned retry_on;
+    bool unordered; /* results are handed out as they come, else in the order of the inputs */
 } mproc_imap_options;
 
 /* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL

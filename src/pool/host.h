@@ -61,8 +61,13 @@ struct host_job {
     size_t count;             /* of the arrays */
     size_t chunk;             /* items in a chunk, not 0 */
     int64_t item_timeout;     /* or 0 */
-    bool runs;                /* whether workers may draw several chunks at a time */
+    unsigned retries;
+    unsigned retry_on;
+    bool runs; /* whether workers may draw several chunks at a time */
 };
+
+/* Set what the caller wishes to be done about items that end badly. False when these are no such wishes. */
+bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on);
 
 /* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */
 void host_choose_chunk(struct host_job *wish, size_t wanted);

@@ -188,8 +188,10 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_imap_options *options)
 {
     size_t bytes;
-    if (!fn || !options || !os_timeout_is_valid(options->item_timeout) || !options->next || !options->in_size ||
-        (options->ctx_size && !ctx))
+    struct host_job wish;
+    if (!fn || !options || !options->next || !options->in_size || (options->ctx_size && !ctx))
+        return -EINVAL;
+    if (!host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
@@ -283,9 +285,9 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
                                    .copy_in = true,
                                    .out_size = options->out_size,
                                    .own_status = true,
-                                   .item_timeout = options->item_timeout > 0 ? options->item_timeout : 0,
                                    .count = chunk,
                                    .chunk = chunk};
+    host_limit_items(&made->wish, options->item_timeout, options->retries, options->retry_on);
     result = host_promise(pool);
     if (result) {
         discard(made);

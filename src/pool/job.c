@@ -10,7 +10,7 @@ bool job_is_settled(struct job *job, size_t *from)
     while (*from < job->chunk_count) {
         uint64_t word = atomic_load_explicit(&job->chunks[*from], memory_order_acquire);
         if (stopped && job_chunk_state(word) == JOB_FREE) {
-            uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, job_chunk_settled(word));
+            uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, job_chunk_settled(word), 0);
             if (atomic_compare_exchange_strong_explicit(&job->chunks[*from], &word, cancelled, memory_order_acq_rel,
                                                         memory_order_acquire))
                 word = cancelled;
@@ -52,15 +52,23 @@ int job_result(uint32_t flags, bool whole)
     return flags & JOB_FAILED ? MPROC_TASK_FAILED : 0;
 }
 
-/* An item that the server killed on the host's behalf was cancelled; any other death is the item's outcome. Returns how
- * many items of the chunk have their outcome now. */
-static size_t settle_item(struct job *job, size_t chunk, uint64_t current, const struct job_death *death)
+/* An item that the server killed on the host's behalf was cancelled. Any other death is the item's outcome, unless it
+ * is to be tried again. Returns how many items of the chunk have their outcome now; *deaths is how often a worker has
+ * died at the next one. */
+static size_t settle_item(struct job *job, size_t chunk, uint64_t current, const struct job_death *death,
+                          unsigned *deaths)
 {
     size_t item = (size_t)(current >> 1);
     size_t settled = item - job_chunk_begin(job, chunk);
     if ((job_flags(job) & JOB_KILL) && (death->exit == -SIGKILL || death->was_sent))
         return settled;
     bool is_late = death->late == current;
+    bool is_retried = job->retry_on & (is_late ? MPROC_RETRY_LATE : MPROC_RETRY_DEATH);
+    if (is_retried && *deaths < job->retries) {
+        ++*deaths;
+        return settled;
+    }
+    *deaths = 0;
     if (job->status)
         job->status[item] =
             (mproc_item_status){.result = is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
@@ -74,12 +82,11 @@ void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t c
     uint64_t word = chunk < job->chunk_count ? atomic_load_explicit(&job->chunks[chunk], memory_order_acquire) : 0;
     if (job_chunk_state(word) == JOB_TAKEN && job_chunk_worker(word) == worker) {
         size_t settled = job_chunk_settled(word);
-        if (current & 1)
-            settled = settle_item(job, chunk, current, death);
-        else if (current)
-            settled = (size_t)(current >> 1) - job_chunk_begin(job, chunk);
+        size_t reached = current ? (size_t)(current >> 1) - job_chunk_begin(job, chunk) : settled;
+        unsigned deaths = reached == settled ? job_chunk_deaths(word) : 0; /* of the item that it had reached */
+        settled = current & 1 ? settle_item(job, chunk, current, death, &deaths) : reached;
         enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE : JOB_FREE;
-        atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled), memory_order_release);
+        atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled, deaths), memory_order_release);
     }
     cell_wake(job->waiter, CELL_ALL);
 }

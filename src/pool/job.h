@@ -10,9 +10,10 @@
  *                                                                   the worker is dead
  *     FREE(settled)  ->  CANCELLED                                  by the host, when it cancels
  *
- * settled counts the chunk's first items that have their outcome. Within a chunk the worker's own word `current` (see
- * pool.h) tells which item it is at: those before it have their outcome, and those after it were not begun. So a death
- * costs the item at which it struck, no item runs twice, and a chunk goes on where the dead worker left it.
+ * settled counts the chunk's first items that have their outcome, and the word also counts how often a worker has died
+ * at the one behind them, where it may be tried again. Within a chunk the worker's own word `current` (see pool.h)
+ * tells which item it is at: those before it have their outcome, and those after it were not begun. So a death costs
+ * the item at which it struck, no item runs twice, and a chunk goes on where the dead worker left it.
  *
  * A job is settled when each chunk is DONE or CANCELLED; nobody but the host that made it touches its arrays then. Its
  * memory is freed once it is neither in the list nor named by any worker's slot. */
@@ -55,7 +56,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next twelve */
+    const struct job_function *function; /* before; so are the next fourteen */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -65,6 +66,8 @@ struct job {
     size_t count;
     size_t chunk_size;
     size_t chunk_count;
+    unsigned retries;         /* how often an item may be tried again, */
+    unsigned retry_on;        /* and after what: enum mproc_retry */
     int64_t item_timeout;     /* nanoseconds, or 0 */
     bool runs;                /* whether a worker may draw several chunks at a time */
     struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
@@ -98,14 +101,23 @@ static inline unsigned job_chunk_worker(uint64_t word)
     return (unsigned)(word >> 2 & 0x3fff);
 }
 
+/* No chunk has more items, so that they can be counted in its word. */
+#define JOB_CHUNK_LIMIT ((size_t)1 << 39)
+#define JOB_RETRIES_MAX 255
+
 static inline uint64_t job_chunk_settled(uint64_t word)
 {
-    return word >> 16;
+    return word >> 16 & (JOB_CHUNK_LIMIT * 2 - 1);
 }
 
-static inline uint64_t job_chunk_word(enum job_chunk_state state, unsigned worker, uint64_t settled)
+static inline unsigned job_chunk_deaths(uint64_t word)
 {
-    return settled << 16 | (uint64_t)worker << 2 | (uint64_t)state;
+    return (unsigned)(word >> 56);
+}
+
+static inline uint64_t job_chunk_word(enum job_chunk_state state, unsigned worker, uint64_t settled, unsigned deaths)
+{
+    return (uint64_t)deaths << 56 | settled << 16 | (uint64_t)worker << 2 | (uint64_t)state;
 }
 
 static inline bool job_chunk_is_settled(uint64_t word)

@@ -9,7 +9,8 @@
 int map_check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_map *map)
 {
     size_t bytes;
-    if (!fn || !map || !os_timeout_is_valid(map->item_timeout))
+    struct host_job wish;
+    if (!fn || !map || !host_limit_items(&wish, map->item_timeout, map->retries, map->retry_on))
         return -EINVAL;
     if (!map->in != !map->in_size || !map->out != !map->out_size || (map->ctx_size && !ctx))
         return -EINVAL;
@@ -30,8 +31,8 @@ struct host_job map_wish(mproc_task *fn, void *ctx, const mproc_map *map)
                             .out = map->out,
                             .out_size = map->out_size,
                             .status = map->status,
-                            .item_timeout = map->item_timeout > 0 ? map->item_timeout : 0,
                             .count = map->count};
+    host_limit_items(&wish, map->item_timeout, map->retries, map->retry_on);
     host_choose_chunk(&wish, map->chunk);
     return wish;
 }

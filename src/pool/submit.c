@@ -13,9 +13,6 @@
 /* A chosen chunk has no more items, so that the last ones do not take long. */
 #define CHUNK_LARGEST ((size_t)4096)
 
-/* A wanted chunk is cut at this, so that the items settled in it can be counted in its word, see job.h. */
-#define CHUNK_LIMIT ((size_t)1 << 40)
-
 /* What is no larger than this goes into the job's own block. */
 #define INLINE_LARGEST ((size_t)1024)
 
@@ -25,10 +22,20 @@ struct layout {
     size_t size;
 };
 
+bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on)
+{
+    if (!os_timeout_is_valid(item_timeout) || retries > JOB_RETRIES_MAX || retry_on > MPROC_RETRY_ALL)
+        return false;
+    wish->item_timeout = item_timeout == MPROC_FOREVER ? 0 : item_timeout;
+    wish->retries = retries;
+    wish->retry_on = retry_on ? retry_on : MPROC_RETRY_ALL;
+    return true;
+}
+
 void host_choose_chunk(struct host_job *wish, size_t wanted)
 {
     size_t chunk = wanted ? wanted : wish->count / CHUNKS_WANTED + 1;
-    size_t limit = wanted ? CHUNK_LIMIT : CHUNK_LARGEST;
+    size_t limit = wanted ? JOB_CHUNK_LIMIT : CHUNK_LARGEST;
     chunk = chunk < limit ? chunk : limit;
     wish->chunk = chunk < wish->count ? chunk : wish->count;
     wish->runs = wanted == 0;
@@ -112,6 +119,8 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
     job->item_timeout = wish->item_timeout;
+    job->retries = wish->retries;
+    job->retry_on = wish->retry_on;
     job->in_size = wish->in_size;
     job->out_size = wish->out_size;
     job->ctx = wish->ctx_size ? memory + layout->ctx : wish->ctx;

@@ -94,6 +94,20 @@ static int is_stopped(void)
     return (int)(atomic_load_explicit(flags, memory_order_relaxed) & JOB_STOPPED);
 }
 
+/* Try an item again whose function has returned code, if it may be. Returns what it returns in the end. */
+static int try_again(struct worker *worker, struct job *job, const void *in, void *out, int code)
+{
+    if (!(job->retry_on & MPROC_RETRY_FAILURE))
+        return code;
+    for (unsigned i = 0; i < job->retries && code && !is_stopped(); i++) {
+        if (out)
+            memset(out, 0, job->out_size);
+        atomic_store_explicit(&worker->slot->item_at, os_now(), memory_order_relaxed);
+        code = worker->task(job->ctx, in, out);
+    }
+    return code;
+}
+
 /* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
  * outcome of each item before the begin of the next.
  *
@@ -115,6 +129,10 @@ __attribute__((noinline)) static size_t run_items(struct worker *worker, struct 
         in += in_size;
         out += out_size;
         if (__builtin_expect((code | is_stopped()) != 0, 0)) {
+            if (flags == &flags_of_copy)
+                _exit(code);
+            if (code)
+                code = try_again(worker, job, (const void *)(in - in_size), (void *)(out - out_size), code);
             if (flags == &flags_of_copy)
                 _exit(code);
             if (code)
@@ -173,7 +191,7 @@ static bool run_chunk(struct worker *worker, struct job *job, size_t chunk, size
     if (__fpending(stdout) > 0)
         fflush(stdout);
     enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
-    atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached), memory_order_release);
+    atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0), memory_order_release);
     atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
     worker->unreported++;
     size_t ran = reached - settled;
@@ -192,9 +210,9 @@ static bool take(struct worker *worker, struct job *job, size_t chunk, size_t *s
         return false;
     *settled = job_chunk_settled(word);
     atomic_store_explicit(&worker->slot->chunk, chunk, memory_order_relaxed);
-    return atomic_compare_exchange_strong_explicit(&job->chunks[chunk], &word,
-                                                   job_chunk_word(JOB_TAKEN, worker->index, *settled),
-                                                   memory_order_acq_rel, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(
+        &job->chunks[chunk], &word, job_chunk_word(JOB_TAKEN, worker->index, *settled, job_chunk_deaths(word)),
+        memory_order_acq_rel, memory_order_relaxed);
 }
 
 static void report(struct worker *worker, struct job *job)
