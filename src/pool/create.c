@@ -97,19 +97,21 @@ static int equip(struct pool *shared, enum mproc_start_method method, const mpro
 }
 
 /* Make a pool that has no process yet. */
-static int make(mproc_pool **pool, unsigned workers, const mproc_pool_options *options)
+static int make(mproc_pool **pool, const mproc_pool_options *options)
 {
+    unsigned workers = options->workers ? options->workers : (unsigned)os_cpu_count();
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
     *made = (mproc_pool){.method = choose_method(options->method)};
     int result = -pthread_mutex_init(&made->mutex, NULL);
     if (!result)
-        result = store_new_pool(&made->shared, workers);
+        result = store_new_pool(&made->shared, options->max_workers > workers ? options->max_workers : workers);
     if (result) {
         free(made);
         return result;
     }
+    atomic_store_explicit(&made->shared->wanted, workers, memory_order_relaxed);
     result = equip(made->shared, made->method, options);
     if (result)
         destroy(made);
@@ -120,7 +122,8 @@ static int make(mproc_pool **pool, unsigned workers, const mproc_pool_options *o
 
 static bool are_valid(const mproc_pool_options *options)
 {
-    if (options->workers > POOL_WORKERS_MAX || !is_method(options->method))
+    if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX ||
+        (options->max_workers && options->workers > options->max_workers) || !is_method(options->method))
         return false;
     if (options->grace < 0 || (!options->initializer && options->arg))
         return false;
@@ -137,7 +140,7 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
     *pool = NULL;
     if (!are_valid(options))
         return -EINVAL;
-    int result = make(&made, options->workers ? options->workers : (unsigned)os_cpu_count(), options);
+    int result = make(&made, options);
     if (result)
         return result;
     result = host_start(made);

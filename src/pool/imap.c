@@ -249,7 +249,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, size_t chun
     if (!made)
         return -ENOMEM;
     size_t windows =
-        options->in_flight ? options->in_flight / chunk : (size_t)pool->shared->worker_count * WINDOWS_FOR_EACH_WORKER;
+        options->in_flight ? options->in_flight / chunk : (size_t)pool_wanted(pool->shared) * WINDOWS_FOR_EACH_WORKER;
     *made = (mproc_imap){.pool = pool, .options = *options, .window_count = windows};
     size_t bytes;
     if (!__builtin_mul_overflow(windows, sizeof *made->windows, &bytes))

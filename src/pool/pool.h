@@ -70,7 +70,8 @@ struct worker_slot {
 /* The pool. Made by the host before there is a server. */
 struct pool {
     member_owner host;                      /* constant */
-    unsigned worker_count;                  /* constant */
+    unsigned worker_count;                  /* slots; constant */
+    _Atomic(uint32_t) wanted;               /* workers: those of the first slots; by the host */
     const struct job_function *initializer; /* constant once the server is started, as the next five; or NULL */
     const struct job_function *finalizer;   /* or NULL */
     void *arg;                              /* of the initializer */
@@ -150,6 +151,11 @@ static inline bool pool_word_is_owner(uint64_t word)
 static inline enum pool_state pool_state(struct pool *pool)
 {
     return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+static inline unsigned pool_wanted(struct pool *pool)
+{
+    return atomic_load_explicit(&pool->wanted, memory_order_acquire);
 }
 
 /* Whether jobs may still come. Once it is false it stays so. */

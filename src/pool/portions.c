@@ -233,7 +233,7 @@ static void divide(struct run *run)
 {
     size_t count = run->map->count;
     size_t bytes = host_bytes_per_item(run->wish);
-    size_t most = run->pool->shared->worker_count + (size_t)PORTIONS_MORE;
+    size_t most = pool_wanted(run->pool->shared) + (size_t)PORTIONS_MORE;
     size_t portion_bytes = PORTIONS_BYTES / most < PORTION_BYTES ? PORTIONS_BYTES / most : PORTION_BYTES;
     run->portion_size = count;
     run->portion_count = 1;

@@ -297,12 +297,21 @@ static bool workers_are_wanted(struct pool *pool)
     return pool_expects_jobs(pool) || (pool_state(pool) == POOL_CLOSED && list_first(&pool->list));
 }
 
+/* Whether a slot that should have a worker has none. */
+static bool is_short(const struct server *server)
+{
+    for (unsigned i = 0; i < pool_wanted(server->pool); i++)
+        if (!word_of(&server->pool->workers[i]))
+            return true;
+    return false;
+}
+
 static void start_missing(struct server *server)
 {
     struct pool *pool = server->pool;
-    if (server->alive == pool->worker_count || !workers_are_wanted(pool) || os_now() < server->start_at)
+    if (!is_short(server) || !workers_are_wanted(pool) || os_now() < server->start_at)
         return;
-    for (unsigned i = 0; i < pool->worker_count; i++) {
+    for (unsigned i = 0; i < pool_wanted(pool); i++) {
         int result = word_of(&pool->workers[i]) ? 0 : start_worker(server, i);
         if (result == 0)
             continue;
@@ -319,7 +328,7 @@ static void tell_started(struct server *server)
     struct pool *pool = server->pool;
     if (!is_starting(server))
         return;
-    for (unsigned i = 0; i < pool->worker_count; i++)
+    for (unsigned i = 0; i < pool_wanted(pool); i++)
         if (!atomic_load_explicit(&pool->workers[i].ready, memory_order_acquire))
             return;
     atomic_store_explicit(&pool->started, 0, memory_order_release);
@@ -397,7 +406,7 @@ int pool_server(void *arg)
         uint32_t seen = cell_prepare(&server.pool->server);
         if (look(&server))
             break;
-        bool waits = server.alive < server.pool->worker_count && workers_are_wanted(server.pool);
+        bool waits = is_short(&server) && workers_are_wanted(server.pool);
         if (waits)
             look_again_at(&server, server.start_at);
         cell_sleep(&server.pool->server, seen, server.look_at);

@@ -1,4 +1,4 @@
-/* What can be asked about a pool's workers. */
+/* How many workers a pool has, and what can be asked about them. */
 #include "os/clock.h"
 #include "os/proc.h"
 #include "pool/host.h"
@@ -27,6 +27,20 @@ int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
         count += pid != 0;
     }
     return count;
+}
+
+int mproc_pool_resize(mproc_pool *pool, unsigned workers)
+{
+    int result = host_check(pool);
+    if (result)
+        return result;
+    struct pool *shared = pool->shared;
+    if (workers == 0 || workers > shared->worker_count)
+        return -EINVAL;
+    atomic_store_explicit(&shared->wanted, workers, memory_order_release);
+    cell_wake(&shared->work, CELL_ALL);
+    cell_wake(&shared->server, CELL_ALL);
+    return 0;
 }
 
 static int64_t load(_Atomic(int64_t) *word)
@@ -70,7 +84,7 @@ int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_
     }
     if (statistics)
         *statistics = (mproc_pool_statistics){
-            .workers = shared->worker_count,
+            .workers = pool_wanted(shared),
             .alive = alive,
             .items = items,
             .starts = atomic_load_explicit(&shared->starts, memory_order_relaxed),

@@ -227,7 +227,7 @@ static void adapt_run(struct worker *worker, struct job *job)
 {
     int64_t now = os_now();
     int64_t took = now - worker->run_began;
-    size_t most = job->chunk_count / (worker->pool->worker_count * (size_t)8);
+    size_t most = job->chunk_count / (pool_wanted(worker->pool) * (size_t)8);
     if (worker->run_began && took < RUN_SHORT && worker->run_length < most)
         worker->run_length *= 2;
     if (took > RUN_LONG && worker->run_length > 1)
@@ -286,6 +286,12 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
     return known->address;
 }
 
+/* The pool was made smaller, and does without this worker. */
+static bool is_surplus(const struct worker *worker)
+{
+    return worker->index >= pool_wanted(worker->pool);
+}
+
 /* The server looks from now on, or no longer, how long items take. */
 static void set_limit(struct worker *worker, int64_t limit)
 {
@@ -294,7 +300,7 @@ static void set_limit(struct worker *worker, int64_t limit)
         cell_wake(&worker->pool->server, CELL_ALL);
 }
 
-/* False: the worker has run as many items as it may, and what it drew beside is left to others. */
+/* False: the worker is to end, and what it drew beside is left to others. */
 static bool run_job(struct worker *worker, struct job *job)
 {
     bool more = true;
@@ -315,7 +321,7 @@ static bool run_job(struct worker *worker, struct job *job)
     if (job->item_timeout)
         set_limit(worker, job->item_timeout);
     while (more && take_next(worker, job, &chunk, &settled))
-        more = run_chunk(worker, job, chunk, settled);
+        more = run_chunk(worker, job, chunk, settled) && !is_surplus(worker);
     if (job->item_timeout)
         set_limit(worker, 0);
     report(worker, job);
@@ -360,9 +366,11 @@ static void leave_job(struct worker *worker)
 
 /* ---- idleness ---- */
 
-static bool is_wanted(struct pool *pool)
+/* Whether there is something to do, be it to end. */
+static bool has_news(struct worker *worker)
 {
-    return list_first(&pool->list) || !pool_expects_jobs(pool);
+    struct pool *pool = worker->pool;
+    return list_first(&pool->list) || !pool_expects_jobs(pool) || is_surplus(worker);
 }
 
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
@@ -375,8 +383,8 @@ static void spin(struct worker *worker)
                                                                        memory_order_acq_rel, memory_order_relaxed))
         return;
     int64_t end = os_now() + SPIN_TIME;
-    while (!is_wanted(pool) && os_now() < end)
-        for (int i = 0; i < 16 && !is_wanted(pool); i++)
+    while (!has_news(worker) && os_now() < end)
+        for (int i = 0; i < 16 && !has_news(worker); i++)
             os_cpu_relax();
     atomic_store_explicit(&pool->spinner, 0, memory_order_seq_cst);
 }
@@ -386,13 +394,13 @@ static bool await_work(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     spin(worker);
-    while (!is_wanted(pool)) {
+    while (!has_news(worker)) {
         uint32_t seen = cell_prepare(&pool->work);
-        if (is_wanted(pool))
+        if (has_news(worker))
             break;
         cell_sleep(&pool->work, seen, OS_NEVER);
     }
-    return list_first(&pool->list) || pool_expects_jobs(pool);
+    return !is_surplus(worker) && (list_first(&pool->list) || pool_expects_jobs(pool));
 }
 
 /* ---- the process ---- */

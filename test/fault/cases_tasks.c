@@ -191,6 +191,11 @@ static int tell_worker(void)
     return mproc_pool_stats(pool, NULL, &worker, 1);
 }
 
+static int resize(void)
+{
+    return mproc_pool_resize(pool, 1);
+}
+
 static int has_state(void)
 {
     return mproc_worker_state() != NULL;
@@ -214,6 +219,7 @@ static const struct every_case list[] = {
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_status", NULL, &handed_out, tell_status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_imap_free", NULL, &iteration, free_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_resize", NULL, &open, resize, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "all", &open, tell_statistics, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "a worker", &open, tell_worker, 1, CHILD_MAY_NOT, .calls = CALLS},
 };

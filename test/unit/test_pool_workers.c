@@ -270,6 +270,76 @@ static void replacing_workers_all_the_time_loses_no_item(void **unused)
     mproc_pool_free(pool);
 }
 
+struct wait {
+    mproc_pool *pool;
+    int workers;
+};
+
+static bool has_workers(void *arg)
+{
+    const struct wait *wait = arg;
+    return mproc_pool_workers(wait->pool, NULL, 0) == wait->workers;
+}
+
+static void a_pool_grows_and_shrinks(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    pid_t pids[COUNT];
+    struct board *board = make_board();
+    assert_int_equal(
+        make_pool(
+            &pool,
+            (mproc_pool_options){.workers = 2, .max_workers = 5, .initializer = begin, .finalizer = end, .arg = board}),
+        0);
+    static const int sizes[] = {5, 1, 3, 3, 2, 5, 1};
+    const mproc_map map = {.count = COUNT, .out = pids, .out_size = sizeof *pids, .chunk = 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_int_equal(mproc_pool_resize(pool, (unsigned)sizes[i]), 0);
+        assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
+        assert_true(wait_until(has_workers, &(struct wait){pool, sizes[i]}, 20000));
+        assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
+        assert_true(count_different(pids, COUNT) <= sizes[i]);
+    }
+    mproc_pool_close(pool);
+    assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&board->ended), atomic_load(&board->begun)); /* all ended in good order */
+    mproc_pool_free(pool);
+    mproc_free(board);
+}
+
+static int set_to_one(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    *(int *)out = 1;
+    return 0;
+}
+
+static void resizing_while_it_works_loses_no_item(void **unused)
+{
+    (void)unused;
+    enum {
+        MANY = 20000
+    };
+    mproc_pool *pool;
+    static int out[MANY];
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_workers = 4}), 0);
+    for (unsigned i = 0; i < 30; i++) {
+        mproc_future *future;
+        const mproc_map map = {.count = MANY, .out = out, .out_size = sizeof *out, .chunk = i % 3 * 50};
+        memset(out, 0, sizeof out);
+        assert_int_equal(mproc_pool_map_async(pool, &future, set_to_one, NULL, &map), 0);
+        for (unsigned j = 0; !mproc_future_is_done(future); j++)
+            assert_int_equal(mproc_pool_resize(pool, (i + j) % 4 + 1), 0);
+        assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(60)), 0);
+        mproc_future_free(future);
+        for (int k = 0; k < MANY; k++)
+            assert_int_equal(out[k], 1);
+    }
+    mproc_pool_free(pool);
+}
+
 static int grow(void *ctx, const void *in, void *out)
 {
     static char *memory;
@@ -327,8 +397,13 @@ static void bad_options_are_refused(void **unused)
     assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg_size = 1}), -EINVAL);
     if (method == MPROC_START_SPAWN)
         assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}), MPROC_NOT_SHARED);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 3, .max_workers = 2}), -EINVAL);
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_workers = 1025}), -EINVAL);
     assert_null(pool);
     assert_int_equal(make_pool(&pool, (mproc_pool_options){.finalizer = count_end}), 0);
+    assert_int_equal(mproc_pool_resize(pool, 0), -EINVAL);
+    assert_int_equal(mproc_pool_resize(pool, WORKERS + 1), -EINVAL);
+    assert_int_equal(mproc_pool_resize(NULL, 1), -EINVAL);
     mproc_pool_free(pool);
 }
 
@@ -352,6 +427,8 @@ int main(void)
         unit(a_killed_worker_runs_no_finalizer),
         unit(a_worker_is_replaced_after_so_many_items),
         unit(replacing_workers_all_the_time_loses_no_item),
+        unit(a_pool_grows_and_shrinks),
+        unit(resizing_while_it_works_loses_no_item),
         unit(the_statistics_tell_what_workers_did),
         unit(bad_options_are_refused),
     };
