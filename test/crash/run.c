@@ -44,10 +44,13 @@ static const struct {
 /* In the whole form every point is one for the victim, and every state of shared memory for the two of a double death,
  * up to these numbers; beyond them, every so manieth. */
 #define WHOLE_VICTIMS   8000
-#define WHOLE_PROCESSES 400 /* instead, where a world is made of processes; all states are among them */
 #define WHOLE_REPAIRED  60
 #define WHOLE_REPAIRERS 100
 #define WHOLE_STOPS     100
+
+/* Instead, where a world is made of processes. All states are among the points, and are about a hundred at most. */
+#define PROCESS_VICTIMS 250
+#define PROCESS_STOPS   20
 
 /* Longer than every tick of the library. */
 #define STOP_MS 150
@@ -278,7 +281,7 @@ static struct choice choose(const struct trace *trace, bool states_only, size_t 
 
 static void kill_victims(const struct crash_case *subject, const struct trace *trace)
 {
-    struct choice choice = choose(trace, quick, quick ? QUICK_VICTIMS : keeps ? WHOLE_PROCESSES : WHOLE_VICTIMS);
+    struct choice choice = choose(trace, quick, quick ? QUICK_VICTIMS : keeps ? PROCESS_VICTIMS : WHOLE_VICTIMS);
     found.is_sample = choice.is_sample;
     for (size_t i = share; i < choice.count; i += shares) {
         begin_point(choice.points[i]);
@@ -351,7 +354,7 @@ static void stop_victim_at(const struct crash_case *subject, const struct trace 
 
 static void stop_victims(const struct crash_case *subject, const struct trace *trace)
 {
-    struct choice choice = choose(trace, false, (quick ? QUICK_STOPS : WHOLE_STOPS) + 2);
+    struct choice choice = choose(trace, false, (quick ? QUICK_STOPS : keeps ? PROCESS_STOPS : WHOLE_STOPS) + 2);
     found.is_sample = choice.is_sample;
     for (size_t i = share; i < choice.count; i += shares) {
         if (choice.points[i] > 0 && choice.points[i] < trace->count - 1)
