@@ -2,6 +2,7 @@
 #include "named.h"
 
 #include "crash.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -26,6 +27,28 @@ void victim_stop_here(void)
 {
     ptrace(PTRACE_TRACEME, 0, NULL, NULL);
     raise(SIGSTOP);
+}
+
+static bool next_fork_stops;
+
+void victim_stop_next_fork(bool stops)
+{
+    next_fork_stops = stops;
+}
+
+static void stop_in_child(void)
+{
+    if (next_fork_stops)
+        victim_stop_here();
+    next_fork_stops = false;
+}
+
+/* Before the library's own constructors and handlers: so all that they do in a child is stepped. */
+__attribute__((constructor(101))) static void stop_at_once(void)
+{
+    pthread_atfork(NULL, NULL, stop_in_child);
+    if (getenv(VICTIM_VARIABLE))
+        victim_stop_here();
 }
 
 void victim_await_stop(pid_t victim)

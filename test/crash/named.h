@@ -13,6 +13,11 @@ void victim_name(pid_t victim, bool (*over)(void *world), void *world, bool kept
 /* For the process that is to become a victim: be traced by the parent, and stop here, with whatever is blocked. */
 void victim_stop_here(void);
 
+/* For the tester: whether the next process that it forks is to stop at its first instruction. One that is executed with
+ * this variable in its environment stops before all constructors. */
+void victim_stop_next_fork(bool stops);
+#define VICTIM_VARIABLE "CRASH_VICTIM"
+
 /* For the tester: trace a process that is none of its own making, with options of ptrace; it is stopped then. */
 void victim_seize(pid_t victim, long options);
 

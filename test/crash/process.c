@@ -161,25 +161,6 @@ static const char *check_started(void *arg, bool finished)
 
 /* ---- the one that is started ---- */
 
-#define TRACE_VARIABLE "CRASH_TRACE"
-
-static bool next_child_stops;
-
-static void stop_in_child(void)
-{
-    if (next_child_stops)
-        victim_stop_here();
-    next_child_stops = false;
-}
-
-/* Before the library's own constructors and handlers: so all that they do in a child is stepped. */
-__attribute__((constructor(101))) static void stop_at_once(void)
-{
-    pthread_atfork(NULL, NULL, stop_in_child);
-    if (getenv(TRACE_VARIABLE))
-        victim_stop_here();
-}
-
 /* Uses what makes it a member, and holds something for a while. */
 static int use_family(void *arg)
 {
@@ -210,9 +191,9 @@ static void name_child(struct process_world *world)
 static void prepare_forked_child(void *arg)
 {
     struct process_world *world = arg;
-    next_child_stops = true;
+    victim_stop_next_fork(true);
     start_or_give_up(world);
-    next_child_stops = false;
+    victim_stop_next_fork(false);
     name_child(world);
 }
 
@@ -221,11 +202,11 @@ static void prepare_spawned_child(void *arg)
 {
     struct process_world *world = arg;
     int before = personality(0xffffffff);
-    setenv(TRACE_VARIABLE, "1", 1);
+    setenv(VICTIM_VARIABLE, "1", 1);
     personality((unsigned long)before | ADDR_NO_RANDOMIZE);
     start_or_give_up(world);
     personality((unsigned long)before);
-    unsetenv(TRACE_VARIABLE);
+    unsetenv(VICTIM_VARIABLE);
     name_child(world);
 }
 

@@ -26,6 +26,7 @@ struct worker_world {
     unsigned workers;
     size_t chunk;
     bool has_deadly;
+    bool server_dies;
     struct job *map;
     mproc_future *task;
     _Atomic(unsigned) begun[ITEMS + 1];
@@ -68,9 +69,18 @@ static void *build_singles(void)
     return build(1, 1, false);
 }
 
+static void *build_for_server(void)
+{
+    struct worker_world *world = build(2, 1, false);
+    world->server_dies = true;
+    return world;
+}
+
 static void *build_deadly(void)
 {
-    return build(2, ITEMS, true);
+    struct worker_world *world = build(2, ITEMS, true);
+    world->server_dies = true;
+    return world;
 }
 
 /* A map, without waiting for it, and a task after it. */
@@ -176,6 +186,21 @@ static void prepare_server(void *arg)
     victim_name(server, server_is_through, world, true);
 }
 
+/* The server dies; the one that the host makes in its place is traced from its first instruction on. */
+static void prepare_next_server(void *arg)
+{
+    struct worker_world *world = arg;
+    pid_t before = pid_of_server(world);
+    kill(before, SIGKILL);
+    victim_stop_next_fork(true);
+    while (pid_of_server(world) == before)
+        host_nap(world->pool);
+    victim_stop_next_fork(false);
+    victim_await_stop(pid_of_server(world));
+    submit(world);
+    victim_name(pid_of_server(world), server_is_through, world, true);
+}
+
 /* ---- what must hold ---- */
 
 static const char *check_item(const struct worker_world *world, long item, int *died)
@@ -229,10 +254,9 @@ static int map_all(struct worker_world *world)
  * die in it. */
 static const char *go_on(struct worker_world *world)
 {
-    bool server_died = world->has_deadly;
     world->has_deadly = false;
     int result = map_all(world);
-    if (result == MPROC_WORKER_DIED && server_died)
+    if (result == MPROC_WORKER_DIED && world->server_dies)
         result = map_all(world);
     if (result)
         return result == MPROC_TIMEOUT ? "the pool does not go on" : "the next map fails";
@@ -304,6 +328,12 @@ const struct crash_case worker_cases[] = {
      .build = build_singles,
      .prepare = prepare_next_worker,
      .check = check_worker,
+     .destroy = destroy},
+    {.operation = "pool_server",
+     .state = "taking a dead one's place",
+     .build = build_for_server,
+     .prepare = prepare_next_server,
+     .check = check_server,
      .destroy = destroy},
     {.operation = "pool_server",
      .state = "replacing a worker",
