@@ -1,4 +1,5 @@
 /* The crash cases of the heap. */
+#include "arena/ledger.h"
 #include "arena/member.h"
 #include "arena/spans.h"
 #include "crash.h"
@@ -17,8 +18,11 @@
 struct heap_world {
     heap_place place;  /* where the victim's block is published */
     heap_place second; /* where the repairer's is */
+    heap_place made;   /* where the block of another size is */
+    heap_place beside; /* another one, in the same class of spans as the victim's */
     size_t size;
     size_t new_size;
+    bool filled; /* the blocks are the victim's, and not in the books */
     void *blocks[BLOCKS_OWN];
 };
 
@@ -37,7 +41,7 @@ static void *build_small(void)
     return world;
 }
 
-static void *build_new_span(void)
+static void *build_span(void)
 {
     void *world = build_for(NEW_SIZE);
     heap_note();
@@ -81,21 +85,46 @@ static const char *use_heap(size_t size)
     return mproc_free(block) ? "a survivor cannot free" : NULL;
 }
 
+/* Processes take small blocks from different shards. So what is beside the victim's block is taken by the victim, or
+ * for a block that is freed, by the one that made it. */
+static void take_beside(void *arg)
+{
+    struct heap_world *world = arg;
+    void *block;
+    heap_alloc(world->size, &world->beside, &block);
+}
+
 /* Who mends takes over the locks that a dead process held: by using what it used. */
 static void repair(void *arg)
 {
     struct heap_world *world = arg;
     void *block;
+    heap_free_from(&world->beside);
     heap_alloc(world->size, &world->second, &block);
     heap_free_from(&world->second);
     member_sweep_all();
 }
 
+/* Before anything else is done to the heap: whoever takes a lock over has left nothing half done. Then use it, and give
+ * back what is there beside the victim's block. */
+static const char *survive(struct heap_world *world)
+{
+    const char *wrong = heap_audit();
+    if (!wrong)
+        wrong = use_heap(world->size);
+    heap_free_from(&world->second);
+    heap_free_from(&world->beside);
+    for (int i = 0; i < BLOCKS_OWN && world->filled; i++) {
+        mproc_free(world->blocks[i]);
+        world->blocks[i] = NULL;
+    }
+    return wrong;
+}
+
 static const char *check_published(void *arg, bool finished)
 {
     struct heap_world *world = arg;
-    const char *wrong = use_heap(world->size);
-    heap_free_from(&world->second);
+    const char *wrong = survive(world);
     uintptr_t block = atomic_load(&world->place);
     if (!wrong && finished && !block)
         wrong = "the block was not published";
@@ -118,6 +147,8 @@ static struct {
     size_t count;
 } found_before;
 
+static bool unclaimed_is_filled;
+
 static void note_blocks(void)
 {
     found_before.count = heap_inventory(found_before.blocks, BLOCKS_MOST);
@@ -132,18 +163,43 @@ static bool was_before(const void *block)
     return false;
 }
 
-/* Free what has come since note_blocks(), but for one block. Returns how many that were, of so many bytes at least. */
-static size_t free_unclaimed(const void *claimed, size_t size)
+static bool is_filled(const unsigned char *block, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (block[i] != 0x5a)
+            return false;
+    }
+    return true;
+}
+
+/* Free what has come since note_blocks(), but for one block. Returns how many that were, of so many bytes
+ * at least; of the last of them, whether the contents were kept. */
+static size_t free_unclaimed(const void *claimed, size_t size, size_t kept)
 {
     static void *now[BLOCKS_MOST];
     size_t freed = 0;
     member_sweep_all();
     size_t count = heap_inventory(now, BLOCKS_MOST);
     for (size_t i = 0; i < count; i++) {
-        if (now[i] != claimed && !was_before(now[i]) && heap_usable_size(now[i]) >= size)
+        if (now[i] != claimed && !was_before(now[i]) && heap_usable_size(now[i]) >= size) {
+            unclaimed_is_filled = is_filled(now[i], kept);
+            memset(now[i], 0, kept);
             freed += heap_free(now[i]) == 0;
+        }
     }
     return freed;
+}
+
+/* Whether a ledger says that a block was taken and not handed over yet. */
+static bool is_in_custody(void)
+{
+    for (unsigned slot = 0; slot < 16; slot++) {
+        for (unsigned i = 0; i < LEDGER_CUSTODY_COUNT; i++) {
+            if (atomic_load(&member_at(slot)->ledger_pages) && atomic_load(&ledger_at(slot)->custody[i].block))
+                return true;
+        }
+    }
+    return false;
 }
 
 static void *build_small_returned(void)
@@ -163,11 +219,11 @@ static void *build_large_returned(void)
 static const char *check_returned(void *arg, bool finished)
 {
     struct heap_world *world = arg;
-    const char *wrong = use_heap(world->size);
-    heap_free_from(&world->second);
-    size_t unclaimed = free_unclaimed((void *)atomic_load(&world->place), world->size);
-    if (unclaimed > 1 || (unclaimed && atomic_load(&world->place)))
-        return "more than one block was left";
+    bool in_custody = is_in_custody();
+    const char *wrong = survive(world);
+    size_t unclaimed = free_unclaimed((void *)atomic_load(&world->place), world->size, 0);
+    if (unclaimed > 1 || (unclaimed && (atomic_load(&world->place) || in_custody)))
+        return "a block was left that was not handed over";
     return wrong ? wrong : check_published(world, finished);
 }
 
@@ -185,41 +241,46 @@ static void *build_small_block(void)
 {
     struct heap_world *world = build_for(SMALL);
     void *block;
-    world->blocks[0] = mproc_alloc(SMALL);
     heap_note();
+    take_beside(world);
     heap_alloc(SMALL, &world->place, &block);
     return world;
 }
 
-/* All blocks of a span but one are taken, or all: the next is its last, or it needs another span. */
-static void *build_nearly_full_span(unsigned left)
+/* Take blocks until a span has so few left. A class whose blocks are all free keeps one empty span. */
+static void fill_span(struct heap_world *world, unsigned left)
 {
-    struct heap_world *world = build_for(NEW_SIZE);
     unsigned index;
     unsigned count = 0;
     do {
         world->blocks[count++] = mproc_alloc(NEW_SIZE);
         chunk_of(world->blocks[0], &index);
     } while (spans_used(index) + (1 + left) * heap_usable_size(world->blocks[0]) <= REGION_CHUNK - 1024);
-    heap_note();
-    return world;
 }
 
-static void *build_one_left(void)
+/* The next block is the last of its span. */
+static void leave_one(void *arg)
 {
-    return build_nearly_full_span(1);
+    struct heap_world *world = arg;
+    world->filled = true;
+    fill_span(world, 1);
 }
 
-static void *build_full_span(void)
+/* The next block needs a new span. */
+static void leave_none(void *arg)
 {
-    return build_nearly_full_span(0);
+    struct heap_world *world = arg;
+    world->filled = true;
+    fill_span(world, 0);
 }
 
 /* One block of a full span. */
 static void *build_block_of_full_span(void)
 {
-    struct heap_world *world = build_nearly_full_span(1);
+    struct heap_world *world = build_for(NEW_SIZE);
     void *block;
+    fill_span(world, 1);
+    heap_note();
     heap_alloc(NEW_SIZE, &world->place, &block);
     return world;
 }
@@ -235,12 +296,28 @@ static void *build_larger_free_run(void)
     return world;
 }
 
+/* The only block of its span, which stays, for a class keeps one empty span. */
 static void *build_last_of_span(void)
 {
     struct heap_world *world = build_for(NEW_SIZE);
     void *block;
     heap_note();
     heap_alloc(NEW_SIZE, &world->place, &block);
+    return world;
+}
+
+/* The same beside a span that is empty: this one goes. */
+static void *build_last_of_second_span(void)
+{
+    struct heap_world *world = build_for(NEW_SIZE);
+    void *block;
+    heap_note();
+    fill_span(world, 0);
+    heap_alloc(NEW_SIZE, &world->place, &block);
+    for (int i = 0; i < BLOCKS_OWN; i++) {
+        mproc_free(world->blocks[i]);
+        world->blocks[i] = NULL;
+    }
     return world;
 }
 
@@ -283,7 +360,7 @@ static void free_plainly(void *arg)
 static const char *check_freed_plainly(void *arg, bool finished)
 {
     struct heap_world *world = arg;
-    const char *wrong = use_heap(world->size); /* takes the lock over, and finishes what was begun */
+    const char *wrong = survive(world); /* takes the lock over, and finishes what was begun */
     void *block = (void *)atomic_exchange(&world->place, 0);
     member_sweep_all();
     bool in_use = heap_usable_size(block) > 0;
@@ -297,8 +374,7 @@ static const char *check_freed_plainly(void *arg, bool finished)
 static const char *check_freed(void *arg, bool finished)
 {
     struct heap_world *world = arg;
-    const char *wrong = use_heap(world->size);
-    heap_free_from(&world->second);
+    const char *wrong = survive(world);
     uintptr_t block = atomic_load(&world->place);
     if (!wrong && finished && block)
         wrong = "the block was not freed";
@@ -373,38 +449,31 @@ static void change_size(void *arg)
 {
     struct heap_world *world = arg;
     void *block = mproc_realloc((void *)atomic_load(&world->place), world->new_size);
-    atomic_store(&world->second, (uintptr_t)block);
-}
-
-static bool is_filled(const unsigned char *block, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (block[i] != 0x5a)
-            return false;
-    }
-    return true;
+    atomic_store(&world->made, (uintptr_t)block);
 }
 
 static const char *check_resized(void *arg, bool finished)
 {
     struct heap_world *world = arg;
-    const char *wrong = use_heap(world->size);
+    const char *wrong = survive(world);
     size_t kept = world->size < world->new_size ? world->size : world->new_size;
     void *old = (void *)atomic_exchange(&world->place, 0);
-    void *made = (void *)atomic_exchange(&world->second, 0);
+    void *made = (void *)atomic_exchange(&world->made, 0);
     if (finished && !made)
         return "the size cannot be changed";
     member_sweep_all();
     if (made && (heap_usable_size(made) < world->new_size || !is_filled(made, kept)))
         return "the contents are lost";
-    size_t unclaimed = free_unclaimed(made, world->new_size);
+    size_t unclaimed = free_unclaimed(made, world->new_size, kept);
     bool old_is_there = made != old && heap_usable_size(old) > 0;
     if (unclaimed > 1 || (unclaimed && made) || (old_is_there && made))
         return "more than one block was left";
-    if (!old_is_there && !made && !unclaimed)
+    if (!old_is_there && !made && (!unclaimed || !unclaimed_is_filled))
         return "neither the old block is there nor the new one";
     if (old_is_there && !is_filled(old, kept))
         return "the old block is damaged";
+    if (made)
+        memset(made, 0, kept); /* who gets it next must not find what it was to copy there */
     if ((made && mproc_free(made)) || (old_is_there && mproc_free(old)))
         return "a block cannot be freed";
     return wrong ? wrong : heap_balance(0);
@@ -416,22 +485,25 @@ static void destroy(void *arg)
     heap_free_from(&world->place);
     for (int i = 0; i < BLOCKS_OWN; i++)
         mproc_free(world->blocks[i]);
+    heap_free_from(&world->beside);
     mproc_free(world);
 }
 
 const struct crash_case heap_cases[] = {
-    {"heap_alloc", "small", build_small, NULL, alloc_published, check_published, destroy, repair},
-    {"heap_alloc", "small, new span", build_new_span, NULL, alloc_published, check_published, destroy, repair},
+    {"heap_alloc", "small", build_small, take_beside, alloc_published, check_published, destroy, repair},
+    {"heap_alloc", "an empty span", build_span, NULL, alloc_published, check_published, destroy, NULL},
+    {"heap_alloc", "the last of a span", build_span, leave_one, alloc_published, check_published, destroy, NULL},
+    {"heap_alloc", "a new span", build_span, leave_none, alloc_published, check_published, destroy, repair},
     {"heap_alloc", "medium", build_medium, NULL, alloc_published, check_published, destroy, repair},
-    {"heap_alloc", "large", build_large, NULL, alloc_published, check_published, destroy, repair},
-    {"heap_alloc", "the last of a span", build_one_left, NULL, alloc_published, check_published, destroy, repair},
-    {"heap_alloc", "its span is full", build_full_span, NULL, alloc_published, check_published, destroy, repair},
     {"heap_alloc", "a part of a free run", build_larger_free_run, NULL, alloc_published, check_published, destroy,
      repair},
-    {"mproc_alloc", "small", build_small_returned, NULL, alloc_returned, check_returned, destroy, repair},
+    {"heap_alloc", "large", build_large, NULL, alloc_published, check_published, destroy, repair},
+    {"mproc_alloc", "small", build_small_returned, take_beside, alloc_returned, check_returned, destroy, repair},
     {"mproc_alloc", "large", build_large_returned, NULL, alloc_returned, check_returned, destroy, repair},
     {"heap_free", "small", build_small_block, NULL, free_published, check_freed_to_zero, destroy, repair},
-    {"heap_free", "last of its span", build_last_of_span, NULL, free_published, check_freed_to_zero, destroy, repair},
+    {"heap_free", "the last of its span", build_last_of_span, NULL, free_published, check_freed_to_zero, destroy, NULL},
+    {"heap_free", "with its span", build_last_of_second_span, NULL, free_published, check_freed_to_zero, destroy,
+     repair},
     {"heap_free", "large", build_large_block, NULL, free_published, check_freed_to_zero, destroy, repair},
     {"heap_free", "between free runs", build_between_free_runs, NULL, free_published, check_freed_to_zero, destroy,
      repair},

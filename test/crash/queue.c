@@ -283,6 +283,11 @@ static bool has_heard(void *arg)
     return heard > 0 && world->numbers[heard - 1] == QUEUE_SURVIVOR;
 }
 
+static bool has_heard_one(void *arg)
+{
+    return atomic_load(&((struct queue_world *)arg)->heard) > 0;
+}
+
 static bool has_put(void *arg)
 {
     return atomic_load(&((struct queue_world *)arg)->heard) == 1;
@@ -324,6 +329,8 @@ static const char *check_put(void *arg, bool finished)
     struct queue_world *world = arg;
     if (mproc_queue_full(world->queue) && queue_get_number(world, MPROC_NOWAIT) != world->first++)
         return "the first message is not the next one";
+    if (world->bystander && (finished || !mproc_queue_empty(world->queue)) && !within_time(has_heard_one, world))
+        return "the one that slept was not woken";
     if (!queue_put_number(world, QUEUE_SURVIVOR))
         return "the survivor cannot put";
     if (world->bystander && !within_time(has_heard, world))
@@ -342,7 +349,8 @@ static const char *check_got(void *arg, bool finished)
     struct queue_world *world = arg;
     size_t left = mproc_queue_size(world->queue);
     if (world->bystander) {
-        queue_get_number(world, MPROC_NOWAIT); /* room in any case */
+        if (mproc_queue_size(world->queue) == world->own && !atomic_load(&world->heard))
+            queue_get_number(world, MPROC_NOWAIT); /* the victim made no room */
         if (!within_time(has_put, world))
             return "the one that slept was not woken";
         bystander_end(world->bystander);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <mproc/queue.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 static void *build_closed(void)
 {
@@ -134,6 +135,24 @@ static const char *check_closed(void *arg, bool finished)
     return queue_balance(world);
 }
 
+/* The getter is told without anybody's help, unless the victim died before it closed. */
+static const char *check_told(void *arg, bool finished)
+{
+    struct queue_world *world = arg;
+    double end = seconds_now() + 0.25;
+    while (!has_ended(world) && seconds_now() < end)
+        usleep(500);
+    if (!has_ended(world)) {
+        int result = queue_put_number(world, QUEUE_SURVIVOR) ? 0 : MPROC_CLOSED;
+        if (finished || result)
+            return "the one that slept is not told of the end";
+        if (!within_time(has_ended, world) || atomic_load(&world->end) != 1)
+            return "the one that slept was not woken";
+        atomic_store(&world->end, MPROC_CLOSED + 1);
+    }
+    return check_closed(arg, finished);
+}
+
 /* One message is dealt with, by the victim or else by the survivor, and not by both. */
 static const char *check_done(void *arg, bool finished)
 {
@@ -163,7 +182,7 @@ static const char *check_joined_in_vain(void *arg, bool finished)
 const struct crash_case queue_end_cases[] = {
     {"queue_put", "closed", build_closed, NULL, victim_put, check_closed, queue_destroy, queue_repair},
     {"queue_close", "some", build_some, NULL, victim_close, check_closed, queue_destroy, queue_repair},
-    {"queue_close", "a getter asleep", build_to_close_with_getter, NULL, victim_close, check_closed, queue_destroy,
+    {"queue_close", "a getter asleep", build_to_close_with_getter, NULL, victim_close, check_told, queue_destroy,
      queue_repair},
     {"queue_close", "a putter asleep", build_to_close_with_putter, NULL, victim_close, check_closed, queue_destroy,
      queue_repair},

@@ -204,6 +204,8 @@ static bool are_through(void *arg)
 static const char *check_released(void *arg, bool finished)
 {
     struct semaphore_world *world = arg;
+    if (mproc_semaphore_value(&world->semaphore) > 0 && !within_time(are_through, world))
+        return "one that slept was not woken";
     if (mproc_semaphore_release(&world->semaphore, WAITERS))
         return "the survivor cannot release";
     if (!within_time(are_through, world))
