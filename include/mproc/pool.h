@@ -60,6 +60,11 @@ typedef struct mproc_pool_options {
     mproc_time grace;               /* what is to end gets SIGTERM, and SIGKILL so much later; 0: 100 ms */
     size_t max_items;               /* a worker that has run so many items, and ended the chunk that it was at, ends
                                        and is replaced; 0: never */
+    size_t max_memory;              /* a worker that at the end of a chunk has more bytes of memory of its own resident
+                                       (not shared) ends and is replaced; 0: never. Looked at once in a millisecond */
+    size_t memory_limit;            /* bytes of private memory that a worker can have: what it asks for beyond is
+                                       ENOMEM (RLIMIT_DATA); 0: no limit */
+    bool pin;                       /* each worker stays on one CPU of those that this process may use */
 } mproc_pool_options;
 
 /* How an item ended. */

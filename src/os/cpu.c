@@ -31,6 +31,45 @@ static int count_affinity(int cpus)
     return count;
 }
 
+/* The number of the index-th CPU of the set, of which there are count. */
+static int find_cpu(const cpu_set_t *set, size_t size, unsigned index, int count)
+{
+    int left = (int)(index % (unsigned)count);
+    int cpu = 0;
+    while (!CPU_ISSET_S((size_t)cpu, size, set) || left-- > 0)
+        cpu++;
+    return cpu;
+}
+
+static int pin(unsigned index, int cpus)
+{
+    int fault = os_fault(OS_AFFINITY);
+    if (fault)
+        return fault;
+    cpu_set_t *set = CPU_ALLOC(cpus);
+    if (!set)
+        return -ENOMEM;
+    size_t size = CPU_ALLOC_SIZE(cpus);
+    int result = sched_getaffinity(0, size, set) ? -errno : 0;
+    if (!result) {
+        int cpu = find_cpu(set, size, index, CPU_COUNT_S(size, set));
+        CPU_ZERO_S(size, set);
+        CPU_SET_S((size_t)cpu, size, set);
+        result = sched_setaffinity(0, size, set) ? -errno : 0;
+    }
+    CPU_FREE(set);
+    return result;
+}
+
+int os_cpu_pin(unsigned index)
+{
+    int cpus = CPUS_FIRST;
+    int result;
+    while ((result = pin(index, cpus)) == -EINVAL && cpus < CPUS_MOST)
+        cpus *= 2;
+    return result;
+}
+
 /* -EINVAL: the kernel knows more CPUs than the set has room for. */
 static int affinity(void)
 {

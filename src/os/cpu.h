@@ -12,6 +12,9 @@ int os_cpu_count(void);
  * "" for this machine. */
 int os_cpu_quota(const char *root);
 
+/* Let this process run on one CPU only: the index-th of those on which it may, counted round and round. 0 or -errno. */
+int os_cpu_pin(unsigned index);
+
 /* Whether spinning makes sense: this process may run on more than one CPU. Asked once per process. */
 bool os_cpu_may_spin(void);
 

@@ -39,6 +39,7 @@ enum os_call {
     OS_CLOSE_RANGE,
     OS_THREAD_CREATE,
     OS_AFFINITY,
+    OS_RLIMIT,
     OS_MALLOC,
     OS_CALL_COUNT
 };

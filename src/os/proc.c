@@ -3,6 +3,7 @@
 #include "os/proc.h"
 
 #include "os/descriptor.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,6 +82,33 @@ int os_proc_peak_memory(pid_t pid, size_t *bytes)
         return -ESRCH;
     *bytes = strtoul(line + sizeof label - 1, NULL, 10) * 1024;
     return 0;
+}
+
+int os_proc_own_memory(size_t *bytes)
+{
+    char text[256];
+    unsigned long resident, shared;
+    int fd = os_open("/proc/self/statm", O_RDONLY);
+    if (fd < 0)
+        return fd;
+    ssize_t size = read_on(fd, text, sizeof text - 1);
+    os_close(fd);
+    if (size < 0)
+        return (int)size;
+    text[size] = '\0';
+    if (sscanf(text, "%*s %lu %lu", &resident, &shared) != 2)
+        return -EINVAL;
+    *bytes = (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+    return 0;
+}
+
+int os_limit_memory(size_t bytes)
+{
+    int fault = os_fault(OS_RLIMIT);
+    if (fault)
+        return fault;
+    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    return setrlimit(RLIMIT_DATA, &limit) ? -errno : 0;
 }
 
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg)

@@ -21,6 +21,12 @@ int os_proc_read(pid_t pid, struct os_proc *proc);
 /* How many bytes of memory of the process were resident at most. 0 or -errno. */
 int os_proc_peak_memory(pid_t pid, size_t *bytes);
 
+/* How many bytes of this process are resident that it shares with nobody. 0 or -errno. */
+int os_proc_own_memory(size_t *bytes);
+
+/* From now on this process can have so many bytes of private memory, and no more. 0 or -errno. */
+int os_limit_memory(size_t bytes);
+
 /* Call visit for each process of the machine. 0 or -errno. */
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg);
 

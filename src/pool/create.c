@@ -81,6 +81,9 @@ static int equip(struct pool *shared, enum mproc_start_method method, const mpro
     void *copy;
     shared->arg = options->arg;
     shared->grace = options->grace ? options->grace : GRACE;
+    shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
+    shared->memory_limit = options->memory_limit;
+    shared->pin = options->pin;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (options->arg && !options->arg_size && method != MPROC_START_FORK && !region_contains(options->arg))
         result = MPROC_NOT_SHARED;

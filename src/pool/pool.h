@@ -72,13 +72,16 @@ struct pool {
     member_owner host;                      /* constant */
     unsigned worker_count;                  /* slots; constant */
     _Atomic(uint32_t) wanted;               /* workers: those of the first slots; by the host */
-    const struct job_function *initializer; /* constant once the server is started, as the next five; or NULL */
+    const struct job_function *initializer; /* constant once the server is started, as the next eight; or NULL */
     const struct job_function *finalizer;   /* or NULL */
     void *arg;                              /* of the initializer */
     heap_place own_arg;                     /* a copy of it, or 0 */
     uint64_t max_items;                     /* that a worker runs; UINT64_MAX: no limit */
     int64_t grace;                          /* from SIGTERM to SIGKILL */
-    _Atomic(uint32_t) state;                /* enum pool_state; by the host, under lock; only grows */
+    uint64_t max_memory;        /* resident bytes of its own with which a worker is replaced; UINT64_MAX: no limit */
+    uint64_t memory_limit;      /* private bytes that it can have; 0: no limit */
+    bool pin;                   /* each worker to a CPU */
+    _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock; only grows */
     _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as
                                 its last act, or by the host for a dead server */

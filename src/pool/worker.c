@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/futex.h"
+#include "os/proc.h"
 #include "os/supervise.h"
 #include "pool/pool.h"
 #include "process/self.h"
@@ -30,6 +31,9 @@
  * memset() does not begin with its preparations for large sizes. */
 #define ZERO_AHEAD ((size_t)1024)
 
+/* Between two looks at the worker's memory. */
+#define MEASURE_PAUSE MPROC_MS(1)
+
 #define FUNCTIONS_KNOWN 16
 
 struct known_function {
@@ -45,6 +49,7 @@ struct worker {
 
     mproc_finalizer *finalizer; /* or NULL */
     uint64_t items;             /* that it may run until it is replaced */
+    int64_t measured;           /* when its memory was last looked at */
 
     /* Of the present job. */
     mproc_task *task;
@@ -292,6 +297,17 @@ static bool is_surplus(const struct worker *worker)
     return worker->index >= pool_wanted(worker->pool);
 }
 
+/* The worker has got too large. */
+static bool is_bloated(struct worker *worker)
+{
+    size_t bytes;
+    int64_t now;
+    if (worker->pool->max_memory == UINT64_MAX || (now = os_now()) - worker->measured < MEASURE_PAUSE)
+        return false;
+    worker->measured = now;
+    return os_proc_own_memory(&bytes) == 0 && bytes > worker->pool->max_memory;
+}
+
 /* The server looks from now on, or no longer, how long items take. */
 static void set_limit(struct worker *worker, int64_t limit)
 {
@@ -321,7 +337,7 @@ static bool run_job(struct worker *worker, struct job *job)
     if (job->item_timeout)
         set_limit(worker, job->item_timeout);
     while (more && take_next(worker, job, &chunk, &settled))
-        more = run_chunk(worker, job, chunk, settled) && !is_surplus(worker);
+        more = run_chunk(worker, job, chunk, settled) && !is_surplus(worker) && !is_bloated(worker);
     if (job->item_timeout)
         set_limit(worker, 0);
     report(worker, job);
@@ -415,6 +431,14 @@ static void take_name(unsigned index)
     memcpy(member_identity.name, self.process.name, MEMBER_NAME_SIZE);
 }
 
+/* Take what the pool's options take from its workers. */
+static int confine(const struct worker *worker)
+{
+    const struct pool *pool = worker->pool;
+    int result = pool->pin ? os_cpu_pin(worker->index) : 0;
+    return result || !pool->memory_limit ? result : os_limit_memory(pool->memory_limit);
+}
+
 /* Take the slot that the server forked this process for. Before that the slot may be somebody else's. */
 static int take_slot(struct worker_slot *slot, uint32_t serial)
 {
@@ -458,6 +482,8 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
     os_forget_children();
     take_name(index);
     int result = os_die_with_parent(parent);
+    if (!result)
+        result = confine(&worker);
     if (!result)
         result = take_slot(worker.slot, serial);
     if (result)

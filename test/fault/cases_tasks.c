@@ -139,7 +139,9 @@ static int create_with_workers_state(void)
                                                           .initializer = begin_worker,
                                                           .arg = &number,
                                                           .arg_size = sizeof number,
-                                                          .max_items = 10});
+                                                          .max_items = 10,
+                                                          .memory_limit = (size_t)1 << 30,
+                                                          .pin = true});
 }
 
 static int map_async(void)

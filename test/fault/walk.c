@@ -54,6 +54,7 @@ static const struct {
     [OS_CLOSE_RANGE] = {"close_range", {ENOMEM, ENOSYS}},
     [OS_THREAD_CREATE] = {"thread create", {EAGAIN}},
     [OS_AFFINITY] = {"affinity", {EINVAL}},
+    [OS_RLIMIT] = {"rlimit", {EPERM}},
     [OS_MALLOC] = {"malloc", {ENOMEM}},
 };
 

@@ -270,6 +270,76 @@ static void replacing_workers_all_the_time_loses_no_item(void **unused)
     mproc_pool_free(pool);
 }
 
+static int take_memory(void *ctx, const void *in, void *out)
+{
+    size_t bytes = *(const size_t *)in;
+    (void)ctx;
+    volatile char *memory = malloc(bytes);
+    *(pid_t *)out = getpid();
+    if (!memory)
+        return ENOMEM;
+    for (size_t i = 0; i < bytes; i += 4096)
+        memory[i] = 1;
+    if (bytes > (size_t)32 << 20)
+        free((void *)memory); /* else it is leaked */
+    return 0;
+}
+
+static void a_worker_that_gets_too_large_is_replaced(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    size_t in[COUNT];
+    pid_t pids[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        in[i] = (size_t)8 << 20;
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 1, .max_memory = (size_t)40 << 20}), 0);
+    for (int i = 0; i < COUNT; i++) /* each is a job of its own, and there is time to look at the memory */
+        assert_int_equal(
+            mproc_pool_call(pool, take_memory, NULL, &in[i], sizeof *in, &pids[i], sizeof *pids, MPROC_SEC(60)), 0);
+    int different = count_different(pids, COUNT);
+    assert_true(different >= 4 && different < COUNT);
+    mproc_pool_free(pool);
+}
+
+static void a_worker_has_no_more_memory_than_it_may(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    size_t in = (size_t)512 << 20;
+    pid_t pid;
+    mproc_item_status status;
+    mproc_map map = {
+        .count = 1, .in = &in, .in_size = sizeof in, .out = &pid, .out_size = sizeof pid, .status = &status};
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.memory_limit = (size_t)256 << 20}), 0);
+    assert_int_equal(mproc_pool_map(pool, take_memory, NULL, &map, MPROC_SEC(60)), MPROC_TASK_FAILED);
+    assert_int_equal(status.code, ENOMEM);
+    in = (size_t)64 << 20;
+    assert_int_equal(mproc_pool_map(pool, take_memory, NULL, &map, MPROC_SEC(60)), 0);
+    mproc_pool_free(pool);
+}
+
+static int count_cpus(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    *(int *)out = mproc_cpu_count();
+    return 0;
+}
+
+static void a_pinned_worker_has_one_cpu(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    int cpus[COUNT];
+    const mproc_map map = {.count = COUNT, .out = cpus, .out_size = sizeof *cpus, .chunk = 1};
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 5, .pin = true}), 0);
+    assert_int_equal(mproc_pool_map(pool, count_cpus, NULL, &map, MPROC_SEC(60)), 0);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(cpus[i], 1);
+    mproc_pool_free(pool);
+}
+
 struct wait {
     mproc_pool *pool;
     int workers;
@@ -427,6 +497,9 @@ int main(void)
         unit(a_killed_worker_runs_no_finalizer),
         unit(a_worker_is_replaced_after_so_many_items),
         unit(replacing_workers_all_the_time_loses_no_item),
+        unit(a_worker_that_gets_too_large_is_replaced),
+        unit(a_worker_has_no_more_memory_than_it_may),
+        unit(a_pinned_worker_has_one_cpu),
         unit(a_pool_grows_and_shrinks),
         unit(resizing_while_it_works_loses_no_item),
         unit(the_statistics_tell_what_workers_did),
