@@ -18,7 +18,7 @@ help:
 	@echo 'make examples  build the examples into $(BUILD)/examples'
 	@echo 'make lint      check format, warnings, headers and exported symbols'
 	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
-	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks'
+	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks (20 min)'
 	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
 	@echo 'make storm RUNS=100  kill one of several workers, with mproc and with CPython, and count who hangs'
 	@echo 'make bench     build and run the measurements'

@@ -46,7 +46,7 @@ static const struct {
 #define WHOLE_VICTIMS   8000
 #define WHOLE_REPAIRED  60
 #define WHOLE_REPAIRERS 100
-#define WHOLE_STOPS     100
+#define WHOLE_STOPS     60
 
 /* Instead, where a world is made of processes. All states are among the points, and are about a hundred at most. */
 #define PROCESS_VICTIMS 250
