@@ -219,12 +219,8 @@ void victim_run(struct victim *victim)
 {
     if (victim->end)
         set_breakpoint(victim, victim->end);
-    while (!victim_has_finished(victim)) {
-        if (victim->end)
-            resume(victim, PTRACE_CONT);
-        else
-            step(victim);
-    }
+    while (!victim_has_finished(victim))
+        resume(victim, victim->end ? PTRACE_CONT : PTRACE_SYSCALL); /* whether one that was named is over is asked */
 }
 
 void victim_kill(struct victim *victim)
