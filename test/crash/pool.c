@@ -106,7 +106,8 @@ static void done(struct pool_world *world, int result)
 static void create(void *arg)
 {
     struct pool_world *world = arg;
-    done(world, mproc_pool_create(&world->pool, &(mproc_pool_options){.workers = 2, .method = world->method}));
+    const mproc_pool_options options = {.workers = 2, .max_workers = 3, .method = world->method};
+    done(world, mproc_pool_create(&world->pool, &options));
 }
 
 static void prepare_pool(void *arg)
@@ -152,6 +153,12 @@ static void map_private(void *arg)
     give_numbers(in);
     int result = map(world->pool, in, out);
     done(world, result ? result : !are_results(out));
+}
+
+static void resize(void *arg)
+{
+    struct pool_world *world = arg;
+    done(world, mproc_pool_resize(world->pool, 3));
 }
 
 static void close_and_join(void *arg)
@@ -313,6 +320,13 @@ const struct crash_case pool_cases[] = {
      .build = build_forked,
      .prepare = prepare_pool,
      .operate = map_private,
+     .check = check_host,
+     .destroy = destroy},
+    {.operation = "pool_resize",
+     .state = "one more",
+     .build = build_forked,
+     .prepare = prepare_pool,
+     .operate = resize,
      .check = check_host,
      .destroy = destroy},
     {.operation = "pool_close",
