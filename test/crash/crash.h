@@ -118,6 +118,12 @@ void give_up(const char *what) __attribute__((noreturn));
 /* Seconds of a clock that only goes on. */
 double seconds_now(void);
 
+/* The same without the time for which the whole machine stood still, which is nobody's fault; and whether more than
+ * SURVIVORS_MS of it have gone by since it was begin. Stalls are seen from stalls_watch() on. */
+double seconds_of_work(void);
+bool is_too_late(double begin);
+void stalls_watch(void);
+
 /* Zeroed shared memory. */
 void *world_alloc(size_t size);
 

@@ -147,25 +147,12 @@ static const char *check_books(void)
     return wrong;
 }
 
-/* Seconds for which this process was ready to run and another one ran. */
-static double seconds_waiting(void)
-{
-    unsigned long long waited = 0;
-    FILE *file = fopen("/proc/self/schedstat", "r");
-    if (file) {
-        if (fscanf(file, "%*u %llu", &waited) != 1)
-            waited = 0;
-        fclose(file);
-    }
-    return (double)waited / 1e9;
-}
-
-/* Let the survivors work, and take the world down. A busy machine is not their fault. */
+/* Let the survivors work, and take the world down. */
 static const char *settle(const struct crash_case *subject, void *world, bool finished)
 {
-    double start = seconds_now() - seconds_waiting();
+    double begin = seconds_of_work();
     const char *wrong = subject->check(world, finished);
-    if (!wrong && seconds_now() - seconds_waiting() - start > SURVIVORS_MS / 1000.0)
+    if (!wrong && is_too_late(begin))
         wrong = "the survivors took too long";
     subject->destroy(world);
     const char *unbalanced = check_books();
@@ -406,6 +393,7 @@ static void work(const struct crash_case *subject, bool kinds[KINDS])
                                                                                           stop_victims};
     signal(SIGALRM, on_alarm);
     os_cpu_may_spin(); /* asks the kernel once; the victims know it then, and wait without spinning on their one CPU */
+    stalls_watch();
     heap_note();
     struct trace trace = trace_operation(subject);
     for (enum kind kind = 0; kind < KINDS; kind++) {
