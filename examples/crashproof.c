@@ -1,0 +1,150 @@
+/* A calculator with bugs, which works all the same: each line of standard input is an expression, and is evaluated in a
+ * worker. A line that divides by zero, that is nested too deeply for the stack, or that takes too long costs its
+ * worker; the line is named, with what it did, and all the others have their results, in their order. Lines are read as
+ * they are needed, so the input may be endless.
+ *
+ *     printf '%s\n' '1 + 2 * 3' '1 / 0' '(2 + 3) ^ 2' | crashproof
+ *
+ * Expressions have whole numbers, + - * / ^ and parentheses. */
+#include <ctype.h>
+#include <mproc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_SIZE  1000000
+#define LINE_LIMIT MPROC_SEC(5)
+
+/* ---- the calculator, which trusts its input ---- */
+
+static long sum(const char **at);
+
+static char peek(const char **at)
+{
+    while (isspace((unsigned char)**at))
+        ++*at;
+    return **at;
+}
+
+static long atom(const char **at)
+{
+    if (peek(at) != '(')
+        return strtol(*at, (char **)at, 10);
+    ++*at;
+    long value = sum(at);
+    if (peek(at) == ')')
+        ++*at;
+    return value;
+}
+
+static long power(const char **at)
+{
+    long value = atom(at);
+    if (peek(at) != '^')
+        return value;
+    ++*at;
+    long result = 1;
+    for (long exponent = power(at); exponent > 0; exponent--)
+        result = (long)((unsigned long)result * (unsigned long)value);
+    return result;
+}
+
+static long product(const char **at)
+{
+    long value = power(at);
+    for (;;) {
+        char sign = peek(at);
+        if (sign != '*' && sign != '/')
+            return value;
+        ++*at;
+        long right = power(at);
+        value = sign == '*' ? (long)((unsigned long)value * (unsigned long)right) : value / right;
+    }
+}
+
+static long sum(const char **at)
+{
+    long value = product(at);
+    for (;;) {
+        char sign = peek(at);
+        if (sign != '+' && sign != '-')
+            return value;
+        ++*at;
+        long right = product(at);
+        value = (long)(sign == '+' ? (unsigned long)value + (unsigned long)right
+                                   : (unsigned long)value - (unsigned long)right);
+    }
+}
+
+/* ---- the workers ---- */
+
+static int evaluate(void *ctx, const void *in, void *out)
+{
+    const char *line = in;
+    (void)ctx;
+    *(long *)out = sum(&line);
+    return *line ? 1 : 0; /* something is left */
+}
+
+/* ---- this process ---- */
+
+static int next_line(void *arg, void *in)
+{
+    (void)arg;
+    if (!fgets(in, LINE_SIZE, stdin))
+        return MPROC_CLOSED;
+    ((char *)in)[strcspn(in, "\n")] = '\0';
+    return 0;
+}
+
+static void tell(size_t line, int result, long value, int code)
+{
+    printf("line %zu: ", line);
+    if (result == 0)
+        printf("%ld\n", value);
+    else if (result == MPROC_TASK_FAILED)
+        puts("is no expression");
+    else if (result == MPROC_LATE)
+        puts("took too long");
+    else if (code < 0)
+        printf("%s\n", strsignal(-code));
+    else
+        printf("%s\n", mproc_strerror(result));
+}
+
+static int evaluate_lines(mproc_pool *pool)
+{
+    const mproc_imap_options options = {
+        .next = next_line, .in_size = LINE_SIZE, .out_size = sizeof(long), .item_timeout = LINE_LIMIT};
+    mproc_imap *imap;
+    mproc_item_status status = {0};
+    size_t index = 0;
+    long value;
+    int result = mproc_pool_imap(pool, &imap, evaluate, NULL, &options);
+
+    if (result)
+        return result;
+    while ((result = mproc_imap_next(imap, &value, &index, MPROC_FOREVER)) >= 0 && result != MPROC_CLOSED) {
+        mproc_imap_status(imap, &status);
+        tell(index + 1, result, value, status.code);
+    }
+    mproc_imap_free(imap);
+    return result == MPROC_CLOSED ? 0 : result;
+}
+
+int main(void)
+{
+    mproc_pool *pool = NULL;
+    int result = mproc_init(); /* first of all: the pool's processes begin here too */
+
+    if (result == 0)
+        result = mproc_pool_create(&pool, NULL);
+    if (result == 0)
+        result = evaluate_lines(pool);
+    mproc_pool_free(pool);
+    if (result) {
+        fprintf(stderr, "crashproof: %s\n", mproc_strerror(result));
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}

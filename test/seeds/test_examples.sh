@@ -1,0 +1,34 @@
+#!/bin/sh
+# What the larger examples print.
+set -u
+
+failures=0
+
+# is NAME PRINTED EXPECTED
+is() {
+    [ "$2" = "$3" ] && return
+    printf '%s printed\n%s\nand not\n%s\n' "$1" "$2" "$3"
+    failures=$((failures + 1))
+}
+
+# A sanitizer's own handler would turn the crashes into exits, and its checks find the bugs before they strike.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0:handle_sigfpe=0"
+export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}handle_segv=0:handle_sigfpe=0"
+
+is montecarlo_pi "$("$EXAMPLES/montecarlo_pi" 3000000)" '3.140476 from 3000000 points'
+is 'one point' "$("$EXAMPLES/montecarlo_pi" 1)" '0.000000 from 1 points'
+is 'no point' "$("$EXAMPLES/montecarlo_pi" 0 2>&1)" 'usage: montecarlo_pi [POINTS]'
+
+deep=$(head -c 200000 /dev/zero | tr '\0' '(')
+printed=$(printf '%s\n' '1 + 2 * 3' '1 / 0' "$deep" '(2 + 3) ^ 2' '2 ^ 9999999999999' '2 +* x' '-4 - 5' |
+    "$EXAMPLES/crashproof")
+is crashproof "$printed" 'line 1: 7
+line 2: Floating point exception
+line 3: Segmentation fault
+line 4: 25
+line 5: took too long
+line 6: is no expression
+line 7: -9'
+is 'crashproof of nothing' "$("$EXAMPLES/crashproof" </dev/null)" ''
+
+[ $failures -eq 0 ]
