@@ -106,7 +106,8 @@ MPROC_API int mproc_queue_join(mproc_queue *queue, mproc_time timeout);
  * a put or holds a reservation: getters learn of the end then when that one goes on or dies. */
 MPROC_API int mproc_queue_close(mproc_queue *queue);
 
-/* Free the queue with its messages and return NULL. No process may use it any more. NULL is ignored. */
+/* Free the queue with its messages and return NULL. No process may use it any more. NULL is ignored. A process that
+ * cannot become a member of the family frees nothing. */
 MPROC_API mproc_queue *mproc_queue_free(mproc_queue *queue);
 
 #ifdef __cplusplus

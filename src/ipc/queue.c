@@ -52,7 +52,7 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
 
 mproc_queue *mproc_queue_free(mproc_queue *queue)
 {
-    if (is_queue(queue)) {
+    if (is_queue(queue) && member_need() == 0) { /* all of it, or nothing */
         queue->magic = 0;
         ring_drop(queue);
         heap_free(queue);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <mproc/memory.h>
+#include <mproc/queue.h>
 #include <mproc/sync.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,12 +75,43 @@ static void a_block_is_free_when_its_free_succeeds(void **state)
     }
 }
 
+static bool free_queue(void *queue)
+{
+    return mproc_queue_free(queue) == NULL;
+}
+
+static void a_queue_is_freed_whole_or_not_at_all(void **state)
+{
+    static char large[3000000];
+    struct mproc_memory_usage before, after;
+    mproc_queue *queue;
+    size_t size;
+
+    (void)state;
+    mproc_memory_usage(&before);
+    for (int call = 0; call < OS_CALL_COUNT; call++) {
+        assert_int_equal(mproc_queue_create(&queue, NULL), 0);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(mproc_queue_put(queue, large, sizeof large, MPROC_NOWAIT), 0);
+        touch((enum os_call)call, free_queue, queue);
+        mproc_memory_usage(&after);
+        if (after.allocated == before.allocated)
+            continue;
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(mproc_queue_get(queue, large, sizeof large, &size, MPROC_NOWAIT), 0);
+        mproc_queue_free(queue);
+        mproc_memory_usage(&after);
+        assert_int_equal(after.allocated, before.allocated);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(a_lock_is_held_when_its_acquire_succeeds),
         unit(an_allocation_gives_a_block_or_a_reason),
         unit(a_block_is_free_when_its_free_succeeds),
+        unit(a_queue_is_freed_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
