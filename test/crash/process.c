@@ -30,6 +30,7 @@ struct process_world {
     _Atomic(bool) may_end;
     _Atomic(bool) returned; /* the start has returned, */
     _Atomic(int) result;    /* with this */
+    pid_t server;           /* the fork server, when that is the victim */
     mproc_process *process; /* of the tester, when the victim is what it has started */
 };
 
@@ -220,6 +221,8 @@ static void *start_in_thread(void *arg)
     struct process_world *world = arg;
     atomic_store(&world->result, start(world, &world->process, use_family));
     atomic_store(&world->returned, true);
+    if (world->server)
+        kill(world->server, SIGTRAP); /* it may sleep already, and whoever steps it wait for its next stop */
     return NULL;
 }
 
@@ -249,6 +252,7 @@ static void prepare_server(void *arg)
 {
     pid_t server = forkserver_pid();
     victim_seize(server, 0);
+    ((struct process_world *)arg)->server = server;
     start_beside(arg);
     victim_name(server, has_returned, arg, true);
 }
