@@ -39,9 +39,11 @@ POOL_KILL_S = 0.08
 def verdict(text):
     """Say how it went and end at once, with all children, whatever state they are in."""
     print(text, flush=True)
-    for child in multiprocessing.active_children():
-        child.kill()
-    os._exit(0)
+    try:
+        for child in multiprocessing.active_children():
+            child.kill()
+    finally:  # a pool's threads may get in the way; scripts/storm ends what is left
+        os._exit(0)
 
 
 def anybody_runs():
