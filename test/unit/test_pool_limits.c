@@ -193,10 +193,11 @@ static void items_on_the_edge_of_their_limit_have_one_outcome(void **state)
     int result = mproc_pool_map(pool, take_about_a_millisecond, counts, &map, MPROC_SEC(60));
     assert_true(result == 0 || result == MPROC_LATE);
     for (int i = 0; i < EDGE; i++) {
-        assert_int_equal(counts[i], 1);
         assert_true(status[i].result == 0 || status[i].result == MPROC_LATE);
         if (status[i].result == 0)
-            assert_int_equal(out[i], 1);
+            assert_true(counts[i] == 1 && out[i] == 1);
+        else
+            assert_true(counts[i] <= 1); /* it may be interrupted before its first instruction */
     }
     mproc_pool_free(pool);
     mproc_free(counts);
