@@ -21,6 +21,7 @@
 
 #include "arena/heap.h"
 #include "arena/owner_lock.h"
+#include "os/cpu.h"
 #include "sync/cell.h"
 #include <mproc/queue.h>
 #include <stdatomic.h>
@@ -78,6 +79,7 @@ struct mproc_queue {
     _Alignas(64) struct segment base; /* the first segment; used again when the queue is drained */
 };
 
+#define RING_AHEAD   ((size_t)512)  /* bytes */
 #define RING_BLOCK   ((size_t)8192) /* a queue with its base segment */
 #define RING_LARGEST ((uint64_t)1 << 47)
 #define RING_HEADER  ((size_t)16)
@@ -180,11 +182,23 @@ static inline int ring_make_room(mproc_queue *queue, struct position *position, 
     return ring_make_room_slow(queue, position, need, remaining);
 }
 
+/* The lines that records will be written to soon were read by the other side one round ago. To fetch one takes as long
+ * as several puts, and the next atomic operation waits for it: so it is asked for that long before. */
+static inline void ring_fetch_ahead(const struct position *position)
+{
+    size_t ahead = position->at + RING_AHEAD;
+    if (ahead >= position->segment->capacity)
+        ahead -= position->segment->capacity;
+    os_cpu_prefetch_to_write(position->segment->ring + ahead);
+    os_cpu_prefetch_to_write(position->segment->ring + ahead + 64);
+}
+
 /* Write the record's header, and move behind it. */
 static inline void ring_finish(struct position *position, size_t size)
 {
     *ring_record(position) = (struct record){.size = size, .kind = RECORD_DATA};
     ring_pass(position, size);
+    ring_fetch_ahead(position);
 }
 
 /* Commit count messages up to this position. */
