@@ -35,5 +35,6 @@ add_executable(bench_pool_static EXCLUDE_FROM_ALL bench/pool.c)
 target_compile_definitions(bench_pool_static PRIVATE _GNU_SOURCE=)
 target_link_libraries(bench_pool_static PRIVATE mproc_static Threads::Threads)
 set_target_properties(bench_pool_static PROPERTIES OUTPUT_NAME pool_static
-                                                   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+                                                   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench
+                                                   EXPORT_COMPILE_COMMANDS OFF)
 add_dependencies(bench bench_pool_static)

@@ -396,8 +396,10 @@ int pool_server(void *arg)
         result = -ENOMEM;
     if (result)
         refuse(start->pool, result);
-    if (result || !pool_take_place(&start->pool->server_word, start->serial))
+    if (result || !pool_take_place(&start->pool->server_word, start->serial)) {
+        free(server.kill_at);
         return EXIT_FAILURE;
+    }
     memset(server.kill_at, 0, start->pool->worker_count * sizeof *server.kill_at);
     own_pool = start->pool;
     os_ignore_interrupt(); /* the host alone answers Ctrl-C */

@@ -41,7 +41,6 @@ struct crash_case {
 /* The cases, in files of this folder by subject. Each list ends with an operation of NULL. */
 extern const struct crash_case heap_cases[];
 extern const struct crash_case member_cases[];
-extern const struct crash_case connection_cases[];
 extern const struct crash_case lock_cases[];
 extern const struct crash_case semaphore_cases[];
 extern const struct crash_case condition_cases[];

@@ -35,7 +35,7 @@ static void give_numbers(long *numbers)
         numbers[i] = (long)i;
 }
 
-static int map(mproc_pool *pool, const long *in, long *out)
+static int map(mproc_pool *pool, const long *in, long *out) /* NOLINT(readability-non-const-parameter): it is written */
 {
     const mproc_map items = {
         .count = ITEMS, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .chunk = 1};

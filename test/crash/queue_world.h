@@ -46,7 +46,7 @@ bool queue_sleeps(void *world);
 const char *queue_balance(struct queue_world *world);
 
 /* What mends: the next one to put, and the next one to get. */
-void queue_repair(void *world);
-void queue_destroy(void *world);
+void queue_repair(void *arg);
+void queue_destroy(void *arg);
 
 #endif

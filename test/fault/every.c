@@ -394,8 +394,11 @@ int every_run(const char *title, const struct every_case *cases, size_t count)
     struct CMUnitTest *tests = calloc(count, sizeof *tests);
     char(*names)[NAME_MAX_SIZE] = calloc(count, sizeof *names);
 
-    if (!tests || !names)
+    if (!tests || !names) {
+        free(tests);
+        free(names);
         return 1;
+    }
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof names[i], "%s%s%s", cases[i].function, cases[i].when ? ", " : "",
                  cases[i].when ? cases[i].when : "");
