@@ -89,11 +89,14 @@ static bool keeps;
 static size_t share;
 static size_t shares;
 
+/* The alarm's handler calls it too: it strikes in a wait, and what it prints is the last thing that is printed. */
 static void print_found(void)
 {
+    /* NOLINTBEGIN(bugprone-signal-handler) */
     printf("%d %zu %zu %d %zu %zu %zu %zu %s\n", (int)found.kind, found.steps, found.calls, found.is_sample,
            found.points, found.failures, found.strays, found.wrong_at, found.wrong ? found.wrong : "-");
     fflush(stdout);
+    /* NOLINTEND(bugprone-signal-handler) */
 }
 
 static void note(const char *wrong, size_t point)
@@ -387,7 +390,7 @@ static void stay_on(int cpu)
     sched_setaffinity(0, sizeof set, &set);
 }
 
-static void work(const struct crash_case *subject, bool kinds[KINDS])
+static void work(const struct crash_case *subject, const bool kinds[KINDS])
 {
     static void (*const works[KINDS])(const struct crash_case *, const struct trace *) = {kill_victims, kill_repairers,
                                                                                           stop_victims};

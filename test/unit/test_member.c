@@ -279,10 +279,12 @@ static void hold_the_sweep(bool for_ever)
     if (os_record_lock(region.fd, REGION_MEMBERS + member_slot(atomic_load(&shared->owner))))
         _exit(1);
     atomic_store(&shared->step, 2);
-    while (for_ever)
+    if (!for_ever) {
+        usleep(5000);
+        _exit(0);
+    }
+    for (;;)
         pause();
-    usleep(5000);
-    _exit(0);
 }
 
 static void hold_the_sweep_for_a_moment(void)

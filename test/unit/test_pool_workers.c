@@ -274,7 +274,9 @@ static int take_memory(void *ctx, const void *in, void *out)
 {
     size_t bytes = *(const size_t *)in;
     (void)ctx;
+    static volatile char *volatile last;
     volatile char *memory = malloc(bytes);
+    last = memory;
     *(pid_t *)out = getpid();
     if (!memory)
         return ENOMEM;
