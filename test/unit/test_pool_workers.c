@@ -270,13 +270,14 @@ static void replacing_workers_all_the_time_loses_no_item(void **unused)
     mproc_pool_free(pool);
 }
 
+static volatile char *last_block; /* what take_memory() keeps on purpose */
+
 static int take_memory(void *ctx, const void *in, void *out)
 {
     size_t bytes = *(const size_t *)in;
     (void)ctx;
-    static volatile char *volatile last;
     volatile char *memory = malloc(bytes);
-    last = memory;
+    last_block = memory;
     *(pid_t *)out = getpid();
     if (!memory)
         return ENOMEM;
