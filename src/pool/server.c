@@ -101,7 +101,9 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
         forget_failures(server);
     else if (exit != 0)
         note_failure(server);
-    if (is_starting(server) && exit != 0 && !atomic_load_explicit(&slot->ready, memory_order_relaxed))
+    bool was_ready = atomic_load_explicit(&slot->ready, memory_order_relaxed);
+    if (is_starting(server) && exit != 0 && !was_ready &&
+        !server->failure) /* once there is one, the others are killed */
         server->failure = why_not_ready(server, slot, exit);
 }
 

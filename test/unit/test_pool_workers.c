@@ -172,6 +172,29 @@ static void a_pool_whose_initializer_fails_is_not_made(void **unused)
     mproc_free(board);
 }
 
+/* The first to come fails while all the others are at it. */
+static int fail_first(void *arg, void **state)
+{
+    struct board *board = arg;
+    (void)state;
+    if (atomic_fetch_add(&board->begun, 1) == 0)
+        return 1;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static void the_first_failure_is_the_one_that_is_told(void **unused)
+{
+    (void)unused;
+    mproc_pool *pool;
+    struct board *board = make_board();
+    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 6, .initializer = fail_first, .arg = board}),
+                     MPROC_TASK_FAILED);
+    assert_null(pool);
+    mproc_free(board);
+}
+
 static bool has_begun_again(void *board)
 {
     return atomic_load(&((struct board *)board)->begun) >= WORKERS + 3;
@@ -499,6 +522,7 @@ int main(void)
         unit(a_worker_has_the_state_that_its_initializer_made),
         unit(an_initializer_may_have_a_copy_of_its_argument),
         unit(a_pool_whose_initializer_fails_is_not_made),
+        unit(the_first_failure_is_the_one_that_is_told),
         unit(an_initializer_that_fails_later_is_tried_again),
         unit(a_killed_worker_runs_no_finalizer),
         unit(a_worker_is_replaced_after_so_many_items),
