@@ -27,6 +27,8 @@ struct worker_world {
     size_t chunk;
     bool has_deadly;
     bool server_dies;
+    mproc_time limit; /* of an item of the map, or 0 */
+    unsigned retries; /* after a death, of an item of the map */
     struct job *map;
     mproc_future *task;
     _Atomic(unsigned) begun[ITEMS + 1];
@@ -64,6 +66,21 @@ static void *build_pairs(void)
     return build(1, 2, false);
 }
 
+/* No item comes near its limit. */
+static void *build_limited(void)
+{
+    struct worker_world *world = build(1, 2, false);
+    world->limit = MPROC_SEC(60);
+    return world;
+}
+
+static void *build_retried(void)
+{
+    struct worker_world *world = build(1, 2, false);
+    world->retries = 1;
+    return world;
+}
+
 static void *build_singles(void)
 {
     return build(1, 1, false);
@@ -93,6 +110,9 @@ static void submit(struct worker_world *world)
                                  .out = world->out,
                                  .out_size = sizeof *world->out,
                                  .status = world->status,
+                                 .item_timeout = world->limit,
+                                 .retries = world->retries,
+                                 .retry_on = MPROC_RETRY_DEATH,
                                  .count = ITEMS,
                                  .chunk = world->chunk};
     if (host_make_job(world->pool, &map, ITEMS, &world->map) ||
@@ -207,13 +227,16 @@ static const char *check_item(const struct worker_world *world, long item, int *
 {
     const mproc_item_status *status = &world->status[item];
     unsigned begun = atomic_load(&world->begun[item]);
-    if (begun > 1)
-        return "an item runs twice";
+    unsigned tries = item < ITEMS ? 1 + world->retries : 1;
+    if (begun > tries)
+        return "an item runs too often";
     if (status->result == MPROC_WORKER_DIED) {
+        if (tries > 1)
+            return "an item is not tried again";
         ++*died;
         return status->code == -SIGKILL ? NULL : "a worker's death is told as another one";
     }
-    if (status->result || begun != 1 || world->out[item] != item + 100)
+    if (status->result || begun == 0 || world->out[item] != item + 100)
         return "an item is lost, or has another result";
     return NULL;
 }
@@ -320,6 +343,18 @@ const struct crash_case worker_cases[] = {
     {.operation = "pool_worker",
      .state = "at work, singles",
      .build = build_singles,
+     .prepare = prepare_worker,
+     .check = check_worker,
+     .destroy = destroy},
+    {.operation = "pool_worker",
+     .state = "at work, with a limit",
+     .build = build_limited,
+     .prepare = prepare_worker,
+     .check = check_worker,
+     .destroy = destroy},
+    {.operation = "pool_worker",
+     .state = "at work, tried again",
+     .build = build_retried,
      .prepare = prepare_worker,
      .check = check_worker,
      .destroy = destroy},
