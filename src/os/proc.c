@@ -35,6 +35,20 @@ static ssize_t read_on(int fd, char *text, size_t size)
     return count;
 }
 
+/* Read what a file of a process says, up to its first size - 1 characters, and end it by a 0. 0 or -errno. */
+static int read_file(pid_t pid, const char *name, char *text, size_t size)
+{
+    int fd = open_file(pid, name);
+    if (fd < 0)
+        return fd;
+    ssize_t count = read_on(fd, text, size - 1);
+    os_close(fd);
+    if (count < 0)
+        return (int)count;
+    text[count] = '\0';
+    return 0;
+}
+
 /* The fields behind the name, which is in parentheses and may hold anything: the state is the first, the parent the
  * second, the number of threads the 18th, the start the 20th. */
 static int parse(const char *text, pid_t pid, struct os_proc *proc)
@@ -54,29 +68,17 @@ static int parse(const char *text, pid_t pid, struct os_proc *proc)
 int os_proc_read(pid_t pid, struct os_proc *proc)
 {
     char text[1024];
-    int fd = open_file(pid, "stat");
-    if (fd < 0)
-        return fd;
-    ssize_t size = read_on(fd, text, sizeof text - 1);
-    os_close(fd);
-    if (size < 0)
-        return (int)size;
-    text[size] = '\0';
-    return parse(text, pid, proc);
+    int result = read_file(pid, "stat", text, sizeof text);
+    return result ? result : parse(text, pid, proc);
 }
 
 int os_proc_peak_memory(pid_t pid, size_t *bytes)
 {
     static const char label[] = "\nVmHWM:";
     char text[4096];
-    int fd = open_file(pid, "status");
-    if (fd < 0)
-        return fd;
-    ssize_t size = read_on(fd, text, sizeof text - 1);
-    os_close(fd);
-    if (size < 0)
-        return (int)size;
-    text[size] = '\0';
+    int result = read_file(pid, "status", text, sizeof text);
+    if (result)
+        return result;
     const char *line = strstr(text, label);
     if (!line) /* a process that has ended has none */
         return -ESRCH;
@@ -88,14 +90,9 @@ int os_proc_own_memory(size_t *bytes)
 {
     char text[256];
     unsigned long resident, shared;
-    int fd = os_open("/proc/self/statm", O_RDONLY);
-    if (fd < 0)
-        return fd;
-    ssize_t size = read_on(fd, text, sizeof text - 1);
-    os_close(fd);
-    if (size < 0)
-        return (int)size;
-    text[size] = '\0';
+    int result = read_file(getpid(), "statm", text, sizeof text);
+    if (result)
+        return result;
     if (sscanf(text, "%*s %lu %lu", &resident, &shared) != 2)
         return -EINVAL;
     *bytes = (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);

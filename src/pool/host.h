@@ -79,6 +79,10 @@ size_t host_bytes_per_item(const struct host_job *wish);
  * -errno. Nothing is left on failure. */
 int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job);
 
+/* The same for one more job of a group, of which first is the first, or NULL for that one itself: all wake its cell and
+ * have its copy of ctx. It must be freed last. */
+int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t count, struct job *first, struct job **job);
+
 /* Put a job that no worker knows in the list, with these items of the wish. promised: a promise was made for it. 0;
  * MPROC_CLOSED: the pool is closed or terminated; -errno. */
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
@@ -86,6 +90,9 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
 
 /* Take a settled job back so that no worker knows it. False when one is still about to leave it: try again. */
 bool host_withdraw(mproc_pool *pool, struct job *job);
+
+/* The same, after giving such a worker a moment. */
+bool host_take_back(mproc_pool *pool, struct job *job);
 
 /* In an open pool, keep it from ending when it is closed until the promise is taken back. 0, MPROC_CLOSED, -errno. */
 int host_promise(mproc_pool *pool);

@@ -4,7 +4,6 @@
  * Only the caller's thread is here. All windows wake the cell of the first one, which is freed last. */
 #include "os/allocate.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "pool/host.h"
 #include <errno.h>
 #include <string.h>
@@ -56,14 +55,6 @@ static size_t take_inputs(mproc_imap *imap)
     return count;
 }
 
-/* Whether the window can be launched: a worker may still be about to leave its job. */
-static bool is_free(const mproc_imap *imap, const struct window *window)
-{
-    for (int i = 0; i < 100 && pool_names_job(imap->pool->shared, window->job); i++)
-        os_cpu_relax();
-    return host_withdraw(imap->pool, window->job);
-}
-
 static int launch(mproc_imap *imap, struct window *window)
 {
     size_t count = take_inputs(imap);
@@ -88,7 +79,7 @@ static int fill(mproc_imap *imap)
         struct window *window = &imap->windows[(imap->head + i) % imap->window_count];
         if (window->count)
             continue;
-        if (is_free(imap, window))
+        if (host_take_back(imap->pool, window->job)) /* else a worker is still about to leave it */
             result = launch(imap, window);
         else if (!imap->options.unordered)
             break; /* those behind it would be before it */
@@ -201,21 +192,13 @@ static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const 
     return host_check(pool);
 }
 
-/* Make the windows' jobs. All share the first one's copy of ctx, and its cell. */
 static int make_jobs(mproc_imap *imap)
 {
     int result = 0;
-    struct host_job wish = imap->wish;
     while (!result && imap->made < imap->window_count) {
-        struct window *window = &imap->windows[imap->made];
-        result = host_make_job(imap->pool, &wish, wish.chunk, &window->job);
-        if (result)
-            break;
-        if (imap->made++ == 0) {
-            wish.waiter = cell_of(imap);
-            wish.ctx = window->job->ctx;
-            wish.ctx_size = 0;
-        }
+        struct job **job = &imap->windows[imap->made].job;
+        result = host_make_sibling(imap->pool, &imap->wish, imap->wish.chunk, imap->windows[0].job, job);
+        imap->made += !result;
     }
     return result;
 }

@@ -8,7 +8,6 @@
 
 #include "os/allocate.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "pool/map.h"
 #include <errno.h>
 #include <string.h>
@@ -61,18 +60,9 @@ static struct wait_cell *cell_of(const struct run *run)
     return &run->portions[0].job->cell;
 }
 
-/* Make the job of a portion. All share the first one's copy of ctx, and its cell. */
 static int make(struct run *run, struct portion *portion)
 {
-    struct host_job wish = *run->wish;
-    const struct job *first = run->portions[0].job;
-    if (first)
-        wish.waiter = cell_of(run);
-    if (first && wish.ctx_size) {
-        wish.ctx = first->ctx;
-        wish.ctx_size = 0;
-    }
-    int result = host_make_job(run->pool, &wish, run->portion_size, &portion->job);
+    int result = host_make_sibling(run->pool, run->wish, run->portion_size, run->portions[0].job, &portion->job);
     if (result)
         portion->job = NULL;
     return result;
@@ -81,11 +71,7 @@ static int make(struct run *run, struct portion *portion)
 /* Whether a portion that was emptied can be launched again. A worker may still be about to leave it. */
 static bool is_free(const struct run *run, const struct portion *portion)
 {
-    if (portion->busy)
-        return false;
-    for (int i = 0; i < 100 && pool_names_job(run->pool->shared, portion->job); i++)
-        os_cpu_relax();
-    return host_withdraw(run->pool, portion->job);
+    return !portion->busy && host_take_back(run->pool, portion->job);
 }
 
 static int launch(struct run *run, struct portion *portion)

@@ -158,6 +158,18 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
     return result;
 }
 
+int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t count, struct job *first, struct job **job)
+{
+    struct host_job own = *wish;
+    if (first)
+        own.waiter = &first->cell;
+    if (first && own.ctx_size) {
+        own.ctx = first->ctx;
+        own.ctx_size = 0;
+    }
+    return host_make_job(pool, &own, count, job);
+}
+
 /* ---- launching ---- */
 
 /* Give a job that nobody else knows its items. out and status are zeroed by the workers, chunk by chunk. */
@@ -258,12 +270,20 @@ bool host_withdraw(mproc_pool *pool, struct job *job)
     return !named;
 }
 
-void host_free_job(mproc_pool *pool, struct job *job)
+bool host_take_back(mproc_pool *pool, struct job *job)
 {
     for (int i = 0; i < 100 && pool_names_job(pool->shared, job); i++)
         os_cpu_relax();
-    while (!host_withdraw(pool, job))
+    return host_withdraw(pool, job);
+}
+
+void host_free_job(mproc_pool *pool, struct job *job)
+{
+    bool is_back = host_take_back(pool, job);
+    while (!is_back) {
         host_nap(pool);
+        is_back = host_withdraw(pool, job);
+    }
     discard(pool, job);
 }
 

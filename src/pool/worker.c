@@ -134,9 +134,7 @@ __attribute__((noinline)) static size_t run_items(struct worker *worker, struct 
         in += in_size;
         out += out_size;
         if (__builtin_expect((code | is_stopped()) != 0, 0)) {
-            if (flags == &flags_of_copy)
-                _exit(code);
-            if (code)
+            if (code) /* not in a copy: there it is stopped */
                 code = try_again(worker, job, (const void *)(in - in_size), (void *)(out - out_size), code);
             if (flags == &flags_of_copy)
                 _exit(code);
