@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <mproc/memory.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,6 +17,16 @@ mproc_pool *make_pool(unsigned workers)
     assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = pool_method}), 0);
     assert_non_null(pool);
     return pool;
+}
+
+int run_with_each_server(const struct CMUnitTest *tests, size_t count)
+{
+    if (mproc_init())
+        return EXIT_FAILURE;
+    pool_method = MPROC_START_FORK;
+    int failed = _cmocka_run_group_tests("servers started by fork", tests, count, make_first_pool, NULL);
+    pool_method = MPROC_START_SPAWN;
+    return failed + _cmocka_run_group_tests("servers started by spawn", tests, count, make_first_pool, NULL);
 }
 
 size_t bytes_in_use(void)

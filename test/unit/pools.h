@@ -19,6 +19,10 @@ mproc_pool *make_pool(unsigned workers);
 /* For cmocka_run_group_tests(): what processes keep for good after their first pool is no leak of a test. */
 int make_first_pool(void **state);
 
+/* Run the tests with each of the two kinds of server. To be returned by main(). */
+struct CMUnitTest;
+int run_with_each_server(const struct CMUnitTest *tests, size_t count);
+
 /* Bytes of the arena. */
 size_t bytes_in_use(void);
 

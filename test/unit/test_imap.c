@@ -1,5 +1,6 @@
 /* Maps over inputs that come one after another. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -8,16 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* Every test is run with each. */
-static enum mproc_start_method method;
-
-static mproc_pool *make_pool(unsigned workers)
-{
-    mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
-    return pool;
-}
 
 /* The numbers from 0 to end - 1. */
 struct numbers {
@@ -47,14 +38,6 @@ static mproc_imap *begin(mproc_pool *pool, mproc_task *fn, void *ctx, struct num
 }
 
 /* ---- tasks ---- */
-
-static int square(void *ctx, const void *in, void *out)
-{
-    long x = *(const long *)in;
-    (void)ctx;
-    *(long *)out = x * x;
-    return 0;
-}
 
 /* Every eighth is slow. */
 static int square_unevenly(void *ctx, const void *in, void *out)
@@ -322,14 +305,6 @@ static void bad_arguments_are_refused(void **state)
     mproc_pool_free(pool);
 }
 
-/* What processes keep for good after their first pool is no leak of a test. */
-static int make_first_pool(void **state)
-{
-    (void)state;
-    mproc_pool_free(make_pool(1));
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,12 +319,5 @@ int main(void)
         unit(a_terminated_pool_cancels_what_is_not_done),
         unit(bad_arguments_are_refused),
     };
-    int failed = 0;
-    if (mproc_init())
-        return EXIT_FAILURE;
-    method = MPROC_START_FORK;
-    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
-    return failed;
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

@@ -509,9 +509,5 @@ int main(void)
         unit(a_pool_may_have_many_workers),
         unit(a_pool_does_not_keep_connections_open),
     };
-    mproc_init();
-    pool_method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    pool_method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

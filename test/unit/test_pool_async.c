@@ -1,5 +1,6 @@
 /* Maps that are not waited for at once, calls, and tasks that are cancelled. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -9,22 +10,12 @@
 #include <time.h>
 
 enum {
-    COUNT = 50000
+    ITEMS = 50000
 };
-
-/* Every test is run with each. */
-static enum mproc_start_method method;
-
-static mproc_pool *make_pool(unsigned workers)
-{
-    mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
-    return pool;
-}
 
 /* ---- tasks ---- */
 
-static int square(void *ctx, const void *in, void *out)
+static int square_or_fail(void *ctx, const void *in, void *out)
 {
     long x = *(const long *)in;
     (void)ctx;
@@ -87,12 +78,12 @@ static void a_call_waits_for_its_result(void **state)
     (void)state;
     mproc_pool *pool = make_pool(1);
     long in = 12, out = 0;
-    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(mproc_pool_call(pool, square_or_fail, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
     assert_int_equal(out, 144);
     in = -1;
-    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)),
+    assert_int_equal(mproc_pool_call(pool, square_or_fail, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)),
                      MPROC_TASK_FAILED);
-    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, 0, &out, sizeof out, MPROC_SEC(20)), -EINVAL);
+    assert_int_equal(mproc_pool_call(pool, square_or_fail, NULL, &in, 0, &out, sizeof out, MPROC_SEC(20)), -EINVAL);
     mproc_pool_free(pool);
 }
 
@@ -103,7 +94,7 @@ static void a_call_that_is_late_is_ended(void **state)
     struct gate *gate = make_gate();
     long in = 3, out = 0;
     assert_int_equal(mproc_pool_call(pool, wait_at_gate, gate, NULL, 0, NULL, 0, MPROC_MS(50)), MPROC_TIMEOUT);
-    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(mproc_pool_call(pool, square_or_fail, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
     assert_int_equal(atomic_load(&gate->ended), 0);
     mproc_pool_free(pool);
     mproc_free(gate);
@@ -113,22 +104,22 @@ static void await_squares(bool shared)
 {
     mproc_pool *pool = make_pool(2);
     void *(*take)(size_t) = shared ? mproc_alloc : malloc;
-    long *in = take(COUNT * sizeof *in), *out = take(COUNT * sizeof *out);
-    mproc_item_status *status = take(COUNT * sizeof *status);
+    long *in = take(ITEMS * sizeof *in), *out = take(ITEMS * sizeof *out);
+    mproc_item_status *status = take(ITEMS * sizeof *status);
     mproc_future *future;
     assert_true(in && out && status);
-    for (long i = 0; i < COUNT; i++)
+    for (long i = 0; i < ITEMS; i++)
         in[i] = i % 1000 == 999 ? -i : i;
-    memset(out, 'x', COUNT * sizeof *out);
+    memset(out, 'x', ITEMS * sizeof *out);
     const mproc_map map = {
-        .count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .status = status};
-    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), 0);
+        .count = ITEMS, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out, .status = status};
+    assert_int_equal(mproc_pool_map_async(pool, &future, square_or_fail, NULL, &map), 0);
     assert_int_equal(mproc_future_wait(future, MPROC_SEC(60)), 0);
-    for (long i = 0; i < COUNT; i++) {
+    for (long i = 0; i < ITEMS; i++) {
         assert_int_equal(out[i], i * i);
         assert_int_equal(status[i].result, i % 1000 == 999 ? MPROC_TASK_FAILED : 0);
     }
-    memset(out, 0, COUNT * sizeof *out);
+    memset(out, 0, ITEMS * sizeof *out);
     must_be(future, MPROC_TASK_FAILED);
     assert_int_equal(out[2], 0); /* it is written once */
     mproc_pool_free(pool);
@@ -157,7 +148,7 @@ static void a_get_copies_what_a_map_wrote(void **state)
     mproc_future *future;
     long in[3] = {1, 2, 3}, out[3] = {0};
     const mproc_map map = {.count = 3, .in = in, .in_size = sizeof *in, .out_size = sizeof *out, .out = out};
-    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), 0);
+    assert_int_equal(mproc_pool_map_async(pool, &future, square_or_fail, NULL, &map), 0);
     in[0] = 7; /* it was copied */
     long copy[3] = {0};
     assert_int_equal(mproc_future_get(future, copy, MPROC_SEC(20)), 0);
@@ -181,7 +172,7 @@ static void several_maps_are_at_work_at_once(void **state)
             in[i][j] = i * 100 + j;
         const mproc_map map = {
             .count = 100, .in = in[i], .in_size = sizeof **in, .out = out[i], .out_size = sizeof **out};
-        assert_int_equal(mproc_pool_map_async(pool, &futures[i], square, NULL, &map), 0);
+        assert_int_equal(mproc_pool_map_async(pool, &futures[i], square_or_fail, NULL, &map), 0);
     }
     for (int i = MAPS - 1; i >= 0; i--) {
         must_be(futures[i], 0);
@@ -221,7 +212,7 @@ static void a_cancelled_task_that_runs_is_ended_and_its_worker_replaced(void **s
     assert_int_equal(mproc_future_cancel(future), 0);
     assert_int_equal(mproc_future_cancel(future), 0);
     must_be(future, MPROC_CANCELLED);
-    assert_int_equal(mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
+    assert_int_equal(mproc_pool_call(pool, square_or_fail, NULL, &in, sizeof in, &out, sizeof out, MPROC_SEC(20)), 0);
     assert_int_equal(atomic_load(&gate->ended), 0);
     mproc_pool_free(pool);
     mproc_free(gate);
@@ -233,7 +224,7 @@ static void a_task_that_is_done_is_not_cancelled(void **state)
     mproc_pool *pool = make_pool(1);
     mproc_future *future;
     long in = 5, out = 0;
-    assert_int_equal(mproc_pool_submit(pool, &future, square, NULL, &in, sizeof in, sizeof out), 0);
+    assert_int_equal(mproc_pool_submit(pool, &future, square_or_fail, NULL, &in, sizeof in, sizeof out), 0);
     assert_int_equal(mproc_future_wait(future, MPROC_SEC(20)), 0);
     assert_int_equal(mproc_future_cancel(future), 0);
     assert_int_equal(mproc_future_get(future, &out, MPROC_NOWAIT), 0);
@@ -266,27 +257,19 @@ static void bad_arguments_are_refused(void **state)
     mproc_pool *pool = make_pool(1);
     mproc_future *future = (mproc_future *)&pool;
     mproc_map map = {.count = 0};
-    assert_int_equal(mproc_pool_map_async(pool, NULL, square, NULL, &map), -EINVAL);
-    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(pool, NULL, square_or_fail, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(pool, &future, square_or_fail, NULL, &map), -EINVAL);
     assert_null(future);
     map.count = 1;
     assert_int_equal(mproc_pool_map_async(pool, &future, NULL, NULL, &map), -EINVAL);
-    assert_int_equal(mproc_pool_map_async(NULL, &future, square, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(NULL, &future, square_or_fail, NULL, &map), -EINVAL);
     map.out_size = 1;
-    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), -EINVAL);
+    assert_int_equal(mproc_pool_map_async(pool, &future, square_or_fail, NULL, &map), -EINVAL);
     assert_int_equal(mproc_future_cancel(NULL), -EINVAL);
     mproc_pool_close(pool);
     map.out_size = 0;
-    assert_int_equal(mproc_pool_map_async(pool, &future, square, NULL, &map), MPROC_CLOSED);
+    assert_int_equal(mproc_pool_map_async(pool, &future, square_or_fail, NULL, &map), MPROC_CLOSED);
     mproc_pool_free(pool);
-}
-
-/* What processes keep for good after their first pool is no leak of a test. */
-static int make_first_pool(void **state)
-{
-    (void)state;
-    mproc_pool_free(make_pool(1));
-    return 0;
 }
 
 int main(void)
@@ -304,12 +287,5 @@ int main(void)
         unit(a_cancelled_map_stops),
         unit(bad_arguments_are_refused),
     };
-    int failed = 0;
-    if (mproc_init())
-        return EXIT_FAILURE;
-    method = MPROC_START_FORK;
-    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
-    return failed;
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

@@ -196,9 +196,5 @@ int main(void)
         unit(a_pool_gets_through_nothing_but_deaths),
         unit(a_submitted_task_may_die),
     };
-    mproc_init();
-    pool_method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    pool_method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

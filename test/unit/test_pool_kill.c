@@ -485,9 +485,5 @@ int main(void)
         unit(a_killed_host_leaves_neither_processes_nor_bytes),
         unit(a_host_that_ends_without_freeing_its_pool_leaves_nothing),
     };
-    mproc_init();
-    pool_method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    pool_method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

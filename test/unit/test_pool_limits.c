@@ -1,5 +1,6 @@
 /* Items that take too long, and what is done to end them. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -10,13 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Every test is run with each. */
-static enum mproc_start_method method;
-
-static mproc_pool *make_pool(unsigned workers, mproc_time grace)
+static mproc_pool *make_patient_pool(unsigned workers, mproc_time grace)
 {
     mproc_pool *pool;
-    const mproc_pool_options options = {.workers = workers, .method = method, .grace = grace};
+    const mproc_pool_options options = {.workers = workers, .method = pool_method, .grace = grace};
     assert_int_equal(mproc_pool_create(&pool, &options), 0);
     return pool;
 }
@@ -81,17 +79,17 @@ static int take_about_a_millisecond(void *ctx, const void *in, void *out)
 /* ---- tests ---- */
 
 enum {
-    COUNT = 8
+    ITEMS = 8
 };
 
 static void must_end_the_third(mproc_pool *pool, mproc_task *task, size_t chunk, int code)
 {
-    int *counts = make_counts(COUNT);
-    int in[COUNT], out[COUNT];
-    mproc_item_status status[COUNT];
-    for (int i = 0; i < COUNT; i++)
+    int *counts = make_counts(ITEMS);
+    int in[ITEMS], out[ITEMS];
+    mproc_item_status status[ITEMS];
+    for (int i = 0; i < ITEMS; i++)
         in[i] = i;
-    const mproc_map map = {.count = COUNT,
+    const mproc_map map = {.count = ITEMS,
                            .in = in,
                            .in_size = sizeof *in,
                            .out = out,
@@ -100,7 +98,7 @@ static void must_end_the_third(mproc_pool *pool, mproc_task *task, size_t chunk,
                            .item_timeout = MPROC_MS(500),
                            .status = status};
     assert_int_equal(mproc_pool_map(pool, task, counts, &map, MPROC_SEC(60)), MPROC_LATE);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < ITEMS; i++) {
         assert_int_equal(counts[i], 1);
         assert_int_equal(out[i], i != 3);
         assert_int_equal(status[i].result, i == 3 ? MPROC_LATE : 0);
@@ -112,9 +110,9 @@ static void must_end_the_third(mproc_pool *pool, mproc_task *task, size_t chunk,
 static void an_item_that_takes_too_long_is_ended_alone(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_pool(2, 0);
+    mproc_pool *pool = make_patient_pool(2, 0);
     must_end_the_third(pool, hang_at_three, 1, -SIGTERM);
-    must_end_the_third(pool, hang_at_three, COUNT, -SIGTERM);
+    must_end_the_third(pool, hang_at_three, ITEMS, -SIGTERM);
     must_end_the_third(pool, hang_at_three, 0, -SIGTERM);
     mproc_pool_free(pool);
 }
@@ -122,17 +120,17 @@ static void an_item_that_takes_too_long_is_ended_alone(void **state)
 static void what_ignores_the_first_signal_is_killed_after_the_grace(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_pool(1, MPROC_MS(30));
-    must_end_the_third(pool, ignore_and_hang, COUNT, -SIGKILL);
-    must_end_the_third(pool, leave_when_asked, COUNT, 7);
+    mproc_pool *pool = make_patient_pool(1, MPROC_MS(30));
+    must_end_the_third(pool, ignore_and_hang, ITEMS, -SIGKILL);
+    must_end_the_third(pool, leave_when_asked, ITEMS, 7);
     mproc_pool_free(pool);
 }
 
 static void a_task_can_have_a_limit_of_its_own(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_pool(1, 0);
-    int *counts = make_counts(COUNT);
+    mproc_pool *pool = make_patient_pool(1, 0);
+    int *counts = make_counts(ITEMS);
     int in = 3;
     mproc_future *future;
     mproc_item_status status;
@@ -152,7 +150,7 @@ static void a_limit_costs_quick_items_nothing(void **state)
     enum {
         MANY = 20000
     };
-    mproc_pool *pool = make_pool(2, 0);
+    mproc_pool *pool = make_patient_pool(2, 0);
     int *counts = make_counts(MANY), *in = make_counts(MANY), *out = make_counts(MANY);
     for (int i = 0; i < MANY; i++)
         in[i] = i;
@@ -177,7 +175,7 @@ static void items_on_the_edge_of_their_limit_have_one_outcome(void **state)
     enum {
         EDGE = 400
     };
-    mproc_pool *pool = make_pool(3, 0);
+    mproc_pool *pool = make_patient_pool(3, 0);
     int *counts = make_counts(EDGE), *in = make_counts(EDGE), *out = make_counts(EDGE);
     static mproc_item_status status[EDGE];
     for (int i = 0; i < EDGE; i++)
@@ -213,8 +211,8 @@ static bool has_begun(void *counts)
 static void what_is_cancelled_is_asked_first(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_pool(1, MPROC_SEC(30));
-    int *counts = make_counts(COUNT);
+    mproc_pool *pool = make_patient_pool(1, MPROC_SEC(30));
+    int *counts = make_counts(ITEMS);
     int in = 3;
     mproc_future *future;
     assert_int_equal(mproc_pool_submit(pool, &future, leave_when_asked, counts, &in, sizeof in, sizeof in), 0);
@@ -230,14 +228,14 @@ static int next_item(void *arg, void *in)
 {
     int *next = arg;
     *(int *)in = *next;
-    return (*next)++ == COUNT ? MPROC_CLOSED : 0;
+    return (*next)++ == ITEMS ? MPROC_CLOSED : 0;
 }
 
 static void inputs_one_after_another_have_a_limit_too(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_pool(2, 0);
-    int *counts = make_counts(COUNT);
+    mproc_pool *pool = make_patient_pool(2, 0);
+    int *counts = make_counts(ITEMS);
     int next = 0, out;
     mproc_imap *imap;
     const mproc_imap_options options = {.next = next_item,
@@ -247,7 +245,7 @@ static void inputs_one_after_another_have_a_limit_too(void **state)
                                         .chunk = 2,
                                         .item_timeout = MPROC_MS(500)};
     assert_int_equal(mproc_pool_imap(pool, &imap, hang_at_three, counts, &options), 0);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < ITEMS; i++)
         assert_int_equal(mproc_imap_next(imap, &out, NULL, MPROC_SEC(60)), i == 3 ? MPROC_LATE : 0);
     assert_int_equal(mproc_imap_next(imap, &out, NULL, MPROC_SEC(60)), MPROC_CLOSED);
     mproc_imap_free(imap);
@@ -261,17 +259,9 @@ static void bad_limits_are_refused(void **state)
     mproc_pool *pool;
     const mproc_map map = {.count = 1, .item_timeout = -2};
     assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = -1}), -EINVAL);
-    pool = make_pool(1, 0);
+    pool = make_patient_pool(1, 0);
     assert_int_equal(mproc_pool_map(pool, count_only, NULL, &map, MPROC_FOREVER), -EINVAL);
     mproc_pool_free(pool);
-}
-
-/* What processes keep for good after their first pool is no leak of a test. */
-static int make_first_pool(void **state)
-{
-    (void)state;
-    mproc_pool_free(make_pool(1, 0));
-    return 0;
 }
 
 int main(void)
@@ -286,12 +276,5 @@ int main(void)
         unit(inputs_one_after_another_have_a_limit_too),
         unit(bad_limits_are_refused),
     };
-    int failed = 0;
-    if (mproc_init())
-        return EXIT_FAILURE;
-    method = MPROC_START_FORK;
-    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
-    return failed;
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

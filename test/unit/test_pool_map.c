@@ -418,9 +418,5 @@ int main(void)
         unit(a_closed_pool_finishes_a_map_in_portions),
         unit(progress_is_told_to_the_caller),
     };
-    mproc_init();
-    pool_method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    pool_method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

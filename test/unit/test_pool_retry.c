@@ -1,5 +1,6 @@
 /* Items that are tried again. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -10,17 +11,14 @@
 #include <unistd.h>
 
 enum {
-    COUNT = 12,
+    ITEMS = 12,
     BAD = 3, /* these two items misbehave */
     BAD_TOO = 4,
 };
 
-/* Every test is run with each. */
-static enum mproc_start_method method;
-
 /* Shared with the tasks. */
 struct book {
-    _Atomic(int) begun[COUNT];
+    _Atomic(int) begun[ITEMS];
     int bad_for; /* so many times a bad item misbehaves */
 };
 
@@ -72,21 +70,21 @@ static void must_end(mproc_task *task, mproc_map map, int bad_for, int result, i
 {
     mproc_pool *pool;
     struct book *book = mproc_calloc(1, sizeof *book);
-    int in[COUNT], out[COUNT];
-    mproc_item_status status[COUNT];
+    int in[ITEMS], out[ITEMS];
+    mproc_item_status status[ITEMS];
     assert_non_null(book);
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2, .method = method}), 0);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2, .method = pool_method}), 0);
     book->bad_for = bad_for;
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < ITEMS; i++)
         in[i] = i;
-    map.count = COUNT;
+    map.count = ITEMS;
     map.in = in;
     map.in_size = sizeof *in;
     map.out = out;
     map.out_size = sizeof *out;
     map.status = status;
     assert_int_equal(mproc_pool_map(pool, task, book, &map, MPROC_SEC(60)), result);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < ITEMS; i++) {
         bool bad = i == BAD || i == BAD_TOO;
         assert_int_equal(atomic_load(&book->begun[i]), bad ? tries : 1);
         assert_int_equal(status[i].result, bad ? result : 0);
@@ -101,7 +99,7 @@ static void must_end(mproc_task *task, mproc_map map, int bad_for, int result, i
 static void an_item_whose_worker_died_is_tried_again(void **state)
 {
     (void)state;
-    for (size_t chunk = 0; chunk <= COUNT; chunk += 4) {
+    for (size_t chunk = 0; chunk <= ITEMS; chunk += 4) {
         must_end(die, (mproc_map){.chunk = chunk, .retries = 2}, 2, 0, 0, 3);
         must_end(die, (mproc_map){.chunk = chunk, .retries = 2}, 1, 0, 0, 2);
     }
@@ -110,7 +108,7 @@ static void an_item_whose_worker_died_is_tried_again(void **state)
 static void what_dies_again_and_again_is_given_up(void **state)
 {
     (void)state;
-    must_end(die, (mproc_map){.chunk = COUNT, .retries = 3}, 1000, MPROC_WORKER_DIED, -SIGKILL, 4);
+    must_end(die, (mproc_map){.chunk = ITEMS, .retries = 3}, 1000, MPROC_WORKER_DIED, -SIGKILL, 4);
     must_end(die, (mproc_map){.chunk = 1, .retries = 3}, 1000, MPROC_WORKER_DIED, -SIGKILL, 4);
 }
 
@@ -140,20 +138,10 @@ static void bad_wishes_are_refused(void **state)
 {
     (void)state;
     mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = method}), 0);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = pool_method}), 0);
     assert_int_equal(mproc_pool_map(pool, die, NULL, &(mproc_map){.count = 1, .retries = 256}, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_pool_map(pool, die, NULL, &(mproc_map){.count = 1, .retry_on = 8}, MPROC_NOWAIT), -EINVAL);
     mproc_pool_free(pool);
-}
-
-/* What processes keep for good after their first pool is no leak of a test. */
-static int make_first_pool(void **state)
-{
-    mproc_pool *pool;
-    (void)state;
-    int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = method});
-    mproc_pool_free(pool);
-    return result;
 }
 
 int main(void)
@@ -163,12 +151,5 @@ int main(void)
         unit(an_item_that_failed_is_tried_again),       unit(an_item_that_was_late_is_tried_again),
         unit(only_what_is_wished_is_tried_again),       unit(bad_wishes_are_refused),
     };
-    int failed = 0;
-    if (mproc_init())
-        return EXIT_FAILURE;
-    method = MPROC_START_FORK;
-    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
-    return failed;
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

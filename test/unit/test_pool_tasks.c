@@ -111,9 +111,5 @@ int main(void)
         unit(the_interrupt_of_the_terminal_reaches_the_host_alone),
         unit(tasks_may_start_processes),
     };
-    mproc_init();
-    pool_method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    pool_method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

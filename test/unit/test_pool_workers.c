@@ -1,5 +1,6 @@
 /* What workers are made with, and how long they stay: initializer and finalizer, state, replacement by max_items. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -12,11 +13,8 @@
 
 enum {
     WORKERS = 2,
-    COUNT = 40
+    ITEMS = 40
 };
-
-/* Every test is run with each. */
-static enum mproc_start_method method;
 
 /* Shared memory that initializers, finalizers and tasks write to. */
 struct board {
@@ -33,10 +31,10 @@ static struct board *make_board(void)
     return board;
 }
 
-static int make_pool(mproc_pool **pool, mproc_pool_options options)
+static int make_equipped_pool(mproc_pool **pool, mproc_pool_options options)
 {
     options.workers = options.workers ? options.workers : WORKERS;
-    options.method = method;
+    options.method = pool_method;
     return mproc_pool_create(pool, &options);
 }
 
@@ -124,13 +122,14 @@ static void a_worker_has_the_state_that_its_initializer_made(void **unused)
     (void)unused;
     mproc_pool *pool;
     struct board *board = make_board();
-    int calls[COUNT];
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
+    int calls[ITEMS];
+    assert_int_equal(
+        make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
     assert_int_equal(atomic_load(&board->begun), WORKERS); /* create has waited for them */
-    const mproc_map map = {.count = COUNT, .out = calls, .out_size = sizeof *calls, .chunk = 1};
+    const mproc_map map = {.count = ITEMS, .out = calls, .out_size = sizeof *calls, .chunk = 1};
     assert_int_equal(mproc_pool_map(pool, count_calls, NULL, &map, MPROC_FOREVER), 0);
     int firsts = 0;
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < ITEMS; i++) {
         assert_true(calls[i] >= 1);
         firsts += calls[i] == 1;
     }
@@ -150,7 +149,8 @@ static void an_initializer_may_have_a_copy_of_its_argument(void **unused)
     char text[] = "from the host";
     char out[sizeof text];
     assert_int_equal(
-        make_pool(&pool, (mproc_pool_options){.initializer = begin_with_copy, .arg = text, .arg_size = sizeof text}),
+        make_equipped_pool(&pool,
+                           (mproc_pool_options){.initializer = begin_with_copy, .arg = text, .arg_size = sizeof text}),
         0);
     memset(text, 'x', sizeof text - 1);
     const mproc_map map = {.count = 1, .out = out, .out_size = sizeof out};
@@ -165,9 +165,10 @@ static void a_pool_whose_initializer_fails_is_not_made(void **unused)
     mproc_pool *pool;
     struct board *board = make_board();
     atomic_store(&board->fail_from, 2);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = board}), MPROC_TASK_FAILED);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = board}),
+                     MPROC_TASK_FAILED);
     assert_null(pool);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = die}), MPROC_WORKER_DIED);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = die}), MPROC_WORKER_DIED);
     assert_null(pool);
     mproc_free(board);
 }
@@ -189,8 +190,9 @@ static void the_first_failure_is_the_one_that_is_told(void **unused)
     (void)unused;
     mproc_pool *pool;
     struct board *board = make_board();
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 6, .initializer = fail_first, .arg = board}),
-                     MPROC_TASK_FAILED);
+    assert_int_equal(
+        make_equipped_pool(&pool, (mproc_pool_options){.workers = 6, .initializer = fail_first, .arg = board}),
+        MPROC_TASK_FAILED);
     assert_null(pool);
     mproc_free(board);
 }
@@ -208,7 +210,9 @@ static void an_initializer_that_fails_later_is_tried_again(void **unused)
     pid_t pid;
     int calls[1];
     assert_int_equal(
-        make_pool(&pool, (mproc_pool_options){.workers = 1, .initializer = begin, .finalizer = end, .arg = board}), 0);
+        make_equipped_pool(&pool,
+                           (mproc_pool_options){.workers = 1, .initializer = begin, .finalizer = end, .arg = board}),
+        0);
     atomic_store(&board->begun, WORKERS);
     atomic_store(&board->fail_from, WORKERS);
     assert_int_equal(mproc_pool_workers(pool, &pid, 1), 1);
@@ -226,7 +230,8 @@ static void a_killed_worker_runs_no_finalizer(void **unused)
     (void)unused;
     mproc_pool *pool;
     struct board *board = make_board();
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
+    assert_int_equal(
+        make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board}), 0);
     mproc_pool_terminate(pool);
     assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
     assert_int_equal(atomic_load(&board->ended), 0);
@@ -254,13 +259,14 @@ static void a_worker_is_replaced_after_so_many_items(void **unused)
     (void)unused;
     mproc_pool *pool;
     struct board *board = make_board();
-    pid_t pids[COUNT];
+    pid_t pids[ITEMS];
     assert_int_equal(
-        make_pool(&pool, (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board, .max_items = 4}),
+        make_equipped_pool(&pool,
+                           (mproc_pool_options){.initializer = begin, .finalizer = end, .arg = board, .max_items = 4}),
         0);
-    const mproc_map map = {.count = COUNT, .out = pids, .out_size = sizeof *pids, .chunk = 1};
+    const mproc_map map = {.count = ITEMS, .out = pids, .out_size = sizeof *pids, .chunk = 1};
     assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
-    assert_true(count_different(pids, COUNT) >= COUNT / 4);
+    assert_true(count_different(pids, ITEMS) >= ITEMS / 4);
     mproc_pool_close(pool);
     assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
     assert_int_equal(atomic_load(&board->ended), atomic_load(&board->begun));
@@ -276,7 +282,7 @@ static void replacing_workers_all_the_time_loses_no_item(void **unused)
         MANY = 3000
     };
     static pid_t pids[MANY];
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_items = 100}), 0);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.max_items = 100}), 0);
     for (size_t chunk = 0; chunk < 40; chunk += 13) {
         const mproc_map map = {.count = MANY, .out = pids, .out_size = sizeof *pids, .chunk = chunk};
         memset(pids, 0, sizeof pids);
@@ -315,16 +321,16 @@ static void a_worker_that_gets_too_large_is_replaced(void **unused)
 {
     (void)unused;
     mproc_pool *pool;
-    size_t in[COUNT];
-    pid_t pids[COUNT];
-    for (int i = 0; i < COUNT; i++)
+    size_t in[ITEMS];
+    pid_t pids[ITEMS];
+    for (int i = 0; i < ITEMS; i++)
         in[i] = (size_t)8 << 20;
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 1, .max_memory = (size_t)40 << 20}), 0);
-    for (int i = 0; i < COUNT; i++) /* each is a job of its own, and there is time to look at the memory */
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.workers = 1, .max_memory = (size_t)40 << 20}), 0);
+    for (int i = 0; i < ITEMS; i++) /* each is a job of its own, and there is time to look at the memory */
         assert_int_equal(
             mproc_pool_call(pool, take_memory, NULL, &in[i], sizeof *in, &pids[i], sizeof *pids, MPROC_SEC(60)), 0);
-    int different = count_different(pids, COUNT);
-    assert_true(different >= 4 && different < COUNT);
+    int different = count_different(pids, ITEMS);
+    assert_true(different >= 4 && different < ITEMS);
     mproc_pool_free(pool);
 }
 
@@ -340,7 +346,7 @@ static void a_worker_has_no_more_memory_than_it_may(void **unused)
     mproc_item_status status;
     mproc_map map = {
         .count = 1, .in = &in, .in_size = sizeof in, .out = &pid, .out_size = sizeof pid, .status = &status};
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.memory_limit = (size_t)256 << 20}), 0);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.memory_limit = (size_t)256 << 20}), 0);
     assert_int_equal(mproc_pool_map(pool, take_memory, NULL, &map, MPROC_SEC(60)), MPROC_TASK_FAILED);
     assert_int_equal(status.code, ENOMEM);
     in = (size_t)64 << 20;
@@ -360,11 +366,11 @@ static void a_pinned_worker_has_one_cpu(void **unused)
 {
     (void)unused;
     mproc_pool *pool;
-    int cpus[COUNT];
-    const mproc_map map = {.count = COUNT, .out = cpus, .out_size = sizeof *cpus, .chunk = 1};
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 5, .pin = true}), 0);
+    int cpus[ITEMS];
+    const mproc_map map = {.count = ITEMS, .out = cpus, .out_size = sizeof *cpus, .chunk = 1};
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.workers = 5, .pin = true}), 0);
     assert_int_equal(mproc_pool_map(pool, count_cpus, NULL, &map, MPROC_SEC(60)), 0);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < ITEMS; i++)
         assert_int_equal(cpus[i], 1);
     mproc_pool_free(pool);
 }
@@ -384,21 +390,21 @@ static void a_pool_grows_and_shrinks(void **unused)
 {
     (void)unused;
     mproc_pool *pool;
-    pid_t pids[COUNT];
+    pid_t pids[ITEMS];
     struct board *board = make_board();
     assert_int_equal(
-        make_pool(
+        make_equipped_pool(
             &pool,
             (mproc_pool_options){.workers = 2, .max_workers = 5, .initializer = begin, .finalizer = end, .arg = board}),
         0);
     static const int sizes[] = {5, 1, 3, 3, 2, 5, 1};
-    const mproc_map map = {.count = COUNT, .out = pids, .out_size = sizeof *pids, .chunk = 1};
+    const mproc_map map = {.count = ITEMS, .out = pids, .out_size = sizeof *pids, .chunk = 1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         assert_int_equal(mproc_pool_resize(pool, (unsigned)sizes[i]), 0);
         assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
         assert_true(wait_until(has_workers, &(struct wait){pool, sizes[i]}, 20000));
         assert_int_equal(mproc_pool_map(pool, tell_pid, NULL, &map, MPROC_SEC(60)), 0);
-        assert_true(count_different(pids, COUNT) <= sizes[i]);
+        assert_true(count_different(pids, ITEMS) <= sizes[i]);
     }
     mproc_pool_close(pool);
     assert_int_equal(mproc_pool_join(pool, MPROC_SEC(20)), 0);
@@ -423,7 +429,7 @@ static void resizing_while_it_works_loses_no_item(void **unused)
     };
     mproc_pool *pool;
     static int out[MANY];
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_workers = 4}), 0);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.max_workers = 4}), 0);
     for (unsigned i = 0; i < 30; i++) {
         mproc_future *future;
         const mproc_map map = {.count = MANY, .out = out, .out_size = sizeof *out, .chunk = i % 3 * 50};
@@ -460,7 +466,7 @@ static void the_statistics_tell_what_workers_did(void **unused)
     mproc_pool_statistics all;
     mproc_worker_stats worker;
     int64_t before = now();
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 1}), 0);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.workers = 1}), 0);
     assert_int_equal(mproc_pool_call(pool, grow, NULL, NULL, 0, NULL, 0, MPROC_SEC(60)), 0);
     const mproc_map map = {.count = 3, .chunk = 1};
     assert_int_equal(mproc_pool_map(pool, grow, NULL, &map, MPROC_SEC(60)), 0);
@@ -492,28 +498,19 @@ static void bad_options_are_refused(void **unused)
     (void)unused;
     mproc_pool *pool;
     int local = 1;
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.arg = &local}), -EINVAL);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg_size = 1}), -EINVAL);
-    if (method == MPROC_START_SPAWN)
-        assert_int_equal(make_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}), MPROC_NOT_SHARED);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.workers = 3, .max_workers = 2}), -EINVAL);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.max_workers = 1025}), -EINVAL);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.arg = &local}), -EINVAL);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg_size = 1}), -EINVAL);
+    if (pool_method == MPROC_START_SPAWN)
+        assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}),
+                         MPROC_NOT_SHARED);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.workers = 3, .max_workers = 2}), -EINVAL);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.max_workers = 1025}), -EINVAL);
     assert_null(pool);
-    assert_int_equal(make_pool(&pool, (mproc_pool_options){.finalizer = count_end}), 0);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.finalizer = count_end}), 0);
     assert_int_equal(mproc_pool_resize(pool, 0), -EINVAL);
     assert_int_equal(mproc_pool_resize(pool, WORKERS + 1), -EINVAL);
     assert_int_equal(mproc_pool_resize(NULL, 1), -EINVAL);
     mproc_pool_free(pool);
-}
-
-/* What processes keep for good after their first pool is no leak of a test. */
-static int make_first_pool(void **unused)
-{
-    mproc_pool *pool;
-    (void)unused;
-    int result = make_pool(&pool, (mproc_pool_options){.workers = 1});
-    mproc_pool_free(pool);
-    return result;
 }
 
 int main(void)
@@ -535,12 +532,5 @@ int main(void)
         unit(the_statistics_tell_what_workers_did),
         unit(bad_options_are_refused),
     };
-    int failed = 0;
-    if (mproc_init())
-        return EXIT_FAILURE;
-    method = MPROC_START_FORK;
-    failed += cmocka_run_group_tests_name("forked server", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    failed += cmocka_run_group_tests_name("spawned server", tests, make_first_pool, NULL);
-    return failed;
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
