@@ -1,0 +1,43 @@
+/* A worker without work: it looks for some without sleeping for a moment, then it sleeps. Called by worker.c. */
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "pool/worker.h"
+
+/* How long an idle worker looks for work before it sleeps. About what a sleep and a wake-up cost. */
+#define SPIN_TIME MPROC_US(20)
+
+/* Whether there is something to do, be it to end. */
+static bool has_news(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    return list_first(&pool->list) || !pool_expects_jobs(pool) || worker_is_surplus(worker);
+}
+
+/* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
+ * the spinner gives up is seen by its next look, which is after its store to spinner. */
+static void spin(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    uint32_t nobody = 0;
+    if (!os_cpu_may_spin() || !atomic_compare_exchange_strong_explicit(&pool->spinner, &nobody, worker->index + 1,
+                                                                       memory_order_acq_rel, memory_order_relaxed))
+        return;
+    int64_t end = os_now() + SPIN_TIME;
+    while (!has_news(worker) && os_now() < end)
+        for (int i = 0; i < 16 && !has_news(worker); i++)
+            os_cpu_relax();
+    atomic_store_explicit(&pool->spinner, 0, memory_order_seq_cst);
+}
+
+bool worker_await_work(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    spin(worker);
+    while (!has_news(worker)) {
+        uint32_t seen = cell_prepare(&pool->work);
+        if (has_news(worker))
+            break;
+        cell_sleep(&pool->work, seen, OS_NEVER);
+    }
+    return !worker_is_surplus(worker) && (list_first(&pool->list) || pool_expects_jobs(pool));
+}

@@ -1,0 +1,128 @@
+/* The items of a chunk that a worker has taken: run one after another, tried again, given their outcome. Called by
+ * worker.c. */
+#include "os/clock.h"
+#include "os/futex.h"
+#include "pool/worker.h"
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Results are zeroed so many bytes ahead of the items: so few that they are still in the nearest cache, and that
+ * memset() does not begin with its preparations for large sizes. */
+#define ZERO_AHEAD ((size_t)1024)
+
+static void item_failed(struct job *job, size_t item, int code)
+{
+    if (job->status)
+        job->status[item] = (mproc_item_status){.result = MPROC_TASK_FAILED, .code = code};
+    atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
+}
+
+/* JOB_STOPPED or 0. */
+static int is_stopped(const struct worker *worker)
+{
+    return (int)(atomic_load_explicit(worker->flags, memory_order_relaxed) & JOB_STOPPED);
+}
+
+/* Try an item again whose function has returned code, if it may be. Returns what it returns in the end. */
+static int try_again(struct worker *worker, struct job *job, const void *in, void *out, int code)
+{
+    if (!(job->retry_on & MPROC_RETRY_FAILURE))
+        return code;
+    for (unsigned i = 0; i < job->retries && code && !is_stopped(worker); i++) {
+        if (out)
+            memset(out, 0, job->out_size);
+        atomic_store_explicit(&worker->slot->item_at, os_now(), memory_order_relaxed);
+        code = worker->task(job->ctx, in, out);
+    }
+    return code;
+}
+
+/* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
+ * outcome of each item before the begin of the next.
+ *
+ * This loop is all that is done for a tiny item. As a function of its own it has the registers to itself, and it counts
+ * in the form in which current has it. */
+__attribute__((noinline)) static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    _Atomic(uint64_t) *current = &worker->slot->current;
+    mproc_task *task = worker->task;
+    void *ctx = job->ctx;
+    size_t in_size = job->in_size, out_size = job->out_size;
+    uintptr_t in = (uintptr_t)job->in + item * in_size;
+    uintptr_t out = (uintptr_t)job->out + item * out_size;
+    uint64_t mark = (uint64_t)item << 1 | 1, end_mark = (uint64_t)end << 1 | 1;
+    while (mark < end_mark) {
+        atomic_store_explicit(current, mark, memory_order_release);
+        int code = task(ctx, (const void *)in, (void *)out);
+        mark += 2;
+        in += in_size;
+        out += out_size;
+        if (__builtin_expect((code | is_stopped(worker)) != 0, 0)) {
+            if (code) /* not in a copy: there it is stopped */
+                code = try_again(worker, job, (const void *)(in - in_size), (void *)(out - out_size), code);
+            if (worker->flags == &worker_flags_of_copy)
+                _exit(code);
+            if (code)
+                item_failed(job, (mark >> 1) - 1, code);
+            if (is_stopped(worker))
+                break;
+        }
+    }
+    return mark >> 1;
+}
+
+void worker_await_verdict(struct worker_slot *slot)
+{
+    while (atomic_load_explicit(&slot->kill, memory_order_seq_cst) != POOL_KILL_NOT)
+        os_futex_wait(&slot->kill, POOL_KILL_ASKED, OS_TICK);
+}
+
+/* The same for items that may take only so long. Between two of them current says that the last one has its outcome and
+ * the next was not begun: where the server comes too late for an item, that has counted, and no other pays for it. */
+static size_t run_limited_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    struct worker_slot *slot = worker->slot;
+    for (; item < end && !is_stopped(worker); item++) {
+        atomic_store_explicit(&slot->current, (uint64_t)item << 1, memory_order_seq_cst);
+        worker_await_verdict(slot);
+        atomic_store_explicit(&slot->item_at, os_now(), memory_order_relaxed);
+        run_items(worker, job, item, item + 1);
+    }
+    return item;
+}
+
+/* Run a chunk from item on, and return where it stopped. */
+static size_t run_chunk_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    size_t bytes = job->out_size + (job->status ? sizeof *job->status : 0);
+    size_t ahead = bytes ? ZERO_AHEAD / bytes + 1 : end - item;
+    while (item < end && !is_stopped(worker)) {
+        size_t stop = end - item < ahead ? end : item + ahead;
+        if (job->out)
+            memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
+        if (job->status)
+            memset(job->status + item, 0, (stop - item) * sizeof *job->status);
+        item = job->item_timeout ? run_limited_items(worker, job, item, stop) : run_items(worker, job, item, stop);
+    }
+    return item;
+}
+
+bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled)
+{
+    size_t begin = job_chunk_begin(job, chunk);
+    size_t length = job_chunk_length(job, chunk);
+    size_t reached = run_chunk_items(worker, job, begin + settled, begin + length) - begin;
+    if (__fpending(stdout) > 0)
+        fflush(stdout);
+    enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
+    atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0), memory_order_release);
+    atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
+    worker->unreported++;
+    size_t ran = reached - settled;
+    uint64_t items = atomic_load_explicit(&worker->slot->items, memory_order_relaxed);
+    atomic_store_explicit(&worker->slot->items, items + ran, memory_order_relaxed);
+    worker->items = ran < worker->items ? worker->items - ran : 0;
+    return worker->items > 0;
+}

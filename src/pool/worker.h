@@ -1,0 +1,60 @@
+/* A worker as it knows itself: memory of its own, which its files share. */
+#ifndef MPROC_POOL_WORKER_H
+#define MPROC_POOL_WORKER_H
+
+#include "pool/pool.h"
+
+#define FUNCTIONS_KNOWN 16
+
+struct known_function {
+    const struct job_function *entry;
+    mproc_task *address;
+};
+
+struct worker {
+    struct pool *pool;
+    struct worker_slot *slot;
+    unsigned index;
+    struct known_function known[FUNCTIONS_KNOWN];
+
+    mproc_finalizer *finalizer; /* or NULL */
+    void *state;                /* what the initializer stored */
+    uint64_t items;             /* that it may run until it is replaced */
+    int64_t measured;           /* when its memory was last looked at */
+
+    /* Of the present job. */
+    const _Atomic(uint32_t) *volatile flags; /* looked at after each item: the job's, or those of a copy */
+    mproc_task *task;
+    size_t run_at;     /* drawn chunks that were not tried yet: from here */
+    size_t run_end;    /* to here */
+    size_t run_length; /* how many to draw next time */
+    int64_t run_began;
+    size_t steal_at;   /* all chunks from here on were seen not to be free, once everything was drawn */
+    size_t unreported; /* chunks finished that job->finished does not count yet */
+};
+
+/* The flags that a copy of a worker finds, which a task has made by fork(): stopped. It must not go on as the worker.
+ */
+extern const _Atomic(uint32_t) worker_flags_of_copy;
+
+/* The pool was made smaller, and does without this worker. */
+static inline bool worker_is_surplus(const struct worker *worker)
+{
+    return worker->index >= pool_wanted(worker->pool);
+}
+
+/* ---- items.c ---- */
+
+/* Run a chunk that was taken, from its settled items on. What the items printed is written before the chunk is seen to
+ * be done. Returns whether the worker may run more items. */
+bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled);
+
+/* Wait while the server makes up its mind whether to end this worker. */
+void worker_await_verdict(struct worker_slot *slot);
+
+/* ---- idle.c ---- */
+
+/* Wait until there may be work. False when the pool needs this worker no more. */
+bool worker_await_work(struct worker *worker);
+
+#endif
