@@ -27,6 +27,14 @@ static inline double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static inline void sleep_us(size_t us)
+{
+    struct timespec span = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+
+    if (us > 0)
+        nanosleep(&span, NULL);
+}
+
 /* The argument at this place as a whole number, or the preset where there are fewer arguments. */
 static inline size_t argument(int argc, char **argv, int place, size_t preset)
 {
@@ -42,6 +50,17 @@ static inline size_t argument(int argc, char **argv, int place, size_t preset)
 static inline void report(double value)
 {
     printf("%.3f\n", value);
+}
+
+/* What a pool calls for an item, and its peers too. */
+typedef int bench_task(void *ctx, const void *in, void *out);
+
+/* The same function, in a way that the compiler cannot follow: a pool must call it so. */
+static inline bench_task *opaque(bench_task *task)
+{
+    bench_task *volatile hidden = task;
+
+    return hidden;
 }
 
 /* Stay on the nth of the CPUs that this process may use, counted round and round. */

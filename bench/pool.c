@@ -1,9 +1,9 @@
-/* Nanoseconds an item of a map of tiny tasks over a pool with a worker for each CPU and the default chunk.
+/* Nanoseconds an item of a map of tiny tasks over a pool with a worker for each CPU.
  *
- *     pool shared|private [ITEMS [MAPS]]
+ *     pool shared|private [ITEMS [MAPS [CHUNK]]]
  *
  * The arrays are from mproc_alloc(), which the workers use in place, or from malloc(), which are copied there and back.
- * Making the pool and a first map are outside the time. */
+ * The chunk is the default one, or as given. Making the pool and a first map are outside the time. */
 #include "check.h"
 #include "squares.h"
 
@@ -22,6 +22,7 @@ int main(int argc, char **argv)
     void *(*take)(size_t) = shared ? mproc_alloc : malloc;
     long *in = take(count * sizeof *in), *out = take(count * sizeof *out);
     mproc_map map = {.count = count, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    map.chunk = argument(argc, argv, 4, 0);
     mproc_pool *pool;
     double begin = 0;
 

@@ -5,22 +5,13 @@
 
 #include "measure.h"
 
-typedef int square_task(void *ctx, const void *in, void *out);
-
-static int square(void *ctx, const void *in, void *out)
+static inline int square(void *ctx, const void *in, void *out)
 {
     long x = *(const long *)in;
 
     (void)ctx;
     *(long *)out = x * x;
     return 0;
-}
-
-static inline square_task *opaque_task(void)
-{
-    square_task *volatile task = square;
-
-    return task;
 }
 
 static inline void fill_numbers(long *in, size_t count)

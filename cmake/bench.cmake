@@ -1,6 +1,6 @@
 # Each file in bench/ and bench/peers/ is a program of its own, built only by the target `bench`. A peer is linked with
-# what it needs and no more, so that starting one costs what it would cost a user. Where the compiler has no OpenMP that
-# peer is left out.
+# what it needs and no more, so that starting one costs what it would cost a user. Where the compiler has no OpenMP these
+# peers are left out; scripts/bench says so.
 
 add_custom_target(bench)
 find_package(OpenMP COMPONENTS C QUIET)
@@ -10,7 +10,7 @@ function(mproc_add_bench folder)
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM name)
         set(libraries ${ARGN} Threads::Threads)
-        if(name STREQUAL openmp)
+        if(name MATCHES "^openmp")
             if(NOT OpenMP_C_FOUND)
                 continue()
             endif()
