@@ -8,9 +8,13 @@
 
 static mproc_pool *pool;
 
-static void run(bench_task *task, const uint64_t *in, uint64_t *out, size_t count)
+static void run(bench_task *task, const struct tasks *tasks)
 {
-    mproc_map map = {.count = count, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    mproc_map map = {.count = tasks->count,
+                     .in = tasks->in,
+                     .in_size = sizeof *tasks->in,
+                     .out = tasks->out,
+                     .out_size = sizeof *tasks->out};
 
     check(mproc_pool_map(pool, task, NULL, &map, MPROC_FOREVER), "mproc_pool_map");
 }

@@ -50,51 +50,60 @@ static inline void choose_steps(bool even, uint64_t *steps, size_t count)
     }
 }
 
+struct tasks {
+    uint64_t *in;
+    uint64_t *out;
+    size_t count;
+};
+
 /* What is measured: where the arrays come from, and a function that runs the task on each input. */
 struct runner {
     void *(*take)(size_t size);
-    void (*run)(bench_task *task, const uint64_t *in, uint64_t *out, size_t count);
+    void (*run)(bench_task *task, const struct tasks *tasks);
 };
 
-static inline double seconds_alone(bench_task *task, const uint64_t *in, uint64_t *out, size_t count)
+static inline double seconds_alone(bench_task *task, const struct tasks *tasks)
 {
     double begin = seconds_now();
 
-    for (size_t i = 0; i < count; i++)
-        task(NULL, &in[i], &out[i]);
+    for (size_t i = 0; i < tasks->count; i++)
+        task(NULL, &tasks->in[i], &tasks->out[i]);
     return seconds_now() - begin;
 }
 
-static inline double seconds_shared(const struct runner *runner, const uint64_t *in, uint64_t *out, size_t count)
+static inline double seconds_shared(const struct runner *runner, const struct tasks *tasks)
 {
     double begin = seconds_now();
 
-    runner->run(opaque(walk), in, out, count);
+    runner->run(opaque(walk), tasks);
     return seconds_now() - begin;
 }
 
-/* The loop in this process and the shared one take turns. The first shared one is outside the time. */
+/* The loop in this process and the shared one take turns. A first shared one, of a few tasks, is outside the time. */
 static inline int measure_tasks(int argc, char **argv, const struct runner *runner)
 {
     bool even = argc < 2 || !strcmp(argv[1], "even");
     size_t count = argument(argc, argv, 2, even ? 100 : 1000);
-    size_t loops = argument(argc, argv, 3, 3);
-    uint64_t *in = runner->take(count * sizeof *in), *out = runner->take(count * sizeof *out);
-    uint64_t *expected = malloc(count * sizeof *expected);
+    size_t loops = argument(argc, argv, 3, even ? 3 : 2);
+    size_t size = count * sizeof(uint64_t);
+    struct tasks tasks = {.in = runner->take(size), .out = runner->take(size), .count = count};
+    struct tasks few = {.in = tasks.in, .out = tasks.out, .count = count < 20 ? count : 20};
+    struct tasks own = {.in = tasks.in, .out = malloc(size), .count = count};
     double alone = 0, shared = 0;
 
-    must(in && out && expected, "memory for the arrays");
+    must(tasks.in && tasks.out && own.out, "memory for the arrays");
     must(even || !strcmp(argv[1], "uneven"), "even or uneven");
-    choose_steps(even, in, count);
-    seconds_shared(runner, in, out, count < 20 ? count : 20);
+    choose_steps(even, tasks.in, count);
+    seconds_shared(runner, &few);
     for (size_t i = 0; i < loops; i++) {
         if (even || i == 0)
-            alone += seconds_alone(opaque(walk), in, expected, count);
-        memset(out, 0, count * sizeof *out);
-        shared += seconds_shared(runner, in, out, count);
-        must(!memcmp(out, expected, count * sizeof *out), "a result is wrong");
+            alone += seconds_alone(opaque(walk), &own);
+        memset(tasks.out, 0, size);
+        shared += seconds_shared(runner, &tasks);
+        must(!memcmp(tasks.out, own.out, size), "a result is wrong");
     }
     report(even ? alone / shared : shared * 1e3 / (double)loops);
+    free(own.out);
     return 0;
 }
 
