@@ -92,6 +92,8 @@ typedef struct mproc_map {
     size_t out_size;
     size_t ctx_size;           /* 0: ctx is handed over as it stands; else so many bytes of it are copied */
     size_t chunk;              /* items that a worker takes at a time; 0: chosen */
+    int priority;              /* what is higher goes first: workers turn to it when they are done with the chunks
+                                  that they have taken (some 100 us' worth, at least one) */
     mproc_time item_timeout;   /* an item that takes longer is ended, as MPROC_LATE; 0 or MPROC_FOREVER: none is */
     unsigned retries;          /* how often an item is tried again, at most 255; only its last outcome counts */
     unsigned retry_on;         /* what is tried again: enum mproc_retry, joined by |; 0: all */
@@ -173,10 +175,11 @@ typedef struct mproc_imap_options {
     void *arg;
     size_t in_size;
     size_t out_size;
-    size_t ctx_size;         /* as in a map */
-    size_t chunk;            /* inputs that a worker takes at a time; 0: 1 */
-    size_t in_flight;        /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
-    mproc_time item_timeout; /* as in a map, and so are the next two */
+    size_t ctx_size;  /* as in a map */
+    size_t chunk;     /* inputs that a worker takes at a time; 0: 1 */
+    size_t in_flight; /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
+    int priority;     /* as in a map, and so are the next three */
+    mproc_time item_timeout;
     unsigned retries;
     unsigned retry_on;
     bool unordered; /* results are handed out as they come, else in the order of the inputs */

@@ -60,7 +60,8 @@ struct host_job {
     struct wait_cell *waiter; /* the cell to wake; NULL: the job's own */
     size_t count;             /* of the arrays */
     size_t chunk;             /* items in a chunk, not 0 */
-    int64_t item_timeout;     /* or 0 */
+    int priority;
+    int64_t item_timeout; /* or 0 */
     unsigned retries;
     unsigned retry_on;
     bool runs; /* whether workers may draw several chunks at a time */

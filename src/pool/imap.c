@@ -268,6 +268,7 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
                                    .copy_in = true,
                                    .out_size = options->out_size,
                                    .own_status = true,
+                                   .priority = options->priority,
                                    .count = chunk,
                                    .chunk = chunk};
     host_limit_items(&made->wish, options->item_timeout, options->retries, options->retry_on);

@@ -56,7 +56,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next fourteen */
+    const struct job_function *function; /* before; so are the next fifteen */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -66,6 +66,7 @@ struct job {
     size_t count;
     size_t chunk_size;
     size_t chunk_count;
+    int priority;             /* jobs of a higher one are dealt out first */
     unsigned retries;         /* how often an item may be tried again, */
     unsigned retry_on;        /* and after what: enum mproc_retry */
     int64_t item_timeout;     /* nanoseconds, or 0 */

@@ -2,6 +2,8 @@
  * done when the process dies between two of them, hence release. */
 #include "pool/list.h"
 
+#include <limits.h>
+
 static void set(struct job *_Atomic *place, struct job *job)
 {
     atomic_store_explicit(place, job, memory_order_release);
@@ -17,28 +19,48 @@ static void set_queued(struct job *job, bool queued)
     atomic_store_explicit(&job->queued, queued, memory_order_release);
 }
 
+static void set_urgency(struct job_list *list)
+{
+    const struct job *first = get(&list->first);
+    atomic_store_explicit(&list->urgency, first ? first->priority : INT_MIN, memory_order_release);
+}
+
+void list_init(struct job_list *list)
+{
+    set_urgency(list);
+}
+
+/* Put a job behind another one, or first. */
+static void insert(struct job_list *list, struct job *job, struct job *previous)
+{
+    struct job *next = get(previous ? &previous->next : &list->first);
+    set(&list->moving, job);
+    set(&job->next, next);
+    set(&job->previous, previous);
+    set_queued(job, true);
+    set(previous ? &previous->next : &list->first, job); /* commit */
+    set(next ? &next->previous : &list->last, job);
+    set_urgency(list);
+    set(&list->moving, NULL);
+}
+
 void list_add_last(struct job_list *list, struct job *job)
 {
-    struct job *last = get(&list->last);
-    set(&list->moving, job);
-    set(&job->next, NULL);
-    set(&job->previous, last);
-    set_queued(job, true);
-    set(last ? &last->next : &list->first, job); /* commit */
-    set(&list->last, job);
-    set(&list->moving, NULL);
+    struct job *previous = get(&list->last);
+    while (previous && previous->priority < job->priority)
+        previous = get(&previous->previous);
+    insert(list, job, previous);
 }
 
 void list_add_first(struct job_list *list, struct job *job)
 {
+    struct job *previous = NULL;
     struct job *next = get(&list->first);
-    set(&list->moving, job);
-    set(&job->next, next);
-    set(&job->previous, NULL);
-    set_queued(job, true);
-    set(&list->first, job); /* commit */
-    set(next ? &next->previous : &list->last, job);
-    set(&list->moving, NULL);
+    while (next && next->priority > job->priority) {
+        previous = next;
+        next = get(&next->next);
+    }
+    insert(list, job, previous);
 }
 
 void list_remove(struct job_list *list, struct job *job)
@@ -49,6 +71,7 @@ void list_remove(struct job_list *list, struct job *job)
     set(previous ? &previous->next : &list->first, next); /* commit */
     set(next ? &next->previous : &list->last, previous);
     set_queued(job, false);
+    set_urgency(list);
     set(&list->moving, NULL);
 }
 
@@ -64,5 +87,6 @@ void list_mend(struct job_list *list)
         previous = job;
     }
     set(&list->last, previous);
+    set_urgency(list);
     set(&list->moving, NULL);
 }

@@ -1,9 +1,10 @@
-/* The list of jobs that have work, first in first out. Every function is called with the pool's lock held.
+/* The list of jobs that have work: by priority, and first in first out among the same. Every function is called with
+ * the pool's lock held.
  *
- * Invariant: the jobs reached from first by next are the list. Commit: one store, to first or to a job's next.
- * previous, last and each job's queued follow from it. moving names the job that is being put in or taken out, so that
- * a holder of the lock that finds its predecessor dead can mend all that: list_mend() walks the list and decides about
- * moving. */
+ * Invariant: the jobs reached from first by next are the list, and none has a higher priority than the one before it.
+ * Commit: one store, to first or to a job's next. previous, last, urgency and each job's queued follow from it. moving
+ * names the job that is being put in or taken out, so that a holder of the lock that finds its predecessor dead can
+ * mend all that: list_mend() walks the list and decides about moving. */
 #ifndef MPROC_POOL_LIST_H
 #define MPROC_POOL_LIST_H
 
@@ -13,8 +14,13 @@ struct job_list {
     struct job *_Atomic first;
     struct job *_Atomic last;
     struct job *_Atomic moving;
+    _Atomic(int) urgency; /* the priority of the first job, or INT_MIN; readable without the lock, as a hint */
 };
 
+/* An empty one. */
+void list_init(struct job_list *list);
+
+/* Add a job behind those of its priority, or before them. */
 void list_add_last(struct job_list *list, struct job *job);
 void list_add_first(struct job_list *list, struct job *job);
 void list_remove(struct job_list *list, struct job *job);

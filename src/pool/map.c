@@ -31,6 +31,7 @@ struct host_job map_wish(mproc_task *fn, void *ctx, const mproc_map *map)
                             .out = map->out,
                             .out_size = map->out_size,
                             .status = map->status,
+                            .priority = map->priority,
                             .count = map->count};
     host_limit_items(&wish, map->item_timeout, map->retries, map->retry_on);
     host_choose_chunk(&wish, map->chunk);

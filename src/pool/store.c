@@ -70,6 +70,7 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
         (*pool)->host = member_current();
         (*pool)->worker_count = worker_count;
         atomic_store_explicit(&(*pool)->started, POOL_STARTING, memory_order_relaxed);
+        list_init(&(*pool)->list);
         atomic_store_explicit(&(*pool)->next, (uintptr_t)first_pool(ledger), memory_order_relaxed);
         atomic_store_explicit(&ledger->pools, (uintptr_t)block, memory_order_release); /* commit */
         is_listed(&ledger->moving_pool);

@@ -118,6 +118,7 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
+    job->priority = wish->priority;
     job->item_timeout = wish->item_timeout;
     job->retries = wish->retries;
     job->retry_on = wish->retry_on;

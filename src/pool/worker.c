@@ -97,8 +97,14 @@ static bool draw(struct worker *worker, struct job *job)
     return true;
 }
 
-/* Take a chunk of the job, if there is one that nobody has: of those drawn; else draw; else one that another worker has
- * drawn and not begun, from the far end of what it drew. */
+/* Whether there is a job that goes before this one. */
+static bool is_called_away(const struct worker *worker, const struct job *job)
+{
+    return atomic_load_explicit(&worker->pool->list.urgency, memory_order_relaxed) > job->priority;
+}
+
+/* Take a chunk of the job, if there is one that nobody has and the job may go on: of those drawn; else draw; else one
+ * that another worker has drawn and not begun, from the far end of what it drew. */
 static bool take_next(struct worker *worker, struct job *job, size_t *chunk, size_t *settled)
 {
     do {
@@ -107,6 +113,8 @@ static bool take_next(struct worker *worker, struct job *job, size_t *chunk, siz
             if (take(worker, job, *chunk, settled))
                 return true;
         }
+        if (is_called_away(worker, job))
+            return false;
     } while (draw(worker, job));
     if (!job->runs || (job_flags(job) & JOB_STOPPED) ||
         atomic_load_explicit(&job->finished, memory_order_relaxed) >= job->chunk_count)
