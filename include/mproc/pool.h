@@ -119,6 +119,14 @@ MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *opt
  * MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
+/* The same with item i run by worker i: once in each worker, busy or idle, before anything else of whatever priority.
+ * count is a number of workers, at most as many as the pool should have; 0: all of these, for which out and status must
+ * have room. An item whose worker the pool gives up before it began is MPROC_CANCELLED, which is no failure of the
+ * call. chunk is 1. One such call at a time is run in a pool; others wait for it. -EINVAL too with a larger count or
+ * chunk; else as mproc_pool_map(). */
+MPROC_API int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map,
+                                    mproc_time timeout);
+
 /* Run fn once and wait for it: a map of one item. */
 MPROC_API int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
                               size_t out_size, mproc_time timeout);

@@ -14,6 +14,7 @@ struct mproc_pool {
     pthread_mutex_t mutex;    /* for what follows, and for all that store.c keeps of the pool */
     mproc_process *server;    /* the present one, or the last one */
     struct job *given_up;     /* jobs to be freed once no worker is at them */
+    bool calls;               /* a thread calls all workers */
     int64_t restart_at;       /* no server is started before */
     _Atomic(int64_t) look_at; /* when to look at the server's life next; of the clock of os/clock.h */
 };
@@ -64,7 +65,8 @@ struct host_job {
     int64_t item_timeout; /* or 0 */
     unsigned retries;
     unsigned retry_on;
-    bool runs; /* whether workers may draw several chunks at a time */
+    bool runs;    /* whether workers may draw several chunks at a time */
+    bool is_call; /* chunk i is for the worker of slot i alone */
 };
 
 /* Set what the caller wishes to be done about items that end badly. False when these are no such wishes. */

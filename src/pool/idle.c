@@ -10,7 +10,7 @@
 static bool has_news(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    return list_first(&pool->list) || !pool_expects_jobs(pool) || worker_is_surplus(worker);
+    return list_first(&pool->list) || !pool_expects_jobs(pool) || worker_is_surplus(worker) || worker_is_called(worker);
 }
 
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while

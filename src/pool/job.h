@@ -56,7 +56,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next fifteen */
+    const struct job_function *function; /* before; so are the next sixteen */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -71,6 +71,7 @@ struct job {
     unsigned retry_on;        /* and after what: enum mproc_retry */
     int64_t item_timeout;     /* nanoseconds, or 0 */
     bool runs;                /* whether a worker may draw several chunks at a time */
+    bool is_call;             /* chunk i is for the worker of slot i alone: in pool->call, never in the list */
     struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
     _Atomic(uint64_t) *chunks; /* the words as said above */
     heap_place payload;        /* by the host: the second block, where chunks and copied arrays are, or 0 */

@@ -60,9 +60,27 @@ bool pool_names_job(struct pool *pool, const struct job *job)
     return false;
 }
 
+void pool_excuse_surplus(struct pool *pool)
+{
+    struct job *job = atomic_load_explicit(&pool->call, memory_order_relaxed);
+    for (size_t i = pool_wanted(pool); job && i < job->chunk_count; i++) {
+        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_relaxed);
+        uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, 0, 0);
+        if (job_chunk_state(word) == JOB_FREE)
+            atomic_compare_exchange_strong_explicit(&job->chunks[i], &word, cancelled, memory_order_acq_rel,
+                                                    memory_order_relaxed);
+    }
+    if (job)
+        cell_wake(job->waiter, CELL_ALL);
+}
+
 /* With the lock. */
 static void offer_again(struct pool *pool, struct job *job)
 {
+    if (job->is_call) { /* the worker's successor finds it */
+        pool_excuse_surplus(pool);
+        return;
+    }
     if (!atomic_load_explicit(&job->published, memory_order_relaxed) || !job_rewind(job))
         return;
     if (!atomic_load_explicit(&job->queued, memory_order_relaxed))

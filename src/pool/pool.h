@@ -96,6 +96,9 @@ struct pool {
     struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
     _Alignas(64) struct owner_lock lock; /* for list */
     struct job_list list;                /* jobs with work */
+    struct job *_Atomic call;            /* the job of which each worker runs the item of its own number, or NULL; under
+                                            lock */
+    _Atomic(uint32_t) calls;             /* grows when call is set, before it is; under lock */
     struct wait_cell work;               /* idle workers sleep here */
     _Atomic(uint32_t) spinner;           /* slot + 1 of the idle worker that looks without sleeping, or 0; by CAS from 0
                                             and back by that worker, or by whoever settles it when it is dead */
@@ -130,6 +133,9 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit);
 
 /* Put a job back in the list if it has chunks that nobody has, and wake workers for it. 0 or -errno. */
 int pool_offer_again(struct pool *pool, struct job *job);
+
+/* In a call to all workers: cancel the items of those that the pool does without. With the pool's lock held. */
+void pool_excuse_surplus(struct pool *pool);
 
 /* The first job that has work left, or NULL; with the pool's lock held. Jobs that are dealt out leave the list. */
 struct job *pool_first_job(struct pool *pool);

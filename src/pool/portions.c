@@ -223,7 +223,7 @@ static void divide(struct run *run)
     size_t portion_bytes = PORTIONS_BYTES / most < PORTION_BYTES ? PORTIONS_BYTES / most : PORTION_BYTES;
     run->portion_size = count;
     run->portion_count = 1;
-    if (bytes == 0 || count <= AT_ONCE_BYTES / bytes)
+    if (bytes == 0 || count <= AT_ONCE_BYTES / bytes || run->wish->is_call)
         return;
     size_t chunks = portion_bytes / bytes / run->wish->chunk;
     if (chunks == 0)

@@ -37,7 +37,12 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
     struct pool *shared = pool->shared;
     if (workers == 0 || workers > shared->worker_count)
         return -EINVAL;
+    result = pool_lock(shared);
+    if (result)
+        return result;
     atomic_store_explicit(&shared->wanted, workers, memory_order_release);
+    pool_excuse_surplus(shared);
+    pool_unlock(shared);
     cell_wake(&shared->work, CELL_ALL);
     cell_wake(&shared->server, CELL_ALL);
     return 0;

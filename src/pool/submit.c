@@ -118,6 +118,7 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
+    job->is_call = wish->is_call;
     job->priority = wish->priority;
     job->item_timeout = wish->item_timeout;
     job->retries = wish->retries;
@@ -190,6 +191,15 @@ static void load(struct job *job, const struct host_job *wish, size_t first, siz
     atomic_store_explicit(&job->finished, 0, memory_order_relaxed);
 }
 
+/* With the lock. No worker draws from such a job: each goes by its own number. */
+static void call_all(struct pool *shared, struct job *job)
+{
+    atomic_store_explicit(&job->next_chunk, job->chunk_count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shared->calls, 1, memory_order_release);
+    atomic_store_explicit(&shared->call, job, memory_order_release);
+    pool_excuse_surplus(shared);
+}
+
 static int publish(struct pool *shared, struct job *job, bool promised)
 {
     int result = pool_lock(shared);
@@ -198,7 +208,10 @@ static int publish(struct pool *shared, struct job *job, bool promised)
     enum pool_state state = pool_state(shared);
     if (state == POOL_OPEN || (state == POOL_CLOSED && promised)) {
         atomic_store_explicit(&job->published, true, memory_order_relaxed);
-        list_add_last(&shared->list, job);
+        if (job->is_call)
+            call_all(shared, job);
+        else
+            list_add_last(&shared->list, job);
     } else {
         result = MPROC_CLOSED;
     }
@@ -212,9 +225,10 @@ static int publish(struct pool *shared, struct job *job, bool promised)
 static void wake_workers(struct pool *shared, const struct job *job)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (job->chunk_count == 1 && atomic_load_explicit(&shared->spinner, memory_order_relaxed))
+    if (job->chunk_count == 1 && !job->is_call && atomic_load_explicit(&shared->spinner, memory_order_relaxed))
         return;
-    cell_wake(&shared->work, job->chunk_count < shared->worker_count ? (int)job->chunk_count : CELL_ALL);
+    bool needs_few = job->chunk_count < shared->worker_count && !job->is_call;
+    cell_wake(&shared->work, needs_few ? (int)job->chunk_count : CELL_ALL);
 }
 
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
@@ -264,6 +278,8 @@ bool host_withdraw(mproc_pool *pool, struct job *job)
         return false;
     if (atomic_load_explicit(&job->queued, memory_order_relaxed))
         list_remove(&pool->shared->list, job);
+    if (atomic_load_explicit(&pool->shared->call, memory_order_relaxed) == job)
+        atomic_store_explicit(&pool->shared->call, NULL, memory_order_release);
     bool named = pool_names_job(pool->shared, job);
     if (!named)
         atomic_store_explicit(&job->published, false, memory_order_relaxed);

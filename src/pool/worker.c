@@ -97,10 +97,11 @@ static bool draw(struct worker *worker, struct job *job)
     return true;
 }
 
-/* Whether there is a job that goes before this one. */
+/* Whether there is something to do that goes before this job. */
 static bool is_called_away(const struct worker *worker, const struct job *job)
 {
-    return atomic_load_explicit(&worker->pool->list.urgency, memory_order_relaxed) > job->priority;
+    return atomic_load_explicit(&worker->pool->list.urgency, memory_order_relaxed) > job->priority ||
+           worker_is_called(worker);
 }
 
 /* Take a chunk of the job, if there is one that nobody has and the job may go on: of those drawn; else draw; else one
@@ -171,7 +172,8 @@ static bool run_job(struct worker *worker, struct job *job)
         cell_wake(job->waiter, CELL_ALL);
         return true;
     }
-    worker->run_at = worker->run_end = 0;
+    worker->run_at = job->is_call ? worker->index : 0;
+    worker->run_end = worker->run_at + job->is_call;
     worker->run_length = 1;
     worker->run_began = 0;
     worker->steal_at = job->chunk_count;
@@ -188,6 +190,19 @@ static bool run_job(struct worker *worker, struct job *job)
     return more;
 }
 
+/* The job of a call to all workers, if this one was not heard yet; with the pool's lock held. The chunk of one that
+ * replaces a dead worker may have its outcome already. */
+static struct job *answer_call(struct worker *worker)
+{
+    struct job *job = atomic_load_explicit(&worker->pool->call, memory_order_relaxed);
+    bool is_called = worker_is_called(worker);
+    worker->calls = atomic_load_explicit(&worker->pool->calls, memory_order_relaxed);
+    if (!is_called || !job || worker->index >= job->chunk_count)
+        return NULL;
+    uint64_t word = atomic_load_explicit(&job->chunks[worker->index], memory_order_relaxed);
+    return job_chunk_state(word) == JOB_FREE ? job : NULL;
+}
+
 /* Name the next job in the slot; NULL when there is none at the moment. A job of one chunk leaves the list at once: no
  * other worker need look at it. */
 static struct job *pick(struct worker *worker)
@@ -195,10 +210,12 @@ static struct job *pick(struct worker *worker)
     struct pool *pool = worker->pool;
     if (pool_lock(pool))
         return NULL;
-    struct job *job = pool_first_job(pool);
+    struct job *job = answer_call(worker);
+    if (!job)
+        job = pool_first_job(pool);
     if (job) {
         atomic_store_explicit(&worker->slot->job, job, memory_order_seq_cst);
-        if (job->chunk_count == 1)
+        if (job->chunk_count == 1 && !job->is_call)
             list_remove(&pool->list, job);
     }
     bool more = list_first(&pool->list) != NULL;

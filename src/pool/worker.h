@@ -20,6 +20,7 @@ struct worker {
     mproc_finalizer *finalizer; /* or NULL */
     void *state;                /* what the initializer stored */
     uint64_t items;             /* that it may run until it is replaced */
+    uint32_t calls;             /* the value of pool->calls up to which it has answered */
     int64_t measured;           /* when its memory was last looked at */
 
     /* Of the present job. */
@@ -41,6 +42,12 @@ extern const _Atomic(uint32_t) worker_flags_of_copy;
 static inline bool worker_is_surplus(const struct worker *worker)
 {
     return worker->index >= pool_wanted(worker->pool);
+}
+
+/* There is a call to all workers that this one has not answered. */
+static inline bool worker_is_called(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->pool->calls, memory_order_acquire) != worker->calls;
 }
 
 /* ---- items.c ---- */

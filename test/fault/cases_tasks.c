@@ -159,6 +159,12 @@ static int map_with_limit(void)
     return mproc_pool_map(pool, sleep_for_ever, NULL, &map, LONG);
 }
 
+static int run_on_all(void)
+{
+    const mproc_map map = {.count = 1, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    return mproc_pool_run_on_all(pool, square, NULL, &map, LONG);
+}
+
 static int cancel(void)
 {
     return mproc_future_cancel(future);
@@ -216,6 +222,7 @@ static const struct every_case list[] = {
     {"mproc_pool_call", NULL, &open, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map", "too long", &open, map_with_limit, MPROC_LATE, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_pool_run_on_all", NULL, &open, run_on_all, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_future_cancel", NULL, &endless, cancel, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_imap", NULL, &open, begin_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

@@ -80,6 +80,37 @@ int count_up(void *ctx, const void *in, void *out)
     return 0;
 }
 
+struct gate *make_gate(void)
+{
+    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    assert_non_null(gate);
+    return gate;
+}
+
+int wait_at_gate(void *ctx, const void *in, void *out)
+{
+    struct gate *gate = ctx;
+    (void)in;
+    (void)out;
+    atomic_fetch_add(&gate->begun, 1);
+    while (!atomic_load(&gate->open))
+        nap(1);
+    atomic_fetch_add(&gate->ended, 1);
+    return 0;
+}
+
+mproc_future *submit_at_gate(mproc_pool *pool, struct gate *gate)
+{
+    mproc_future *future;
+    assert_int_equal(mproc_pool_submit(pool, &future, wait_at_gate, gate, NULL, 0, 0), 0);
+    return future;
+}
+
+bool gate_has_begun(void *gate)
+{
+    return atomic_load(&((struct gate *)gate)->begun) > 0;
+}
+
 void fill_numbers(long *in, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -3,6 +3,8 @@
 #define TEST_UNIT_POOLS_H
 
 #include <mproc/pool.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +39,17 @@ int square(void *ctx, const void *in, void *out);
 int add_ctx(void *ctx, const void *in, void *out);
 int sleep_so_long(void *ctx, const void *in, void *out);
 int count_up(void *ctx, const void *in, void *out);
+
+/* A task that waits: its ctx is a gate, in shared memory. Tasks count themselves, and end when the gate is open. */
+struct gate {
+    _Atomic(int) begun;
+    _Atomic(bool) open;
+    _Atomic(int) ended;
+};
+struct gate *make_gate(void);
+int wait_at_gate(void *ctx, const void *in, void *out);
+mproc_future *submit_at_gate(mproc_pool *pool, struct gate *gate);
+bool gate_has_begun(void *gate); /* for wait_until() */
 
 /* The numbers from 0 on. */
 void fill_numbers(long *in, size_t count);

@@ -23,45 +23,6 @@ static int square_or_fail(void *ctx, const void *in, void *out)
     return x < 0;
 }
 
-/* Shared with the test. */
-struct gate {
-    _Atomic(int) begun;
-    _Atomic(bool) open;
-    _Atomic(int) ended;
-};
-
-static int wait_at_gate(void *ctx, const void *in, void *out)
-{
-    struct gate *gate = ctx;
-    const struct timespec nap = {.tv_nsec = 1000000};
-    (void)in;
-    (void)out;
-    atomic_fetch_add(&gate->begun, 1);
-    while (!atomic_load(&gate->open))
-        nanosleep(&nap, NULL);
-    atomic_fetch_add(&gate->ended, 1);
-    return 0;
-}
-
-static bool has_begun(void *arg)
-{
-    return atomic_load(&((struct gate *)arg)->begun) > 0;
-}
-
-static struct gate *make_gate(void)
-{
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
-    assert_non_null(gate);
-    return gate;
-}
-
-static mproc_future *submit_at_gate(mproc_pool *pool, struct gate *gate)
-{
-    mproc_future *future;
-    assert_int_equal(mproc_pool_submit(pool, &future, wait_at_gate, gate, NULL, 0, 0), 0);
-    return future;
-}
-
 static void must_be(mproc_future *future, int result)
 {
     mproc_item_status status;
@@ -190,7 +151,7 @@ static void a_cancelled_task_that_waits_never_begins(void **state)
     struct gate *other = make_gate();
     mproc_future *first = submit_at_gate(pool, gate);
     mproc_future *second = submit_at_gate(pool, other);
-    assert_true(wait_until(has_begun, gate, 20000));
+    assert_true(wait_until(gate_has_begun, gate, 20000));
     assert_int_equal(mproc_future_cancel(second), 0);
     must_be(second, MPROC_CANCELLED);
     atomic_store(&gate->open, true);
@@ -208,7 +169,7 @@ static void a_cancelled_task_that_runs_is_ended_and_its_worker_replaced(void **s
     struct gate *gate = make_gate();
     mproc_future *future = submit_at_gate(pool, gate);
     long in = 5, out = 0;
-    assert_true(wait_until(has_begun, gate, 20000));
+    assert_true(wait_until(gate_has_begun, gate, 20000));
     assert_int_equal(mproc_future_cancel(future), 0);
     assert_int_equal(mproc_future_cancel(future), 0);
     must_be(future, MPROC_CANCELLED);
@@ -242,7 +203,7 @@ static void a_cancelled_map_stops(void **state)
     mproc_future *future;
     const mproc_map map = {.count = 100, .status = status, .chunk = 1};
     assert_int_equal(mproc_pool_map_async(pool, &future, wait_at_gate, gate, &map), 0);
-    assert_true(wait_until(has_begun, gate, 20000));
+    assert_true(wait_until(gate_has_begun, gate, 20000));
     assert_int_equal(mproc_future_cancel(future), 0);
     must_be(future, MPROC_CANCELLED);
     for (int i = 0; i < 100; i++)
