@@ -100,7 +100,20 @@ typedef struct mproc_map {
     mproc_item_status *status; /* NULL, or count entries */
     void (*progress)(void *arg, size_t done, size_t total); /* called in the caller, at most ten times a second */
     void *progress_arg;
+    const char *show; /* NULL, or a label: show a line on stderr that tells how far the map is, see below */
 } mproc_map;
+
+/* The line that show asks for has the label, the items that are done and how many there are, the per cent, the items
+ * done in a second (or minute, hour, day) as the mean of all the time, how long the rest will take at that rate, and
+ * how many items failed, were late or died:
+ *
+ *     resize: 1234/10000  12%  345/s  25s left  3 failed
+ *
+ * On a terminal it is written over at most ten times a second, cut to the terminal's width, and stays when the map has
+ * ended. Where stderr is no terminal a line is written every 5 s, and one at the end. Items count when their chunk is
+ * done. What the terminal or pipe does not take at once is left out, so the map waits for nobody (for the last line
+ * 300 ms at most), and an error of stderr is none of the map. Only the caller's thread writes. The label may be empty;
+ * control characters in it are shown as question marks. */
 
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
@@ -133,7 +146,8 @@ MPROC_API int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const
 
 /* The same as mproc_pool_map(), but do not wait. *future is to be freed. Arrays that are not shared are copied whole,
  * at once; out and status are written when a mproc_future_get() or mproc_future_wait() finds the map done, and they
- * must stay until the future is freed. -EINVAL too with a count of 0 or with progress, which nobody would call. */
+ * must stay until the future is freed. -EINVAL too with a count of 0, and with progress or show, which nobody would
+ * see to. */
 MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
                                    const mproc_map *map);
 

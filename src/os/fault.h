@@ -22,6 +22,7 @@ enum os_call {
     OS_CLOSE,
     OS_DUP,
     OS_FCNTL,
+    OS_IOCTL,
     OS_SOCKETPAIR,
     OS_SENDMSG,
     OS_RECVMSG,

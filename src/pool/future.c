@@ -68,7 +68,7 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
         return -EINVAL;
     *future = NULL;
     int result = map_check(pool, fn, ctx, map);
-    if (result || map->count == 0 || map->progress)
+    if (result || map->count == 0 || map->progress || map->show)
         return result ? result : -EINVAL;
     const struct host_job wish = map_wish(fn, ctx, map);
     result = submit(pool, &wish, future);

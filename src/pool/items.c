@@ -17,6 +17,7 @@ static void item_failed(struct job *job, size_t item, int code)
     if (job->status)
         job->status[item] = (mproc_item_status){.result = MPROC_TASK_FAILED, .code = code};
     atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->failures, 1, memory_order_relaxed);
 }
 
 /* JOB_STOPPED or 0. */

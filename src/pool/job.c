@@ -73,6 +73,7 @@ static size_t settle_item(struct job *job, size_t chunk, uint64_t current, const
         job->status[item] =
             (mproc_item_status){.result = is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
     atomic_fetch_or_explicit(&job->flags, is_late ? JOB_LATE : JOB_DIED, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->failures, 1, memory_order_relaxed);
     return settled + 1;
 }
 

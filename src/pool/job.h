@@ -86,6 +86,8 @@ struct job {
     _Atomic(bool) published;                   /* whether workers may come to it; under the pool's lock */
     struct job *given_up;                      /* by the host alone: the next of its jobs that wait to be freed */
     _Atomic(uint32_t) flags;                   /* enum job_flag; by anybody, only by fetch_or */
+    _Atomic(uint64_t) failures;                /* for show alone: items that ended badly; fetch_add by who says so of
+                                                  one. A death in between may have one counted twice */
     struct wait_cell cell;                     /* who waits for this job, or for several, sleeps here */
     _Alignas(64) _Atomic(uint64_t) next_chunk; /* hint: the chunks below were drawn. fetch_add by a worker that draws;
                                                   store by whoever gives back a dead worker's chunk */

@@ -9,6 +9,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "pool/map.h"
+#include "pool/progress.h"
 #include <errno.h>
 #include <string.h>
 
@@ -44,8 +45,11 @@ struct run {
     bool stopped;        /* nothing more is launched */
     bool whole;          /* of all emptied portions */
     uint32_t flags;      /* of all portions */
+    size_t settled;      /* items that have their outcome, of emptied portions */
+    size_t failed;       /* and of these, that ended badly */
     size_t told;         /* progress: items, */
     int64_t tell_at;     /* and when next */
+    struct progress line;
 };
 
 static bool is_last(const struct run *run)
@@ -108,14 +112,33 @@ static int fill(struct run *run)
 
 /* ---- emptying ---- */
 
+/* Items that have their outcome, by the words of their chunks. */
+static size_t items_settled(const struct job *job)
+{
+    size_t items = 0;
+    for (size_t chunk = 0; chunk < job->chunk_count; chunk++) {
+        uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
+        items += job_chunk_state(word) == JOB_DONE ? job_chunk_length(job, chunk) : job_chunk_settled(word);
+    }
+    return items;
+}
+
+static size_t items_failed(const struct job *job)
+{
+    return atomic_load_explicit(&job->failures, memory_order_relaxed);
+}
+
 static void empty(struct run *run, struct portion *portion)
 {
     const struct job *job = portion->job;
     map_empty(run->map, job, portion->first);
     run->flags |= job_flags(job);
-    run->whole = run->whole && job_is_whole(job);
+    bool whole = job_is_whole(job);
+    run->whole = run->whole && whole;
     run->stopped = run->stopped || (job_flags(job) & JOB_STOPPED);
     run->emptied += job->count;
+    run->settled += whole ? job->count : items_settled(job);
+    run->failed += items_failed(job);
     run->busy--;
     portion->busy = false;
 }
@@ -143,37 +166,59 @@ static void empty_settled(struct run *run)
 
 /* ---- waiting ---- */
 
-static size_t items_done(const struct run *run)
+/* As far as the workers have told. After a death that is too little for good, so the words are asked. */
+static size_t items_told(const struct job *job)
 {
-    size_t done = run->emptied;
-    for (size_t i = 0; i < run->portion_count; i++) {
-        const struct portion *portion = &run->portions[i];
-        if (!portion->busy)
-            continue;
-        size_t chunks = atomic_load_explicit(&portion->job->finished, memory_order_relaxed);
-        done += chunks < portion->job->chunk_count ? chunks * portion->job->chunk_size : portion->job->count;
-    }
-    return done;
+    if (job_flags(job) & JOB_SCARRED)
+        return items_settled(job);
+    size_t chunks = atomic_load_explicit(&job->finished, memory_order_relaxed);
+    return chunks < job->chunk_count ? chunks * job->chunk_size : job->count;
 }
 
-static void tell(struct run *run, size_t done)
+static void count_items(const struct run *run, size_t *done, size_t *failed)
 {
-    run->tell_at = os_now() + PROGRESS_PAUSE;
-    if (done <= run->told)
+    *done = run->settled;
+    *failed = run->failed;
+    for (size_t i = 0; i < run->portion_count; i++) {
+        if (!run->portions[i].busy)
+            continue;
+        *done += items_told(run->portions[i].job);
+        *failed += items_failed(run->portions[i].job);
+    }
+}
+
+static bool tells(const struct run *run)
+{
+    return run->map->progress || run->map->show;
+}
+
+static void tell_caller(struct run *run, size_t done)
+{
+    if (!run->map->progress || done <= run->told)
         return;
     run->told = done;
     run->map->progress(run->map->progress_arg, done, run->map->count);
+}
+
+static void tell(struct run *run)
+{
+    size_t done, failed;
+    run->tell_at = os_now() + PROGRESS_PAUSE;
+    count_items(run, &done, &failed);
+    tell_caller(run, done);
+    if (run->map->show)
+        progress_show(&run->line, done, failed);
 }
 
 /* Wait until a portion is settled. 0 or MPROC_TIMEOUT. */
 static int await(struct run *run, int64_t deadline)
 {
     for (;;) {
-        bool tells = run->map->progress && run->tell_at < deadline;
-        int result = host_wait(run->pool, cell_of(run), has_settled, run, tells ? run->tell_at : deadline);
-        if (result == 0 || !tells)
+        bool is_to_tell = tells(run) && run->tell_at < deadline;
+        int result = host_wait(run->pool, cell_of(run), has_settled, run, is_to_tell ? run->tell_at : deadline);
+        if (result == 0 || !is_to_tell)
             return result;
-        tell(run, items_done(run));
+        tell(run);
     }
 }
 
@@ -204,13 +249,15 @@ static int work(struct run *run, int64_t deadline)
             host_nap(run->pool);
         }
         empty_settled(run);
-        if (run->map->progress && !run->stopped && run->tell_at <= os_now() && run->emptied < run->map->count)
-            tell(run, items_done(run));
+        if (tells(run) && !run->stopped && run->tell_at <= os_now() && run->emptied < run->map->count)
+            tell(run);
     }
     map_cancel_items(run->map, run->next, run->map->count);
     run->whole = run->whole && run->next == run->map->count;
-    if (run->map->progress && run->whole)
-        tell(run, run->map->count);
+    if (run->whole)
+        tell_caller(run, run->map->count);
+    if (run->map->show)
+        progress_end(&run->line, run->settled, run->failed);
     int result = job_result(run->flags, run->whole);
     return result == MPROC_CANCELLED && timed_out ? MPROC_TIMEOUT : result;
 }
@@ -264,7 +311,10 @@ int portions_run(mproc_pool *pool, const mproc_map *map, const struct host_job *
 {
     struct portion only = {.job = NULL};
     struct run run = {.pool = pool, .map = map, .wish = wish, .whole = true, .portions = &only};
-    run.tell_at = os_now() + PROGRESS_PAUSE;
+    if (tells(&run))
+        run.tell_at = os_now() + PROGRESS_PAUSE;
+    if (map->show)
+        progress_begin(&run.line, map->show, map->count);
     divide(&run);
     if (run.portion_count > 1)
         return run_several(&run, deadline);

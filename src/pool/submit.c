@@ -189,6 +189,7 @@ static void load(struct job *job, const struct host_job *wish, size_t first, siz
         atomic_store_explicit(&job->chunks[i], 0, memory_order_relaxed);
     atomic_store_explicit(&job->next_chunk, 0, memory_order_relaxed);
     atomic_store_explicit(&job->finished, 0, memory_order_relaxed);
+    atomic_store_explicit(&job->failures, 0, memory_order_relaxed);
 }
 
 /* With the lock. No worker draws from such a job: each goes by its own number. */

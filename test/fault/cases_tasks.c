@@ -26,6 +26,14 @@ static int square(void *ctx, const void *item, void *result)
     return 0;
 }
 
+static int nothing(void *ctx, const void *item, void *result)
+{
+    (void)ctx;
+    (void)item;
+    (void)result;
+    return 0;
+}
+
 static int sleep_for_ever(void *ctx, const void *item, void *result)
 {
     (void)ctx;
@@ -165,6 +173,21 @@ static int run_on_all(void)
     return mproc_pool_run_on_all(pool, square, NULL, &map, LONG);
 }
 
+/* What it shows goes nowhere. */
+static int map_and_show(void)
+{
+    const mproc_map map = {.count = COUNT, .in = in, .in_size = sizeof *in, .show = "squares"};
+    int ends[2], kept = dup(STDERR_FILENO);
+    every_must(pipe(ends));
+    dup2(ends[1], STDERR_FILENO);
+    int result = mproc_pool_map(pool, nothing, NULL, &map, LONG);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+
 static int cancel(void)
 {
     return mproc_future_cancel(future);
@@ -223,6 +246,7 @@ static const struct every_case list[] = {
     {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map", "too long", &open, map_with_limit, MPROC_LATE, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_run_on_all", NULL, &open, run_on_all, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_map", "shown", &open, map_and_show, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_future_cancel", NULL, &endless, cancel, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_imap", NULL, &open, begin_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

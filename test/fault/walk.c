@@ -37,6 +37,7 @@ static const struct {
     [OS_CLOSE] = {"close", {0}},
     [OS_DUP] = {"dup", {EMFILE}},
     [OS_FCNTL] = {"fcntl", {EMFILE}},
+    [OS_IOCTL] = {"ioctl", {ENOTTY, EIO}},
     [OS_SOCKETPAIR] = {"socketpair", {EMFILE, ENFILE, ENOMEM}},
     [OS_SENDMSG] = {"sendmsg", {EINTR, EAGAIN, EPIPE, ENOBUFS}},
     [OS_RECVMSG] = {"recvmsg", {EINTR, EAGAIN, ECONNRESET, ENOMEM}},

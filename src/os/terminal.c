@@ -1,0 +1,15 @@
+/* Terminals. Called by src/pool, for the line of a map's progress. It changes nothing about a terminal. */
+#include "os/terminal.h"
+
+#include "os/fault.h"
+#include <errno.h>
+#include <sys/ioctl.h>
+
+int os_terminal_width(int fd)
+{
+    int fault = os_fault(OS_IOCTL);
+    if (fault)
+        return fault;
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) ? -errno : size.ws_col;
+}
