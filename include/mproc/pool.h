@@ -172,6 +172,20 @@ MPROC_API bool mproc_future_is_done(mproc_future *future);
  * -EPERM. */
 MPROC_API int mproc_future_cancel(mproc_future *future);
 
+typedef void mproc_callback(void *arg, mproc_future *future);
+
+/* Have a function called once when the future has ended, or soon when it has: success when mproc_future_get() would say
+ * 0, else error. Each may be NULL. Does not wait. Callbacks are called one after another by one thread of this process,
+ * which the pool starts when it is first asked for one and which no signal interrupts; a slow one holds the others up.
+ * They come about in the order in which the futures end. A callback may do anything with its future, also free it, and
+ * may submit more work; it must not free its pool (which is ignored). When this process ends by exit, no further one is
+ * called.
+ *
+ * A future that is freed before has no callback called. Where it runs at that moment mproc_future_free() waits for its
+ * end, but not in the callback itself: so when it has returned, the callback does not run. -EINVAL: it was asked for
+ * before, for this future; -EPERM; -EAGAIN: no thread could be started. */
+MPROC_API int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg);
+
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
 MPROC_API mproc_future *mproc_future_free(mproc_future *future);
 
@@ -267,11 +281,12 @@ MPROC_API int mproc_pool_close(mproc_pool *pool);
 /* Stop at once: what waits is MPROC_CANCELLED, what runs is killed and MPROC_CANCELLED too. */
 MPROC_API int mproc_pool_terminate(mproc_pool *pool);
 
-/* Wait until all work is done and the workers have ended. -EINVAL when the pool was neither closed nor terminated. */
+/* Wait until all work is done, the workers have ended and the callbacks were called. -EINVAL when the pool was neither
+ * closed nor terminated; -EDEADLK: in a callback of the pool. */
 MPROC_API int mproc_pool_join(mproc_pool *pool, mproc_time timeout);
 
-/* Terminate the pool if it was not joined, and give it up. Futures must be freed before. Returns NULL; NULL is ignored.
- */
+/* Terminate the pool if it was not joined, and give it up. Futures must be freed before, but for those that a callback
+ * will free: it is called before this returns. Returns NULL; NULL is ignored. */
 MPROC_API mproc_pool *mproc_pool_free(mproc_pool *pool);
 
 #ifdef __cplusplus

@@ -49,6 +49,7 @@ static void await_end(struct pool *shared)
  * next, as all daemons are, and leave dead workers to a process 1 that in many a container reaps nobody. */
 static void end_all(void)
 {
+    callbacks_leave();
     store_each_pool(end_pool);
     store_each_pool(await_end);
 }
@@ -67,6 +68,7 @@ static void destroy(mproc_pool *pool)
 {
     mproc_process_free(pool->server);
     store_free_pool(pool->shared);
+    pthread_mutex_destroy(&pool->callbacks.mutex);
     pthread_mutex_destroy(&pool->mutex);
     free(pool);
 }
@@ -106,7 +108,7 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_pool){.method = choose_method(options->method)};
+    *made = (mproc_pool){.method = choose_method(options->method), .callbacks.mutex = PTHREAD_MUTEX_INITIALIZER};
     int result = -pthread_mutex_init(&made->mutex, NULL);
     if (!result)
         result = store_new_pool(&made->shared, options->max_workers > workers ? options->max_workers : workers);
@@ -175,16 +177,21 @@ int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
         return result;
     if (!os_timeout_is_valid(timeout) || pool_state(pool->shared) == POOL_OPEN)
         return -EINVAL;
-    return host_wait_end(pool, os_deadline(timeout));
+    if (callbacks_is_caller(pool))
+        return -EDEADLK;
+    int64_t deadline = os_deadline(timeout);
+    result = host_wait_end(pool, deadline);
+    return result ? result : callbacks_await(pool, deadline);
 }
 
 mproc_pool *mproc_pool_free(mproc_pool *pool)
 {
     if (!pool)
         return NULL;
-    if (host_check(pool) == 0) {
+    if (host_check(pool) == 0 && !callbacks_is_caller(pool)) {
         host_set_state(pool, POOL_TERMINATED);
         host_wait_end(pool, OS_NEVER);
+        callbacks_end(pool);
         destroy(pool);
     }
     return NULL;

@@ -13,6 +13,7 @@ struct mproc_future {
     struct job *job;
     mproc_map map;  /* of a map; else the count is 0 */
     bool delivered; /* what it left was written where its caller wants it; with the pool's mutex */
+    struct callback callback;
 };
 
 static int launch(mproc_pool *pool, const struct host_job *wish, struct job **job)
@@ -166,12 +167,23 @@ int mproc_future_cancel(mproc_future *future)
     return result;
 }
 
+int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg)
+{
+    int result = future ? host_check(future->pool) : -EINVAL;
+    if (result)
+        return result;
+    const struct callback wish = {.future = future, .job = future->job, .success = success, .error = error, .arg = arg};
+    return callbacks_add(future->pool, &future->callback, &wish);
+}
+
 mproc_future *mproc_future_free(mproc_future *future)
 {
     if (!future)
         return NULL;
-    if (host_check(future->pool) == 0)
+    if (host_check(future->pool) == 0) {
+        callbacks_remove(future->pool, &future->callback);
         host_give_up_job(future->pool, future->job);
+    }
     free(future);
     return NULL;
 }

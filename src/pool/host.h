@@ -3,6 +3,7 @@
 #ifndef MPROC_POOL_HOST_H
 #define MPROC_POOL_HOST_H
 
+#include "pool/callbacks.h"
 #include "pool/store.h"
 #include <mproc/process.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@ struct mproc_pool {
     bool calls;               /* a thread calls all workers */
     int64_t restart_at;       /* no server is started before */
     _Atomic(int64_t) look_at; /* when to look at the server's life next; of the clock of os/clock.h */
+    struct callbacks callbacks;
 };
 
 /* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */

@@ -270,6 +270,7 @@ void host_stop(mproc_pool *pool, struct job *job)
     atomic_fetch_add_explicit(&pool->shared->cancels, 1, memory_order_release);
     cell_wake(&pool->shared->server, CELL_ALL);
     cell_wake(job->waiter, CELL_ALL);
+    callbacks_look(pool);
 }
 
 /* Once a job is out of the list no other worker can come to it. */
