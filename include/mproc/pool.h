@@ -52,6 +52,9 @@ typedef void mproc_finalizer(void *state);
 typedef struct mproc_pool_options {
     unsigned workers;               /* 0: mproc_cpu_count(); at most 1024 */
     unsigned max_workers;           /* what mproc_pool_resize() may make of it, at most 1024; 0: workers */
+    unsigned min_workers;           /* how many stay however long they are idle, with idle_time; 0: 1 */
+    mproc_time idle_time;           /* a worker that had nothing to do for so long ends, and is started again when there
+                                       is work for it; 0 or MPROC_FOREVER: it stays */
     enum mproc_start_method method; /* of the server: 0 as said above, or fork or spawn */
     mproc_initializer *initializer; /* or NULL */
     mproc_finalizer *finalizer;     /* or NULL */
@@ -118,9 +121,10 @@ typedef struct mproc_map {
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
  * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method, a
- * negative grace, arg without an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init();
- * MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned;
- * -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
+ * negative grace or idle_time, min_workers without idle_time or more than 1024, arg without an initializer, arg_size
+ * without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither
+ * shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start().
+ * Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
@@ -258,15 +262,15 @@ typedef struct mproc_worker_stats {
 } mproc_worker_stats;
 
 typedef struct mproc_pool_statistics {
-    unsigned workers; /* that it should have */
+    unsigned workers; /* that it should have, without those that have ended because they were idle */
     unsigned alive;   /* that live */
     uint64_t items;   /* run by all that ever were, counted as above */
     uint64_t starts;  /* workers that were started */
     uint64_t deaths;  /* of these, so many ended otherwise than in good order: killed, or failed to begin */
 } mproc_pool_statistics;
 
-/* Have so many workers from now on: 1 to max_workers. New ones are started; those that are too many end when they are
- * done with the chunk that they are at. Does not wait. 0; -EINVAL, -EPERM. */
+/* Have so many workers from now on, while there is work for them: 1 to max_workers. New ones are started; those that
+ * are too many end when they are done with the chunk that they are at. Does not wait. 0; -EINVAL, -EPERM. */
 MPROC_API int mproc_pool_resize(mproc_pool *pool, unsigned workers);
 
 /* What the pool has done (NULL: do not tell), and each of its workers: writes up to capacity of them, and returns how

@@ -86,6 +86,8 @@ static int equip(struct pool *shared, enum mproc_start_method method, const mpro
     shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
     shared->memory_limit = options->memory_limit;
     shared->pin = options->pin;
+    shared->idle_time = options->idle_time == MPROC_FOREVER ? 0 : options->idle_time;
+    shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (options->arg && !options->arg_size && method != MPROC_START_FORK && !region_contains(options->arg))
         result = MPROC_NOT_SHARED;
@@ -117,6 +119,7 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
         return result;
     }
     atomic_store_explicit(&made->shared->wanted, workers, memory_order_relaxed);
+    made->shared->full = workers;
     result = equip(made->shared, made->method, options);
     if (result)
         destroy(made);
@@ -130,7 +133,9 @@ static bool are_valid(const mproc_pool_options *options)
     if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX ||
         (options->max_workers && options->workers > options->max_workers) || !is_method(options->method))
         return false;
-    if (options->grace < 0 || (!options->initializer && options->arg))
+    if (options->grace < 0 || !os_timeout_is_valid(options->idle_time) || (!options->initializer && options->arg))
+        return false;
+    if (options->min_workers && (!options->idle_time || options->min_workers > POOL_WORKERS_MAX))
         return false;
     return options->arg || !options->arg_size;
 }

@@ -29,15 +29,44 @@ static void spin(struct worker *worker)
     atomic_store_explicit(&pool->spinner, 0, memory_order_seq_cst);
 }
 
+/* When an idle worker may end. The one that is not the last looks again after each tick, for the last may have gone. */
+static int64_t end_of_patience(const struct worker *worker)
+{
+    const struct pool *pool = worker->pool;
+    return pool->idle_time && worker->index >= pool->least ? worker->idle_since + pool->idle_time : OS_NEVER;
+}
+
+/* The worker has waited for its time. It becomes one that the pool does without, if it is the last of those wanted and
+ * there is still nothing to do. Returns whether it does. */
+static bool give_up_place(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    if (pool_lock(pool))
+        return false;
+    bool gives_up = !has_news(worker) && worker->index + 1 == pool_wanted(pool);
+    if (gives_up)
+        atomic_store_explicit(&pool->wanted, worker->index, memory_order_release);
+    pool_unlock(pool);
+    return gives_up;
+}
+
 bool worker_await_work(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     spin(worker);
+    int64_t end = end_of_patience(worker);
     while (!has_news(worker)) {
         uint32_t seen = cell_prepare(&pool->work);
         if (has_news(worker))
             break;
-        cell_sleep(&pool->work, seen, OS_NEVER);
+        bool is_over = os_until(end) == 0;
+        if (is_over && give_up_place(worker))
+            break;
+        cell_sleep(&pool->work, seen, is_over ? OS_NEVER : end);
     }
-    return !worker_is_surplus(worker) && (list_first(&pool->list) || pool_expects_jobs(pool));
+    if (worker_is_surplus(worker)) { /* it may have been woken for work */
+        cell_wake(&pool->work, 1);
+        return false;
+    }
+    return list_first(&pool->list) || pool_expects_jobs(pool);
 }

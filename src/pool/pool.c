@@ -60,6 +60,21 @@ bool pool_names_job(struct pool *pool, const struct job *job)
     return false;
 }
 
+void pool_grow(struct pool *pool, size_t chunks)
+{
+    size_t wanted = pool_wanted(pool);
+    size_t idle = 0;
+    if (wanted >= pool->full)
+        return;
+    for (size_t i = 0; i < wanted; i++)
+        idle += !atomic_load_explicit(&pool->workers[i].job, memory_order_relaxed);
+    if (chunks <= idle)
+        return;
+    size_t more = chunks - idle < pool->full - wanted ? chunks - idle : pool->full - wanted;
+    atomic_store_explicit(&pool->wanted, (uint32_t)(wanted + more), memory_order_release);
+    cell_wake(&pool->server, CELL_ALL);
+}
+
 void pool_excuse_surplus(struct pool *pool)
 {
     struct job *job = atomic_load_explicit(&pool->call, memory_order_relaxed);

@@ -71,7 +71,11 @@ struct worker_slot {
 struct pool {
     member_owner host;                      /* constant */
     unsigned worker_count;                  /* slots; constant */
-    _Atomic(uint32_t) wanted;               /* workers: those of the first slots; by the host */
+    _Atomic(uint32_t) wanted;               /* workers: those of the first slots; under lock, by the host, by a worker
+                                               that finds more work, and by the last of them when it ends idle */
+    uint32_t full;                          /* what wanted is when there is work for all; by the host, under lock */
+    unsigned least;                         /* what idle workers leave; constant, as the next one */
+    int64_t idle_time;                      /* that a worker waits for work before it ends; 0: for ever */
     const struct job_function *initializer; /* constant once the server is started, as the next eight; or NULL */
     const struct job_function *finalizer;   /* or NULL */
     void *arg;                              /* of the initializer */
@@ -133,6 +137,10 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit);
 
 /* Put a job back in the list if it has chunks that nobody has, and wake workers for it. 0 or -errno. */
 int pool_offer_again(struct pool *pool, struct job *job);
+
+/* Have more workers, where idle ones have ended and those that are left cannot begin so many chunks at once. With the
+ * pool's lock held. */
+void pool_grow(struct pool *pool, size_t chunks);
 
 /* In a call to all workers: cancel the items of those that the pool does without. With the pool's lock held. */
 void pool_excuse_surplus(struct pool *pool);

@@ -40,6 +40,7 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
     result = pool_lock(shared);
     if (result)
         return result;
+    shared->full = workers;
     atomic_store_explicit(&shared->wanted, workers, memory_order_release);
     pool_excuse_surplus(shared);
     pool_unlock(shared);

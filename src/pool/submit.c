@@ -208,6 +208,8 @@ static int publish(struct pool *shared, struct job *job, bool promised)
         return result;
     enum pool_state state = pool_state(shared);
     if (state == POOL_OPEN || (state == POOL_CLOSED && promised)) {
+        if (!job->is_call)
+            pool_grow(shared, job->chunk_count);
         atomic_store_explicit(&job->published, true, memory_order_relaxed);
         if (job->is_call)
             call_all(shared, job);

@@ -219,6 +219,8 @@ static struct job *pick(struct worker *worker)
             list_remove(&pool->list, job);
     }
     bool more = list_first(&pool->list) != NULL;
+    if (job && more)
+        pool_grow(pool, 1);
     pool_unlock(pool);
     if (job && more) /* whoever added it may have counted on a worker that was about to be found busy */
         cell_wake(&pool->work, 1);
@@ -290,7 +292,8 @@ static void initialize(struct worker *worker)
     streams_flush();
     if (result)
         _exit(POOL_INITIALIZER_FAILED);
-    atomic_store_explicit(&worker->slot->begun, os_now(), memory_order_relaxed);
+    worker->idle_since = os_now();
+    atomic_store_explicit(&worker->slot->begun, worker->idle_since, memory_order_relaxed);
     atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
     cell_wake(&pool->server, CELL_ALL);
 }
@@ -319,7 +322,8 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         int64_t since = os_now();
         atomic_store_explicit(&worker.slot->since, since, memory_order_relaxed);
         more = run_job(&worker, job);
-        add_busy(worker.slot, os_now() - since);
+        worker.idle_since = os_now();
+        add_busy(worker.slot, worker.idle_since - since);
         if (more) /* else the server finds the job in the slot, and offers again what this worker drew */
             leave_job(&worker);
         if (!member_confirm())

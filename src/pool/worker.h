@@ -21,6 +21,7 @@ struct worker {
     void *state;                /* what the initializer stored */
     uint64_t items;             /* that it may run until it is replaced */
     uint32_t calls;             /* the value of pool->calls up to which it has answered */
+    int64_t idle_since;         /* when it left its last job */
     int64_t measured;           /* when its memory was last looked at */
 
     /* Of the present job. */

@@ -8,7 +8,7 @@
 
 enum {
     JOBS = 6,
-    LONG_MAP = 4000
+    LONG_MAP = 1200
 };
 
 /* Shared with the test: the order in which tasks were run. */
