@@ -7,6 +7,7 @@
 #include <mproc/log.h>
 #include <mproc/memory.h>
 #include <mproc/pool.h>
+#include <mproc/postmortem.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
 #include <mproc/sync.h>

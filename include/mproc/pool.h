@@ -25,6 +25,7 @@
 #define MPROC_POOL_H
 
 #include <mproc/base.h>
+#include <mproc/postmortem.h>
 #include <mproc/process.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -104,6 +105,8 @@ typedef struct mproc_map {
     void (*progress)(void *arg, size_t done, size_t total); /* called in the caller, at most ten times a second */
     void *progress_arg;
     const char *show; /* NULL, or a label: show a line on stderr that tells how far the map is, see below */
+    void (*died)(void *arg, const mproc_postmortem *postmortem); /* called in the caller, soon after a worker died */
+    void *died_arg;
 } mproc_map;
 
 /* The line that show asks for has the label, the items that are done and how many there are, the per cent, the items
@@ -150,8 +153,8 @@ MPROC_API int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const
 
 /* The same as mproc_pool_map(), but do not wait. *future is to be freed. Arrays that are not shared are copied whole,
  * at once; out and status are written when a mproc_future_get() or mproc_future_wait() finds the map done, and they
- * must stay until the future is freed. -EINVAL too with a count of 0, and with progress or show, which nobody would
- * see to. */
+ * must stay until the future is freed. -EINVAL too with a count of 0, and with progress, show or died, which nobody
+ * would see to: for deaths see mproc_future_postmortem(). */
 MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
                                    const mproc_map *map);
 
@@ -170,6 +173,11 @@ MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeo
 MPROC_API int mproc_future_wait(mproc_future *future, mproc_time timeout);
 MPROC_API int mproc_future_status(mproc_future *future, mproc_item_status *status);
 MPROC_API bool mproc_future_is_done(mproc_future *future);
+
+/* The number-th death of a worker at the task, or at any item of the map, from 0, in their order; also of those after
+ * which it was tried again. The first 64 are kept. 0; MPROC_CLOSED: it is done, and there were not so many (or memory
+ * was short); MPROC_RUNNING: there were not so many yet. Does not wait. -EINVAL, -EPERM. */
+MPROC_API int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem);
 
 /* Have the task not run. If it has not begun it never will; if it runs, its worker is killed and replaced, and so are
  * those that run items of a map. It ends as MPROC_CANCELLED, unless it is done before. Does not wait. 0; -EINVAL,
@@ -239,6 +247,10 @@ MPROC_API int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_
 
 /* How the item of the last mproc_imap_next() ended. -EINVAL before the first. */
 MPROC_API int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status);
+
+/* The last death of a worker at the item of the last mproc_imap_next(). Is kept until the next one. 0; MPROC_CLOSED: no
+ * worker has died at it. -EINVAL before the first. */
+MPROC_API int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem);
 
 /* Give it up and return NULL; items that run are stopped, their workers killed and replaced. NULL is ignored. */
 MPROC_API mproc_imap *mproc_imap_free(mproc_imap *imap);

@@ -2,6 +2,7 @@
  * call on the machines we know, so it has no fault hook. */
 #include "os/clock.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 int64_t os_now(void)
@@ -9,6 +10,27 @@ int64_t os_now(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t os_usage_time(const struct rusage *usage)
+{
+    return ((int64_t)usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000 +
+           ((int64_t)usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000;
+}
+
+int64_t os_now_coarse(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t os_cpu_time(void)
+{
+    struct rusage own, of_children;
+    getrusage(RUSAGE_SELF, &own);
+    getrusage(RUSAGE_CHILDREN, &of_children);
+    return os_usage_time(&own) + os_usage_time(&of_children);
 }
 
 int64_t os_deadline(mproc_time timeout)

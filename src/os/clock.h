@@ -15,6 +15,16 @@
 /* Nanoseconds of the monotonic clock. */
 int64_t os_now(void);
 
+/* The same clock as it stood at the kernel's last tick, some milliseconds ago at most; costs a fraction of it. */
+int64_t os_now_coarse(void);
+
+/* Nanoseconds of CPU time that this process has used, with the children that it waited for. */
+int64_t os_cpu_time(void);
+
+/* The same from what the kernel has told. */
+struct rusage;
+int64_t os_usage_time(const struct rusage *usage);
+
 static inline bool os_timeout_is_valid(mproc_time timeout)
 {
     return timeout >= MPROC_FOREVER;

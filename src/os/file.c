@@ -6,6 +6,7 @@
 #include "os/process.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +107,42 @@ int os_let_read(int fd)
     if (fault)
         return fault;
     return fchmod(fd, 0444) ? -errno : 0;
+}
+
+static int map(int fd, const unsigned char **bytes, size_t *size)
+{
+    struct stat status;
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    if (fstat(fd, &status))
+        return -errno;
+    if (!S_ISREG(status.st_mode) || status.st_size <= 0)
+        return -EINVAL;
+    fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    *bytes = memory;
+    *size = (size_t)status.st_size;
+    return 0;
+}
+
+int os_map_file(const char *path, const unsigned char **bytes, size_t *size)
+{
+    int fd = os_open(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return fd;
+    int result = map(fd, bytes, size);
+    close(fd);
+    return result;
+}
+
+void os_unmap_file(const unsigned char *bytes, size_t size)
+{
+    munmap((void *)(uintptr_t)bytes, size);
 }
 
 int os_may_execute(const char *path)

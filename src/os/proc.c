@@ -99,6 +99,41 @@ int os_proc_own_memory(size_t *bytes)
     return 0;
 }
 
+int os_proc_parse_oom_kills(const char *text, uint64_t *count)
+{
+    static const char label[] = "oom_kill ";
+    const char *line = text;
+    while (line && strncmp(line, label, sizeof label - 1) != 0) {
+        line = strchr(line, '\n');
+        line += line != NULL;
+    }
+    if (!line)
+        return -ENOENT;
+    char *end;
+    const char *number = line + sizeof label - 1;
+    *count = strtoull(number, &end, 10);
+    return end == number ? -ENOENT : 0;
+}
+
+int os_proc_oom_kills(uint64_t *count)
+{
+    char text[BUFFER_SIZE];
+    size_t size = 0;
+    int fd = os_open("/proc/vmstat", O_RDONLY);
+    if (fd < 0)
+        return fd;
+    ssize_t more;
+    do {
+        more = read_on(fd, text + size, sizeof text - 1 - size);
+        size += more > 0 ? (size_t)more : 0;
+    } while (more > 0);
+    os_close(fd);
+    if (more < 0)
+        return (int)more;
+    text[size] = '\0';
+    return os_proc_parse_oom_kills(text, count);
+}
+
 int os_limit_memory(size_t bytes)
 {
     int fault = os_fault(OS_RLIMIT);

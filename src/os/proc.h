@@ -24,6 +24,11 @@ int os_proc_peak_memory(pid_t pid, size_t *bytes);
 /* How many bytes of this process are resident that it shares with nobody. 0 or -errno. */
 int os_proc_own_memory(size_t *bytes);
 
+/* How many processes the kernel has killed since it was started because there was no memory, in the machine or in a
+ * cgroup. 0; -ENOENT where it does not tell, -errno. The second is the same from the text of /proc/vmstat. */
+int os_proc_oom_kills(uint64_t *count);
+int os_proc_parse_oom_kills(const char *text, uint64_t *count);
+
 /* From now on this process can have so many bytes of private memory, and no more. 0 or -errno. */
 int os_limit_memory(size_t bytes);
 

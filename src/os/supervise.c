@@ -2,25 +2,32 @@
  * user's, whose children and signals are its own. */
 #include "os/supervise.h"
 
+#include "os/clock.h"
 #include "os/fault.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-int os_reap_any(pid_t *pid, int *exitcode)
+/* The library's waitid() does not ask for the usage, which the kernel tells too. */
+int os_reap_any(struct os_end *end)
 {
+    struct rusage usage = {.ru_maxrss = 0};
     int fault = os_fault(OS_WAITID);
     if (fault)
         return fault;
     siginfo_t info = {.si_pid = 0};
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG))
+    if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage))
         return -errno;
     if (info.si_pid == 0)
         return 0;
-    *pid = info.si_pid;
-    *exitcode = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    *end = (struct os_end){.pid = info.si_pid,
+                           .exit = info.si_code == CLD_EXITED ? info.si_status : -info.si_status,
+                           .cpu = os_usage_time(&usage),
+                           .peak_memory = (size_t)usage.ru_maxrss * 1024};
     return 1;
 }
 

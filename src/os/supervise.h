@@ -4,11 +4,20 @@
 #ifndef MPROC_OS_SUPERVISE_H
 #define MPROC_OS_SUPERVISE_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-/* Reap any child that has ended, without waiting. 1: *pid has ended and *exitcode is its exit code, or minus its
- * signal; 0: no child has ended; -ECHILD: there is no child. */
-int os_reap_any(pid_t *pid, int *exitcode);
+/* A child that has ended. */
+struct os_end {
+    pid_t pid;
+    int exit;           /* its exit code, or minus its signal */
+    int64_t cpu;        /* nanoseconds of CPU time that it has used, with the children that it waited for */
+    size_t peak_memory; /* bytes of memory that were resident at most, in it or in one of them */
+};
+
+/* Reap any child that has ended, without waiting. 1; 0: no child has ended; -ECHILD: there is no child. */
+int os_reap_any(struct os_end *end);
 
 /* Send a signal to a child that was not reaped. */
 int os_signal_child(pid_t pid, int signal);

@@ -5,6 +5,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "pool/map.h"
+#include "pool/postmortem.h"
 #include <errno.h>
 #include <string.h>
 
@@ -69,7 +70,7 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
         return -EINVAL;
     *future = NULL;
     int result = map_check(pool, fn, ctx, map);
-    if (result || map->count == 0 || map->progress || map->show)
+    if (result || map->count == 0 || map->progress || map->show || map->died)
         return result ? result : -EINVAL;
     const struct host_job wish = map_wish(fn, ctx, map);
     result = submit(pool, &wish, future);
@@ -157,6 +158,17 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 bool mproc_future_is_done(mproc_future *future)
 {
     return future && host_check(future->pool) == 0 && is_done(future);
+}
+
+int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem)
+{
+    int result = future && postmortem ? host_check(future->pool) : -EINVAL;
+    if (result)
+        return result;
+    bool done = is_done(future); /* before the look, so that there is none to come */
+    if (postmortem_read(future->job, number, 0, postmortem))
+        return 0;
+    return done ? MPROC_CLOSED : MPROC_RUNNING;
 }
 
 int mproc_future_cancel(mproc_future *future)

@@ -5,6 +5,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "pool/host.h"
+#include "pool/postmortem.h"
 #include <errno.h>
 #include <string.h>
 
@@ -31,6 +32,8 @@ struct mproc_imap {
     int end;         /* 0, or what the source said when it ended */
     bool has_status; /* an item was handed out */
     mproc_item_status last;
+    const struct window *last_window; /* where it was, or NULL when that was launched again */
+    size_t last_item;
     unsigned char *inputs; /* of one window, on their way */
 };
 
@@ -60,6 +63,8 @@ static int launch(mproc_imap *imap, struct window *window)
     size_t count = take_inputs(imap);
     if (count == 0)
         return 0;
+    if (imap->last_window == window)
+        imap->last_window = NULL;
     int result = host_launch(imap->pool, window->job, &imap->wish, 0, count, true);
     if (result) { /* CLOSED in spite of the promise: the pool was terminated */
         imap->end = result == MPROC_CLOSED ? MPROC_CANCELLED : result;
@@ -129,6 +134,8 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
     size_t item = window->handed++;
     imap->last = status_of(window, item);
     imap->has_status = true;
+    imap->last_window = window;
+    imap->last_item = item;
     if (index)
         *index = window->first + item;
     if (out && imap->options.out_size)
@@ -172,6 +179,15 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
         return -EINVAL;
     *status = imap->last;
     return 0;
+}
+
+int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
+{
+    if (!imap || !postmortem || !imap->has_status)
+        return -EINVAL;
+    const struct window *window = imap->last_window;
+    bool died = window && postmortem_read_item(window->job, imap->last_item, window->first, postmortem);
+    return died ? 0 : MPROC_CLOSED;
 }
 
 /* ---- making and freeing ---- */

@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "pool/worker.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -89,9 +90,27 @@ static size_t run_limited_items(struct worker *worker, struct job *job, size_t i
         atomic_store_explicit(&slot->current, (uint64_t)item << 1, memory_order_seq_cst);
         worker_await_verdict(slot);
         atomic_store_explicit(&slot->item_at, os_now(), memory_order_relaxed);
+        errno = 0; /* see run_each() */
         run_items(worker, job, item, item + 1);
     }
     return item;
+}
+
+/* The same where memory is limited: an item that dies with ENOMEM in errno is to have got it itself. */
+static size_t run_each(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    for (; item < end && !is_stopped(worker); item++) {
+        errno = 0;
+        run_items(worker, job, item, item + 1);
+    }
+    return item;
+}
+
+static size_t run(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    if (job->item_timeout)
+        return run_limited_items(worker, job, item, end);
+    return worker->pool->memory_limit ? run_each(worker, job, item, end) : run_items(worker, job, item, end);
 }
 
 /* Run a chunk from item on, and return where it stopped. */
@@ -105,7 +124,7 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
         if (job->status)
             memset(job->status + item, 0, (stop - item) * sizeof *job->status);
-        item = job->item_timeout ? run_limited_items(worker, job, item, stop) : run_items(worker, job, item, stop);
+        item = run(worker, job, item, stop);
     }
     return item;
 }
@@ -114,6 +133,7 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
 {
     size_t begin = job_chunk_begin(job, chunk);
     size_t length = job_chunk_length(job, chunk);
+    last_words_note_chunk(worker->words);
     size_t reached = run_chunk_items(worker, job, begin + settled, begin + length) - begin;
     if (__fpending(stdout) > 0)
         fflush(stdout);

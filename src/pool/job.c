@@ -2,8 +2,6 @@
  * host's alone, see host.c. */
 #include "pool/job.h"
 
-#include <signal.h>
-
 bool job_is_settled(struct job *job, size_t *from)
 {
     bool stopped = job_flags(job) & JOB_STOPPED;
@@ -52,42 +50,67 @@ int job_result(uint32_t flags, bool whole)
     return flags & JOB_FAILED ? MPROC_TASK_FAILED : 0;
 }
 
+/* The word of the chunk that the worker has died in. False when it held none. */
+static bool has_held(const struct job *job, const struct job_death *death, uint64_t *word)
+{
+    if (death->chunk >= job->chunk_count)
+        return false;
+    *word = atomic_load_explicit(&job->chunks[death->chunk], memory_order_acquire);
+    return job_chunk_state(*word) == JOB_TAKEN && job_chunk_worker(*word) == death->worker;
+}
+
+/* How many items of the chunk have their outcome, and how often a worker had died at the next one. */
+static size_t reached(const struct job *job, const struct job_death *death, uint64_t word, unsigned *deaths)
+{
+    size_t settled = job_chunk_settled(word);
+    size_t now = death->current ? (size_t)(death->current >> 1) - job_chunk_begin(job, death->chunk) : settled;
+    *deaths = now == settled ? job_chunk_deaths(word) : 0;
+    return now;
+}
+
 /* An item that the server killed on the host's behalf was cancelled. Any other death is the item's outcome, unless it
  * is to be tried again. Returns how many items of the chunk have their outcome now; *deaths is how often a worker has
  * died at the next one. */
-static size_t settle_item(struct job *job, size_t chunk, uint64_t current, const struct job_death *death,
-                          unsigned *deaths)
+static size_t settle_item(struct job *job, size_t settled, const struct job_death *death, unsigned *deaths)
 {
-    size_t item = (size_t)(current >> 1);
-    size_t settled = item - job_chunk_begin(job, chunk);
-    if ((job_flags(job) & JOB_KILL) && (death->exit == -SIGKILL || death->was_sent))
+    if (death->is_wanted)
         return settled;
-    bool is_late = death->late == current;
-    bool is_retried = job->retry_on & (is_late ? MPROC_RETRY_LATE : MPROC_RETRY_DEATH);
+    bool is_retried = job->retry_on & (death->is_late ? MPROC_RETRY_LATE : MPROC_RETRY_DEATH);
     if (is_retried && *deaths < job->retries) {
         ++*deaths;
         return settled;
     }
     *deaths = 0;
     if (job->status)
-        job->status[item] =
-            (mproc_item_status){.result = is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
-    atomic_fetch_or_explicit(&job->flags, is_late ? JOB_LATE : JOB_DIED, memory_order_relaxed);
+        job->status[death->current >> 1] =
+            (mproc_item_status){.result = death->is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
+    atomic_fetch_or_explicit(&job->flags, death->is_late ? JOB_LATE : JOB_DIED, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->failures, 1, memory_order_relaxed);
     return settled + 1;
 }
 
-void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, const struct job_death *death)
+bool job_lost_item(const struct job *job, const struct job_death *death, size_t *item, unsigned *attempt)
 {
+    uint64_t word;
+    if (!(death->current & 1) || death->is_wanted || !has_held(job, death, &word))
+        return false;
+    *item = (size_t)(death->current >> 1);
+    reached(job, death, word, attempt);
+    return true;
+}
+
+void job_settle_death(struct job *job, const struct job_death *death)
+{
+    uint64_t word;
     atomic_fetch_or_explicit(&job->flags, JOB_SCARRED, memory_order_acq_rel);
-    uint64_t word = chunk < job->chunk_count ? atomic_load_explicit(&job->chunks[chunk], memory_order_acquire) : 0;
-    if (job_chunk_state(word) == JOB_TAKEN && job_chunk_worker(word) == worker) {
-        size_t settled = job_chunk_settled(word);
-        size_t reached = current ? (size_t)(current >> 1) - job_chunk_begin(job, chunk) : settled;
-        unsigned deaths = reached == settled ? job_chunk_deaths(word) : 0; /* of the item that it had reached */
-        settled = current & 1 ? settle_item(job, chunk, current, death, &deaths) : reached;
-        enum job_chunk_state state = settled == job_chunk_length(job, chunk) ? JOB_DONE : JOB_FREE;
-        atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, settled, deaths), memory_order_release);
+    if (has_held(job, death, &word)) {
+        unsigned deaths;
+        size_t settled = reached(job, death, word, &deaths);
+        if (death->current & 1)
+            settled = settle_item(job, settled, death, &deaths);
+        enum job_chunk_state state = settled == job_chunk_length(job, death->chunk) ? JOB_DONE : JOB_FREE;
+        atomic_store_explicit(&job->chunks[death->chunk], job_chunk_word(state, 0, settled, deaths),
+                              memory_order_release);
     }
     cell_wake(job->waiter, CELL_ALL);
 }

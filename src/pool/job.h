@@ -73,9 +73,10 @@ struct job {
     bool runs;                /* whether a worker may draw several chunks at a time */
     bool is_call;             /* chunk i is for the worker of slot i alone: in pool->call, never in the list */
     struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
-    _Atomic(uint64_t) *chunks; /* the words as said above */
-    heap_place payload;        /* by the host: the second block, where chunks and copied arrays are, or 0 */
-    unsigned char *own_in;     /* by the host: where copies of these arrays are in the job's memory, or NULL */
+    _Atomic(uint64_t) *chunks;                  /* the words as said above */
+    struct job_postmortem *_Atomic postmortems; /* of workers that died at its items, see postmortem.h */
+    heap_place payload;    /* by the host: the second block, where chunks and copied arrays are, or 0 */
+    unsigned char *own_in; /* by the host: where copies of these arrays are in the job's memory, or NULL */
     unsigned char *own_out;
     mproc_item_status *own_status;
     struct job *_Atomic older; /* the list of all jobs of the pool, by the host alone, see store.c */
@@ -168,13 +169,19 @@ int job_result(uint32_t flags, bool whole);
 
 /* How a worker ended. */
 struct job_death {
-    int exit;      /* its exit code or minus its signal */
-    bool was_sent; /* the server had sent it a signal */
-    uint64_t late; /* what current was for the item that took too long, or 0 */
+    unsigned worker;  /* its slot's number */
+    size_t chunk;     /* its slot's last words: chunk */
+    uint64_t current; /* and current */
+    int exit;         /* its exit code or minus its signal */
+    bool is_wanted;   /* it was killed on the host's behalf: the item is cancelled */
+    bool is_late;     /* it was ended because the item took too long */
 };
 
-/* Mend the chunk that a worker died in: worker is its slot's number, current its slot's last word. Idempotent. */
-void job_settle_death(struct job *job, unsigned worker, size_t chunk, uint64_t current, const struct job_death *death);
+/* Whether the worker died at an item that pays for it: which, and how many workers had died at it before. */
+bool job_lost_item(const struct job *job, const struct job_death *death, size_t *item, unsigned *attempt);
+
+/* Mend the chunk that a worker died in. Idempotent. */
+void job_settle_death(struct job *job, const struct job_death *death);
 
 /* The lowest FREE chunk becomes the next to be drawn. False when there is none, or the job is stopped. */
 bool job_rewind(struct job *job);

@@ -1,6 +1,9 @@
 /* What server and host do alike to a pool in the arena: its lock, and what a dead worker leaves. */
 #include "pool/pool.h"
 
+#include "pool/postmortem.h"
+#include <signal.h>
+
 int pool_lock(struct pool *pool)
 {
     int result = owner_lock_acquire(&pool->lock, MPROC_FOREVER);
@@ -116,13 +119,22 @@ int pool_offer_again(struct pool *pool, struct job *job)
 static void settle_job(struct pool *pool, unsigned index, struct job *job, int exit)
 {
     struct worker_slot *slot = &pool->workers[index];
+    uint64_t current = atomic_load_explicit(&slot->current, memory_order_acquire);
+    bool was_sent = atomic_load_explicit(&slot->kill, memory_order_acquire) == POOL_KILL_SENT;
     const struct job_death death = {
+        .worker = index,
+        .chunk = atomic_load_explicit(&slot->chunk, memory_order_acquire),
+        .current = current,
         .exit = exit,
-        .was_sent = atomic_load_explicit(&slot->kill, memory_order_acquire) == POOL_KILL_SENT,
-        .late = atomic_load_explicit(&slot->late, memory_order_acquire),
+        .is_wanted = (job_flags(job) & JOB_KILL) && (exit == -SIGKILL || was_sent),
+        .is_late = current && atomic_load_explicit(&slot->late, memory_order_acquire) == current,
     };
-    job_settle_death(job, index, atomic_load_explicit(&slot->chunk, memory_order_acquire),
-                     atomic_load_explicit(&slot->current, memory_order_acquire), &death);
+    size_t item;
+    unsigned attempt;
+    if (job_lost_item(job, &death, &item, &attempt))
+        postmortem_add(pool, index, job, item, attempt, &death);
+    job_settle_death(job, &death);
+    postmortem_end(pool, index, job);
     offer_again(pool, job);
 }
 

@@ -6,6 +6,7 @@
 
 #include "arena/owner_lock.h"
 #include "pool/job.h"
+#include "pool/last_words.h"
 #include "pool/list.h"
 
 #define POOL_WORKERS_MAX 1024
@@ -113,8 +114,18 @@ struct pool {
     heap_place moving;
     heap_place next; /* the host's next older pool */
 
-    struct worker_slot workers[];
+    struct worker_slot workers[]; /* and behind them as many struct last_words */
 };
+
+static inline size_t pool_size(unsigned worker_count)
+{
+    return sizeof(struct pool) + worker_count * (sizeof(struct worker_slot) + sizeof(struct last_words));
+}
+
+static inline struct last_words *pool_last_words(struct pool *pool, unsigned index)
+{
+    return (struct last_words *)(void *)&pool->workers[pool->worker_count] + index;
+}
 
 /* Take the pool's lock; the list is whole then. 0, or -errno when this process can be no member. */
 int pool_lock(struct pool *pool);

@@ -9,6 +9,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "pool/map.h"
+#include "pool/postmortem.h"
 #include "pool/progress.h"
 #include <errno.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct portion {
     struct job *job; /* NULL: not made yet */
     size_t first;    /* where its items begin in the map */
     size_t from;     /* for job_is_settled() */
+    size_t deaths;   /* that its caller was told of */
     bool busy;       /* launched and not yet emptied */
 };
 
@@ -110,6 +112,23 @@ static int fill(struct run *run)
     return result;
 }
 
+/* ---- deaths ---- */
+
+static bool has_untold_deaths(const struct run *run, const struct portion *portion)
+{
+    return run->map->died && portion->busy && postmortem_count(portion->job) > portion->deaths;
+}
+
+static void tell_deaths(struct run *run, struct portion *portion)
+{
+    mproc_postmortem postmortem;
+    while (has_untold_deaths(run, portion) &&
+           postmortem_read(portion->job, portion->deaths, portion->first, &postmortem)) {
+        portion->deaths++;
+        run->map->died(run->map->died_arg, &postmortem);
+    }
+}
+
 /* ---- emptying ---- */
 
 /* Items that have their outcome, by the words of their chunks. */
@@ -131,6 +150,7 @@ static size_t items_failed(const struct job *job)
 static void empty(struct run *run, struct portion *portion)
 {
     const struct job *job = portion->job;
+    tell_deaths(run, portion);
     map_empty(run->map, job, portion->first);
     run->flags |= job_flags(job);
     bool whole = job_is_whole(job);
@@ -148,20 +168,23 @@ static bool is_settled(struct portion *portion)
     return portion->busy && job_is_settled(portion->job, &portion->from);
 }
 
-static bool has_settled(void *arg)
+/* Whether there is something to do: a portion is settled, or a worker has died. */
+static bool has_news(void *arg)
 {
     struct run *run = arg;
     for (size_t i = 0; i < run->portion_count; i++)
-        if (is_settled(&run->portions[i]))
+        if (is_settled(&run->portions[i]) || has_untold_deaths(run, &run->portions[i]))
             return true;
     return false;
 }
 
 static void empty_settled(struct run *run)
 {
-    for (size_t i = 0; i < run->portion_count; i++)
+    for (size_t i = 0; i < run->portion_count; i++) {
+        tell_deaths(run, &run->portions[i]);
         if (is_settled(&run->portions[i]))
             empty(run, &run->portions[i]);
+    }
 }
 
 /* ---- waiting ---- */
@@ -210,12 +233,12 @@ static void tell(struct run *run)
         progress_show(&run->line, done, failed);
 }
 
-/* Wait until a portion is settled. 0 or MPROC_TIMEOUT. */
+/* Wait until there is something to do. 0 or MPROC_TIMEOUT. */
 static int await(struct run *run, int64_t deadline)
 {
     for (;;) {
         bool is_to_tell = tells(run) && run->tell_at < deadline;
-        int result = host_wait(run->pool, cell_of(run), has_settled, run, is_to_tell ? run->tell_at : deadline);
+        int result = host_wait(run->pool, cell_of(run), has_news, run, is_to_tell ? run->tell_at : deadline);
         if (result == 0 || !is_to_tell)
             return result;
         tell(run);

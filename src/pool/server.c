@@ -10,6 +10,7 @@
 #include "os/futex.h"
 #include "os/process.h"
 #include "os/supervise.h"
+#include "pool/oom.h"
 #include "pool/pool.h"
 #include <errno.h>
 #include <signal.h>
@@ -34,7 +35,8 @@ struct server {
     int64_t start_at; /* no worker is started before */
     int64_t look_at;  /* when it must look again, though nobody wakes it */
     int64_t *kill_at; /* for each slot: when SIGKILL follows SIGTERM, or 0 */
-    int failure;      /* why the first workers could not be started, or 0 */
+    struct oom_watch oom;
+    int failure; /* why the first workers could not be started, or 0 */
 };
 
 static struct pool *own_pool; /* for the handler */
@@ -91,6 +93,19 @@ static int why_not_ready(const struct server *server, struct worker_slot *slot, 
     return exit == POOL_INITIALIZER_FAILED ? MPROC_TASK_FAILED : MPROC_WORKER_DIED;
 }
 
+/* For the post-mortem. */
+static void note_costs(struct server *server, struct worker_slot *slot, const struct os_end *end)
+{
+    struct last_words *words = pool_last_words(server->pool, (unsigned)(slot - server->pool->workers));
+    bool is_ours = atomic_load_explicit(&slot->kill, memory_order_relaxed) == POOL_KILL_SENT ||
+                   pool_state(server->pool) == POOL_TERMINATED;
+    atomic_store_explicit(&words->ended_cpu, end->cpu, memory_order_relaxed);
+    atomic_store_explicit(&words->peak_memory, end->peak_memory, memory_order_relaxed);
+    atomic_store_explicit(&words->ended_at, os_now(), memory_order_relaxed);
+    if (end->exit == -SIGKILL && !is_ours && oom_has_killed(&server->oom))
+        atomic_store_explicit(&words->by_oom_killer, true, memory_order_relaxed);
+}
+
 static void note_end(struct server *server, struct worker_slot *slot, int exit)
 {
     atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
@@ -109,13 +124,14 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
 
 static void reap(struct server *server)
 {
-    pid_t pid;
-    int exit;
-    while (server->alive && os_reap_any(&pid, &exit) == 1) {
+    struct os_end end;
+    while (server->alive && os_reap_any(&end) == 1) {
         for (unsigned i = 0; i < server->pool->worker_count; i++) {
             struct worker_slot *slot = &server->pool->workers[i];
-            if (word_of(slot) && atomic_load_explicit(&slot->pid, memory_order_relaxed) == pid)
-                note_end(server, slot, exit);
+            if (word_of(slot) && atomic_load_explicit(&slot->pid, memory_order_relaxed) == end.pid) {
+                note_costs(server, slot, &end);
+                note_end(server, slot, end.exit);
+            }
         }
     }
 }
@@ -278,6 +294,7 @@ static int start_worker(struct server *server, unsigned index)
     atomic_store_explicit(&slot->begun, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->busy, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+    last_words_clear(pool_last_words(server->pool, index));
     atomic_store_explicit(&slot->forked, os_now(), memory_order_relaxed);
     atomic_fetch_add_explicit(&server->pool->starts, 1, memory_order_relaxed);
     uint32_t serial = pool_reserve(server->pool, &slot->word);
@@ -403,6 +420,8 @@ int pool_server(void *arg)
         return EXIT_FAILURE;
     }
     memset(server.kill_at, 0, start->pool->worker_count * sizeof *server.kill_at);
+    oom_begin(&server.oom);
+    last_words_prepare();
     own_pool = start->pool;
     os_ignore_interrupt(); /* the host alone answers Ctrl-C */
     os_on_child(on_child);

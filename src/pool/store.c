@@ -1,14 +1,16 @@
 /* What a host keeps in the arena for its pools. Called by the host, and by whoever sweeps a dead one.
  *
- * There are three lists: the pools of a member, which begin in its ledger, and the jobs and the functions of a pool.
- * Each is written by the host alone, under a mutex of its own process, so only a death of the host can leave one half
- * done. Invariant: a block is listed, or its place `moving` names it, or nobody has it. A block is made as moving,
- * filled, listed by one store and then no longer moving; it goes the same way back. So the sweep frees what is listed,
- * and a moving block that is not. It may die itself and be done again. */
+ * There are three lists: the pools of a member, which begin in its ledger, and the jobs and the functions of a pool;
+ * and the post-mortems of a job, which are listed by others (postmortem.h) and taken out here. Each is written by the
+ * host alone, under a mutex of its own process, so only a death of the host can leave one half done. Invariant: a block
+ * is listed, or its place `moving` names it, or nobody has it. A block is made as moving, filled, listed by one store
+ * and then no longer moving; it goes the same way back. So the sweep frees what is listed, and a moving block that is
+ * not. It may die itself and be done again. */
 #include "pool/store.h"
 
 #include "arena/ledger.h"
 #include "os/fork.h"
+#include "pool/postmortem.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -58,13 +60,12 @@ static void remove_pool(struct ledger *ledger, struct pool *pool)
 int store_new_pool(struct pool **pool, unsigned worker_count)
 {
     void *block;
-    size_t size = sizeof **pool + worker_count * sizeof(struct worker_slot);
     int result = member_need();
     if (result)
         return result;
     struct ledger *ledger = own_ledger();
     pthread_mutex_lock(&pools_mutex);
-    result = heap_alloc_zeroed(size, &ledger->moving_pool, &block);
+    result = heap_alloc_zeroed(pool_size(worker_count), &ledger->moving_pool, &block);
     if (!result) {
         *pool = block;
         (*pool)->host = member_current();
@@ -82,6 +83,8 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
 static void free_contents(struct pool *pool)
 {
     heap_free_from(&pool->own_arg);
+    for (unsigned i = 0; i < pool->worker_count; i++) /* a death that was not settled */
+        postmortem_end(pool, i, atomic_load_explicit(&pool->workers[i].job, memory_order_acquire));
     struct job *job;
     struct job_function *function;
     while ((job = atomic_load_explicit(&pool->newest, memory_order_acquire)) != NULL) {
@@ -133,8 +136,19 @@ int store_new_job(struct pool *pool, size_t size, struct job **job)
     return 0;
 }
 
+void store_free_postmortems(struct pool *pool, struct job *job)
+{
+    struct job_postmortem *entry;
+    while ((entry = atomic_load_explicit(&job->postmortems, memory_order_acquire)) != NULL) {
+        atomic_store_explicit(&pool->moving, (uintptr_t)entry, memory_order_release);
+        atomic_store_explicit(&job->postmortems, entry->older, memory_order_release);
+        heap_free_from(&pool->moving);
+    }
+}
+
 void store_free_job(struct pool *pool, struct job *job)
 {
+    store_free_postmortems(pool, job);
     heap_free_from(&job->payload);
     atomic_store_explicit(&pool->moving, (uintptr_t)job, memory_order_release);
     atomic_store_explicit(job->newer ? &job->newer->older : &pool->newest, job->older, memory_order_release);
@@ -200,7 +214,8 @@ static void sweep_moving_job(struct pool *pool)
 {
     uintptr_t moving = atomic_load_explicit(&pool->moving, memory_order_acquire);
     for (struct job *job = atomic_load_explicit(&pool->newest, memory_order_acquire); job; job = job->older)
-        if ((uintptr_t)job == moving)
+        if ((uintptr_t)job == moving ||
+            (uintptr_t)atomic_load_explicit(&job->postmortems, memory_order_acquire) == moving)
             is_listed(&pool->moving);
     for (struct job_function *entry = atomic_load_explicit(&pool->functions, memory_order_acquire); entry;
          entry = entry->older)

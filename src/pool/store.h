@@ -17,7 +17,8 @@ void store_each_pool(void (*visit)(struct pool *pool));
  * handle, as all that follow. */
 int store_new_job(struct pool *pool, size_t size, struct job **job);
 
-/* Free a job that no list but this one and no slot names. */
+/* Free the post-mortems of a job that no list but this one and no slot names; and such a job with all that it has. */
+void store_free_postmortems(struct pool *pool, struct job *job);
 void store_free_job(struct pool *pool, struct job *job);
 
 /* The entry for a function: 0, MPROC_NO_FUNCTION, -ENOMEM, -errno. */

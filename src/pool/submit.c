@@ -234,9 +234,18 @@ static void wake_workers(struct pool *shared, const struct job *job)
     cell_wake(&shared->work, needs_few ? (int)job->chunk_count : CELL_ALL);
 }
 
+static void forget_postmortems(mproc_pool *pool, struct job *job)
+{
+    pthread_mutex_lock(&pool->mutex);
+    store_free_postmortems(pool->shared, job);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
                 bool promised)
 {
+    if (atomic_load_explicit(&job->postmortems, memory_order_relaxed))
+        forget_postmortems(pool, job);
     load(job, wish, first, count);
     int result = publish(pool->shared, job, promised);
     if (!result)

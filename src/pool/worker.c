@@ -302,7 +302,8 @@ static void initialize(struct worker *worker)
  * while it holds the pool's lock. Such a worker ends, and is replaced. */
 _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, pid_t parent)
 {
-    struct worker worker = {.pool = pool, .slot = &pool->workers[index], .index = index};
+    struct worker worker = {
+        .pool = pool, .slot = &pool->workers[index], .words = pool_last_words(pool, index), .index = index};
     own_worker = &worker;
     os_forget_children();
     take_name(index);
@@ -313,6 +314,7 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         result = take_slot(worker.slot, serial);
     if (result)
         _exit(-result); /* for the server to read */
+    last_words_listen(worker.words, __builtin_frame_address(0));
     initialize(&worker);
     bool more = true;
     while (more && worker_await_work(&worker)) {

@@ -14,6 +14,7 @@ struct known_function {
 struct worker {
     struct pool *pool;
     struct worker_slot *slot;
+    struct last_words *words;
     unsigned index;
     struct known_function known[FUNCTIONS_KNOWN];
 

@@ -16,6 +16,7 @@ enum {
 static mproc_pool *pool;
 static mproc_future *future;
 static mproc_imap *imap;
+static mproc_postmortem death;
 static long in[COUNT], out[COUNT], taken;
 
 static int square(void *ctx, const void *item, void *result)
@@ -42,6 +43,14 @@ static int sleep_for_ever(void *ctx, const void *item, void *result)
     for (;;)
         pause();
     return 0;
+}
+
+static int leave(void *ctx, const void *item, void *result)
+{
+    (void)ctx;
+    (void)item;
+    (void)result;
+    _exit(3);
 }
 
 static int begin_worker(void *arg, void **state)
@@ -90,6 +99,13 @@ static void begin_endless(void)
 {
     begin_pool();
     every_must(mproc_pool_submit(pool, &future, sleep_for_ever, NULL, NULL, 0, 0));
+}
+
+static void begin_dead(void)
+{
+    begin_pool();
+    every_must(mproc_pool_submit(pool, &future, leave, NULL, NULL, 0, 0));
+    every_must(mproc_future_wait(future, LONG));
 }
 
 static int begin_imap(void)
@@ -188,6 +204,37 @@ static int map_and_show(void)
     return result;
 }
 
+static void note_death(void *arg, const mproc_postmortem *postmortem)
+{
+    *(int *)arg = postmortem->exit;
+}
+
+static int map_with_deaths(void)
+{
+    int code = 3;
+    const mproc_map map = {.count = 2, .died = note_death, .died_arg = &code};
+    int result = mproc_pool_map(pool, leave, NULL, &map, LONG);
+    if (code != 3)
+        every_wrong("a death is not told as it was");
+    return result;
+}
+
+static int tell_future_death(void)
+{
+    return mproc_future_postmortem(future, 0, &death);
+}
+
+static int tell_imap_death(void)
+{
+    return mproc_imap_postmortem(imap, &death);
+}
+
+static int write_report(void)
+{
+    char text[100];
+    return mproc_postmortem_text(&death, text, sizeof text) > 0;
+}
+
 static int cancel(void)
 {
     return mproc_future_cancel(future);
@@ -235,6 +282,7 @@ static int has_state(void)
 static const struct every_scene none = {begin_nothing, look, end};
 static const struct every_scene open = {begin_pool, look, end_used};
 static const struct every_scene endless = {begin_endless, look, end_used};
+static const struct every_scene dead = {begin_dead, look, end_used};
 static const struct every_scene iteration = {begin_iteration, look, end_used};
 static const struct every_scene handed_out = {begin_handed_out, look, end_used};
 
@@ -248,9 +296,13 @@ static const struct every_case list[] = {
     {"mproc_pool_run_on_all", NULL, &open, run_on_all, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map", "shown", &open, map_and_show, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_future_cancel", NULL, &endless, cancel, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_future_postmortem", NULL, &dead, tell_future_death, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_map", "with deaths", &open, map_with_deaths, MPROC_WORKER_DIED, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_postmortem_text", NULL, &none, write_report, 1, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_pool_imap", NULL, &open, begin_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_status", NULL, &handed_out, tell_status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
+    {"mproc_imap_postmortem", NULL, &handed_out, tell_imap_death, MPROC_CLOSED, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_imap_free", NULL, &iteration, free_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_resize", NULL, &open, resize, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "all", &open, tell_statistics, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

@@ -90,7 +90,8 @@ static bool is_fair(const struct run *run, int result, const struct fault *fault
 {
     if (result == 0 || !fault)
         return result == 0 && !run->wrong;
-    return !run->wrong && (result == -fault->error || (result == -EAGAIN && strcmp(run->call, "create") == 0));
+    int error = fault->call == OS_FALLOCATE && fault->error == ENOSPC ? ENOMEM : fault->error; /* it is memory here */
+    return !run->wrong && (result == -error || (result == -EAGAIN && strcmp(run->call, "create") == 0));
 }
 
 static void check_use(void *arg, int result, const struct fault *fault)

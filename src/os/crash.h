@@ -1,0 +1,35 @@
+/* The signals that end a process, handled on a stack of their own and then passed on, so that the process ends as it
+ * would have ended. All but os_crash_listen() may be called in a handler. */
+#ifndef MPROC_OS_CRASH_H
+#define MPROC_OS_CRASH_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef void os_crash_handler(int number, siginfo_t *info, void *context);
+
+/* Call the handler when a signal comes that would end this process by an error of its own, or SIGTERM: on a stack made
+ * for this thread, on their own in other threads. Signals that are ignored or handled already stay so. 0 or -errno. */
+int os_crash_listen(os_crash_handler *handler);
+
+/* In that handler: let this thread get the signal once more when the handler returns, to be handled by default, with
+ * what the kernel said about it. */
+void os_crash_pass_on(int number, siginfo_t *info);
+
+/* The address that the signal tells of. False when it tells of none. */
+bool os_crash_address(int number, const siginfo_t *info, uintptr_t *address);
+
+/* In that handler: call the function in this thread when so many nanoseconds are over. It is to leave by siglongjmp().
+ */
+void os_crash_limit(int64_t span, void (*over)(int number));
+
+pid_t os_thread_id(void);
+void os_signal_thread(pid_t thread, int number);
+
+/* Sleep for so long, or until a signal is handled. */
+void os_sleep(int64_t span);
+
+#endif

@@ -1,0 +1,247 @@
+/* What a dying worker says: the signal, its address, and the stack with the names of the functions. It is said in a
+ * handler, which may have interrupted anything, so nothing here takes a lock or memory, or waits without end. What
+ * fails in the handler, be it by another signal, ends the saying and nothing more: the signal is passed on, and the
+ * worker ends by it. */
+#include "pool/last_words.h"
+
+#include "os/crash.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "os/stack.h"
+#include "pool/symbol.h"
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long a worker may take to say them. */
+#define TIME MPROC_SEC(1)
+
+/* Of this worker. */
+static struct {
+    struct last_words *words;
+    pid_t pid;
+    uintptr_t bottom;      /* of the stack that is told: what lies above belongs to the server */
+    _Atomic(pid_t) thread; /* the one that speaks, the first that got a signal; or 0 */
+    volatile sig_atomic_t can_escape;
+    sigjmp_buf escape; /* out of whatever fails */
+    char program[sizeof((struct mproc_frame *)NULL)->object];
+} speaker;
+
+/* ---- the stack ---- */
+
+static void copy_base_name(char *name, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t length = strnlen(base, size - 1);
+    memcpy(name, base, length);
+    name[length] = '\0';
+}
+
+/* Returns whether there is room for another. */
+static bool add_frame(struct last_words *words, uintptr_t address)
+{
+    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    struct mproc_frame *frame = &words->frames[count];
+    struct os_object object;
+    *frame = (struct mproc_frame){.address = address};
+    if (os_object_at(address, &object)) {
+        frame->offset = frame->object_offset = address - object.base;
+        copy_base_name(frame->object, sizeof frame->object, object.path[0] ? object.path : speaker.program);
+    }
+    atomic_store_explicit(&words->frame_count, ++count, memory_order_release);
+    return count < MPROC_STACK_DEPTH;
+}
+
+struct walk {
+    struct last_words *words;
+    bool is_below_handler;
+};
+
+/* The first thread's stack ends, for whoever reads it, where the worker has begun; others end where they do. */
+static bool visit(const struct os_call *call, void *arg)
+{
+    struct walk *walk = arg;
+    walk->is_below_handler = walk->is_below_handler || call->interrupted;
+    if (!walk->is_below_handler)
+        return true;
+    bool is_end = call->frame > speaker.bottom || (call->address == 0 && !call->interrupted);
+    return !is_end && add_frame(walk->words, call->address);
+}
+
+/* A runtime that puts signals off calls the handler where nothing was interrupted; then its frames are there too. The
+ * unwinder cannot leave a place that is no code, where a call through a bad pointer has led. */
+static void tell_stack(struct last_words *words, const void *context)
+{
+    struct walk walk = {.words = words};
+    struct os_object object;
+    os_stack_walk(visit, &walk);
+    if (!walk.is_below_handler) {
+        walk.is_below_handler = true;
+        os_stack_walk(visit, &walk);
+    }
+    uintptr_t place = os_stack_interrupted(context);
+    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    if (count <= 1 && !os_object_at(place, &object)) {
+        if (count == 0)
+            add_frame(words, place);
+        uintptr_t caller = os_stack_caller(context);
+        if (os_object_at(caller, &object))
+            add_frame(words, caller);
+    }
+}
+
+/* ---- names ---- */
+
+/* What to look for: a caller may have ended with its call, and goes on behind its end. */
+static uintptr_t sought(const struct last_words *words, uint32_t at)
+{
+    return words->frames[at].address - (at > 0);
+}
+
+static void set_name(struct mproc_frame *frame, const struct symbol *symbol)
+{
+    size_t size = symbol->name_size < sizeof frame->function ? symbol->name_size : sizeof frame->function - 1;
+    frame->offset = frame->object_offset - symbol->begin;
+    memcpy(frame->function + 1, symbol->name + 1, size - 1);
+    __atomic_store_n(frame->function, symbol->name[0], __ATOMIC_RELEASE); /* commit */
+}
+
+/* Whether the file is still the one that is mapped as the object: not if the program was built anew meanwhile. The
+ * first bytes tell where all others are, and in most files the build id. */
+static bool is_same(const struct os_object *object, const unsigned char *file, size_t size)
+{
+    enum {
+        BYTES = 1024
+    };
+    size_t mapped = (size_t)(object->end - object->begin);
+    return mapped >= BYTES && size >= BYTES && memcmp(object->begin, file, BYTES) == 0;
+}
+
+/* Name all frames of the object in which this one is. Returns a set of them. */
+static uint32_t name_object(struct last_words *words, uint32_t count, uint32_t first)
+{
+    struct symbol symbols[MPROC_STACK_DEPTH] = {{.address = 0}};
+    struct os_object object;
+    const unsigned char *file;
+    size_t size, found = 0;
+    uint32_t set = UINT32_C(1) << first;
+    if (!os_object_at(sought(words, first), &object))
+        return set;
+    uintptr_t begin = (uintptr_t)object.begin, end = (uintptr_t)object.end;
+    for (uint32_t i = first; i < count; i++) {
+        if (sought(words, i) - begin >= end - begin)
+            continue;
+        symbols[found++] = (struct symbol){.address = sought(words, i) - object.base};
+        set |= UINT32_C(1) << i;
+    }
+    if (os_map_file(object.path[0] ? object.path : "/proc/self/exe", &file, &size))
+        return set;
+    if (is_same(&object, file, size))
+        symbol_find(file, size, symbols, found);
+    found = 0;
+    for (uint32_t i = first; i < count; i++)
+        if (set >> i & 1 && symbols[found++].name)
+            set_name(&words->frames[i], &symbols[found - 1]);
+    os_unmap_file(file, size);
+    return set;
+}
+
+static void tell_names(struct last_words *words)
+{
+    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!(named >> i & 1))
+            named |= name_object(words, count, i);
+}
+
+/* ---- the signal ---- */
+
+static void give_up(int number)
+{
+    pid_t thread = atomic_load_explicit(&speaker.thread, memory_order_relaxed);
+    if (thread != os_thread_id())
+        os_signal_thread(thread, number);
+    else if (speaker.can_escape)
+        siglongjmp(speaker.escape, 1);
+}
+
+static __attribute__((noinline)) void speak(int number, const siginfo_t *info, const void *context, bool was_refused)
+{
+    struct last_words *words = speaker.words;
+    words->signal = number;
+    words->was_refused = was_refused;
+    words->has_address = os_crash_address(number, info, &words->address);
+    atomic_store_explicit(&words->spoken, 1, memory_order_release);
+    if (sigsetjmp(speaker.escape, 1) == 0) {
+        speaker.can_escape = 1;
+        os_crash_limit(TIME, give_up);
+        tell_stack(speaker.words, context);
+        tell_names(speaker.words);
+    }
+    speaker.can_escape = 0;
+}
+
+/* Another thread that gets a signal meanwhile waits until the first has ended the process. */
+static void on_end(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+    pid_t self = os_thread_id(), first = 0;
+    if (speaker.pid != getpid()) {
+        os_crash_pass_on(number, info);
+    } else if (atomic_compare_exchange_strong(&speaker.thread, &first, self)) {
+        speak(number, info, context, error == ENOMEM);
+        os_crash_pass_on(number, info);
+    } else {
+        if (first == self && speaker.can_escape)
+            siglongjmp(speaker.escape, 1);
+        if (first != self)
+            os_sleep(2 * TIME);
+        os_crash_pass_on(number, info);
+    }
+    errno = error;
+}
+
+/* ---- the worker's life ---- */
+
+/* Everything is done once, so that nothing is left to be bound or loaded by a dying worker. */
+void last_words_prepare(void)
+{
+    char path[PATH_MAX];
+    struct last_words rehearsal = {.signal = 0};
+    if (os_own_executable(path, sizeof path) == 0)
+        copy_base_name(speaker.program, sizeof speaker.program, path);
+    os_stack_prepare();
+    add_frame(&rehearsal, (uintptr_t)last_words_prepare);
+    tell_names(&rehearsal);
+}
+
+void last_words_listen(struct last_words *words, const void *bottom)
+{
+    speaker.bottom = (uintptr_t)bottom;
+    speaker.words = words;
+    speaker.pid = getpid();
+    os_crash_listen(on_end);
+}
+
+void last_words_clear(struct last_words *words)
+{
+    atomic_store_explicit(&words->chunk_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->cpu_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->cpu, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->ended_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->ended_cpu, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->peak_memory, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->by_oom_killer, false, memory_order_relaxed);
+    atomic_store_explicit(&words->frame_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&words->spoken, 0, memory_order_release);
+}
+
+void last_words_note_cpu(struct last_words *words, int64_t now)
+{
+    atomic_store_explicit(&words->cpu, os_cpu_time(), memory_order_relaxed);
+    atomic_store_explicit(&words->cpu_at, now, memory_order_relaxed);
+}

@@ -1,0 +1,67 @@
+/* What is kept of each worker for the case that it dies: what it had used, noted as it goes; what it says as it dies;
+ * and what the server learns of its end. In the arena, behind the workers' slots: one place for each, see
+ * pool_last_words().
+ *
+ * Nothing here decides anything: post-mortems are made of it (postmortem.c), and a death at any instruction leaves
+ * fewer words. Commit of what the dying worker says: the store to spoken, then one store to frame_count for each frame,
+ * then for each that has a name the store of its first character. The place is cleared by the server before the fork,
+ * when the one who was here before is settled. */
+#ifndef MPROC_POOL_LAST_WORDS_H
+#define MPROC_POOL_LAST_WORDS_H
+
+#include "arena/heap.h"
+#include "os/clock.h"
+#include <mproc/postmortem.h>
+#include <stdatomic.h>
+
+/* Between two looks at the CPU time that the worker has used. */
+#define LAST_WORDS_PAUSE MPROC_MS(10)
+
+struct last_words {
+    /* By the worker, as it goes. */
+    _Alignas(64) _Atomic(int64_t) chunk_at; /* of the coarse clock: when it began its chunk */
+    _Atomic(int64_t) cpu_at;                /* of the same: when it last looked */
+    _Atomic(int64_t) cpu;                   /* how much CPU time it had used then */
+
+    /* By the server, before it notes the end in the slot. */
+    _Alignas(64) _Atomic(int64_t) ended_at; /* when it was reaped; 0: it was not */
+    _Atomic(int64_t) ended_cpu;             /* all that it has used */
+    _Atomic(size_t) peak_memory;
+    _Atomic(bool) by_oom_killer;
+
+    /* By whoever settles its death, under the pool's lock: its post-mortem on the way into the list of its job. */
+    heap_place postmortem;
+
+    /* By the worker, as it dies. */
+    _Alignas(64) _Atomic(uint32_t) spoken; /* 1: what follows holds */
+    int32_t signal;
+    bool was_refused; /* errno was ENOMEM */
+    bool has_address;
+    uintptr_t address;
+    _Atomic(uint32_t) frame_count;
+    struct mproc_frame frames[MPROC_STACK_DEPTH];
+};
+
+/* In a server, before it forks the first worker: have done what its workers could not do when they die. */
+void last_words_prepare(void);
+
+/* In a worker: say the last words when a signal ends this process, or a thread of it. A copy that is forked off it says
+ * none. The stack is told up to bottom, an address on it. It goes without where there is no memory for all that. */
+void last_words_listen(struct last_words *words, const void *bottom);
+
+/* A new worker is about to be here. */
+void last_words_clear(struct last_words *words);
+
+/* The CPU time was looked at long ago. */
+void last_words_note_cpu(struct last_words *words, int64_t now);
+
+/* A chunk is begun. */
+static inline void last_words_note_chunk(struct last_words *words)
+{
+    int64_t now = os_now_coarse();
+    atomic_store_explicit(&words->chunk_at, now, memory_order_relaxed);
+    if (__builtin_expect(now - atomic_load_explicit(&words->cpu_at, memory_order_relaxed) >= LAST_WORDS_PAUSE, 0))
+        last_words_note_cpu(words, now);
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* Post-mortems of workers, as postmortem.h says. Called by server and host where they settle a death, and by the host
+ * where it is asked. */
+#include "pool/postmortem.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static struct job_postmortem *newest_of(const struct job *job)
+{
+    return atomic_load_explicit(&job->postmortems, memory_order_acquire);
+}
+
+static bool is_listed(const struct job *job, uintptr_t address)
+{
+    const struct job_postmortem *entry = newest_of(job);
+    while (entry && (uintptr_t)entry != address)
+        entry = entry->older;
+    return entry != NULL;
+}
+
+/* ---- making ---- */
+
+static enum mproc_cause cause_of(const struct pool *pool, const struct last_words *words, const struct job_death *death)
+{
+    if (death->is_late)
+        return MPROC_CAUSE_LATE;
+    if (death->exit >= 0)
+        return MPROC_CAUSE_EXIT;
+    if (atomic_load_explicit(&words->by_oom_killer, memory_order_relaxed))
+        return MPROC_CAUSE_OOM_KILLER;
+    bool speaks = atomic_load_explicit(&words->spoken, memory_order_acquire) && -words->signal == death->exit;
+    return speaks && words->was_refused && pool->memory_limit ? MPROC_CAUSE_LIMIT : MPROC_CAUSE_SIGNAL;
+}
+
+static mproc_time span(int64_t from, int64_t to)
+{
+    return to > from ? to - from : 0;
+}
+
+/* A worker whose server has died was not reaped by anybody who tells: its end is now, and what it used is not known. */
+static void note_costs(mproc_postmortem *text, struct worker_slot *slot, const struct last_words *words,
+                       const struct job *job)
+{
+    int64_t ended = atomic_load_explicit(&words->ended_at, memory_order_relaxed);
+    int64_t item_at = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
+    int64_t chunk_at = atomic_load_explicit(&words->chunk_at, memory_order_relaxed);
+    text->wall = span(job->item_timeout ? item_at : chunk_at, ended ? ended : os_now());
+    if (!ended)
+        return;
+    text->cpu = span(atomic_load_explicit(&words->cpu, memory_order_relaxed),
+                     atomic_load_explicit(&words->ended_cpu, memory_order_relaxed));
+    text->peak_memory = atomic_load_explicit(&words->peak_memory, memory_order_relaxed);
+}
+
+static uint32_t frames_of(const struct last_words *words)
+{
+    if (!atomic_load_explicit(&words->spoken, memory_order_acquire))
+        return 0;
+    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_acquire);
+    return count < MPROC_STACK_DEPTH ? count : MPROC_STACK_DEPTH;
+}
+
+static void note_words(mproc_postmortem *text, const struct last_words *words)
+{
+    text->frame_count = frames_of(words);
+    memcpy(text->frames, words->frames, text->frame_count * sizeof *words->frames);
+    if (atomic_load_explicit(&words->spoken, memory_order_relaxed) && words->has_address &&
+        -words->signal == text->exit) {
+        text->has_address = true;
+        text->address = words->address;
+    }
+}
+
+void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t item, unsigned attempt,
+                    const struct job_death *death)
+{
+    struct worker_slot *slot = &pool->workers[index];
+    struct last_words *words = pool_last_words(pool, index);
+    struct job_postmortem *newest = newest_of(job);
+    size_t number = newest ? newest->number + 1 : 0;
+    uintptr_t made = atomic_load_explicit(&words->postmortem, memory_order_acquire);
+    void *block;
+    if (number >= POSTMORTEMS_MAX || (made && is_listed(job, made)) || heap_free_from(&words->postmortem))
+        return;
+    size_t head = offsetof(struct job_postmortem, text.frames);
+    if (heap_alloc(head + frames_of(words) * sizeof *words->frames, &words->postmortem, &block))
+        return;
+    struct job_postmortem *entry = block;
+    memset(block, 0, head);
+    entry->older = newest;
+    entry->number = number;
+    mproc_postmortem *text = &entry->text;
+    text->index = item;
+    text->attempt = attempt;
+    text->worker = index + 1;
+    text->pid = atomic_load_explicit(&slot->pid, memory_order_relaxed);
+    text->exit = death->exit;
+    text->cause = cause_of(pool, words, death);
+    note_costs(text, slot, words, job);
+    note_words(text, words);
+    atomic_store_explicit(&job->postmortems, entry, memory_order_release); /* commit */
+}
+
+void postmortem_end(struct pool *pool, unsigned index, struct job *job)
+{
+    heap_place *place = &pool_last_words(pool, index)->postmortem;
+    uintptr_t made = atomic_load_explicit(place, memory_order_acquire);
+    if (made && job && is_listed(job, made))
+        atomic_store_explicit(place, 0, memory_order_release);
+    else
+        heap_free_from(place);
+}
+
+/* ---- reading ---- */
+
+size_t postmortem_count(const struct job *job)
+{
+    const struct job_postmortem *newest = newest_of(job);
+    return newest ? newest->number + 1 : 0;
+}
+
+static bool copy(const struct job_postmortem *entry, size_t first, mproc_postmortem *postmortem)
+{
+    size_t head = offsetof(mproc_postmortem, frames);
+    if (!entry)
+        return false;
+    size_t frames = entry->text.frame_count * sizeof *entry->text.frames;
+    memset(postmortem, 0, sizeof *postmortem);
+    memcpy(postmortem, &entry->text, head);
+    memcpy(postmortem->frames, entry->text.frames, frames);
+    postmortem->index += first;
+    return true;
+}
+
+bool postmortem_read(const struct job *job, size_t number, size_t first, mproc_postmortem *postmortem)
+{
+    const struct job_postmortem *entry = newest_of(job);
+    while (entry && entry->number != number)
+        entry = entry->older;
+    return copy(entry, first, postmortem);
+}
+
+bool postmortem_read_item(const struct job *job, size_t item, size_t first, mproc_postmortem *postmortem)
+{
+    const struct job_postmortem *entry = newest_of(job);
+    while (entry && entry->text.index != item)
+        entry = entry->older;
+    return copy(entry, first, postmortem);
+}
