@@ -1,20 +1,11 @@
 /* Pi from random points: montecarlo_pi [POINTS]. The points are divided into blocks, each with random numbers of its
  * own, so the result is the same whatever the number of workers. */
-#include <errno.h>
+#include "common.h"
 #include <mproc.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define BLOCK ((long)1 << 20)
-
-/* splitmix64 (Steele, Lea and Flood 2014): each state gives an independent number. */
-static uint64_t scramble(uint64_t state)
-{
-    state = (state ^ state >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    state = (state ^ state >> 27) * UINT64_C(0x94d049bb133111eb);
-    return state ^ state >> 31;
-}
 
 struct block {
     uint64_t seed;
@@ -30,7 +21,7 @@ static int count_inside(void *ctx, const void *in, void *out)
 
     (void)ctx;
     for (long i = 0; i < block->points; i++) {
-        uint64_t number = scramble(state += UINT64_C(0x9e3779b97f4a7c15));
+        uint64_t number = next_random(&state);
         double x = (double)(number >> 32) / 4294967296.0;
         double y = (double)(number & UINT32_MAX) / 4294967296.0;
         inside += x * x + y * y < 1;

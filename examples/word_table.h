@@ -4,7 +4,7 @@
 #ifndef WORD_TABLE_H
 #define WORD_TABLE_H
 
-#include <err.h>
+#include "common.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,14 +26,6 @@ struct table {
     uint64_t *words;
     size_t capacity; /* of words */
 };
-
-/* Without memory there is no way on: a worker then dies, which the map takes like any other death. */
-static inline void *must(void *memory)
-{
-    if (!memory)
-        err(1, NULL);
-    return memory;
-}
 
 static inline size_t text_units(const struct word *word)
 {

@@ -9,10 +9,10 @@
  *
  * Afterwards one process counts the same slices with the same code, and the count of every word is compared. */
 #define _GNU_SOURCE
+#include "common.h"
 #include "word_table.h"
 #include <ctype.h>
 #include <endian.h>
-#include <err.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <getopt.h>
@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -85,13 +84,6 @@ struct job {
     size_t found, binary, unreadable, crashed; /* files */
     double begin;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 /* Copy a table's words to shared memory. */
 static uint64_t *publish(const struct table *table)
@@ -457,15 +449,6 @@ static int run(struct job *job, unsigned workers, size_t top)
     return different ? 1 : job->crashed ? 3 : 0;
 }
 
-static long number(const char *option, const char *text, long least, long most)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || value < least || value > most)
-        errx(2, "--%s needs a number from %ld to %ld, not '%s'", option, least, most, text);
-    return value;
-}
-
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"top", required_argument, NULL, 't'},
@@ -479,9 +462,9 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 't') {
-            top = number("top", optarg, 0, 10000);
+            top = whole_number("top", optarg, 0, 10000);
         } else if (option == 'w') {
-            workers = number("workers", optarg, 1, 1024);
+            workers = whole_number("workers", optarg, 1, 1024);
         } else if (option == 'c') {
             job->crash = strcpy(must(mproc_alloc(strlen(optarg) + 1)), optarg);
         } else {
