@@ -41,7 +41,7 @@ test: build
 	ctest --preset $(PRESET) -j $(JOBS)
 
 examples:
-	@scripts/install-deps build
+	@scripts/install-deps examples
 	$(CONFIGURE)
 	$(COMPILE) --target examples
 
