@@ -87,7 +87,9 @@ enum mproc_retry {
 
 /* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
  * Arrays in shared memory are used in place; others are copied there and back. To follow something other than items,
- * bytes for example, count it in an atomic that ctx points to. */
+ * bytes for example, count it in an atomic that ctx points to. died is told of each death of a worker at an item that
+ * is not cancelled, once, in the order of the deaths; of the first 64, or 64 in each portion of about 1 MiB where large
+ * arrays are copied. */
 typedef struct mproc_map {
     size_t count;
     const void *in;

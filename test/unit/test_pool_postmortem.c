@@ -1,0 +1,488 @@
+/* What a dead worker leaves: signal, address and stack, taken in the process that dies; what it had used; and that it
+ * ends as it would have ended without all that. How it reaches its caller is seen in test_pool_deaths_told.c. */
+#include "harness.h"
+#include "pools.h"
+
+#include <errno.h>
+#include <mproc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HERE static __attribute__((noinline))
+
+#if defined(__SANITIZE_THREAD__)
+#define UNCHECKED HERE __attribute__((no_sanitize("thread")))
+#else
+#define UNCHECKED HERE __attribute__((no_sanitize("address", "undefined")))
+#endif
+
+#define ADDRESS ((uintptr_t)0x1238)
+
+/* ---- tasks ---- */
+
+static volatile int after; /* a store behind a call keeps it from being the last thing that a function does */
+
+UNCHECKED void write_at(volatile long *place)
+{
+    *place = 5;
+    after = 1;
+}
+
+HERE void go_wrong(uintptr_t place)
+{
+    write_at((volatile long *)place);
+    after = 2;
+}
+
+static int fault(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    go_wrong(ADDRESS);
+    after = 3;
+    return 0;
+}
+
+HERE void give_up(void)
+{
+    abort();
+}
+
+static int give_up_at_once(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    give_up();
+    after = 3;
+    return 0;
+}
+
+UNCHECKED int descend(volatile int *depth)
+{
+    volatile char frame[4096];
+    frame[0] = (char)++*depth;
+    return *depth > 0 ? descend(depth) + frame[0] : 0;
+}
+
+static int overflow(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    return descend(&(volatile int){0});
+}
+
+UNCHECKED void call(void (*volatile function)(void))
+{
+    function();
+    after = 1;
+}
+
+static int call_nothing(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    call(NULL);
+    after = 3;
+    return 0;
+}
+
+static int leave(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    exit(3);
+}
+
+static int be_killed(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    return raise(SIGKILL);
+}
+
+HERE void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+static int hang_at_once(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    hang();
+    after = 3;
+    return 0;
+}
+
+static void *fault_in_thread(void *unused)
+{
+    go_wrong(ADDRESS);
+    return unused;
+}
+
+static int fault_in_a_thread(void *ctx, const void *in, void *out)
+{
+    pthread_t thread;
+    (void)ctx;
+    (void)in;
+    (void)out;
+    if (pthread_create(&thread, NULL, fault_in_thread, NULL))
+        return 1;
+    return pthread_join(thread, NULL);
+}
+
+static void leave_9(int number)
+{
+    (void)number;
+    _exit(9);
+}
+
+static int handle_fault(void *ctx, const void *in, void *out)
+{
+    signal(SIGSEGV, leave_9);
+    return fault(ctx, in, out);
+}
+
+/* The copy dies of a signal that the worker says its last words at; then the worker ends itself. */
+static int fault_in_a_copy(void *ctx, const void *in, void *out)
+{
+    int status = 0;
+    pid_t copy = fork();
+    if (copy == 0)
+        fault(ctx, in, out);
+    waitpid(copy, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV ? raise(SIGKILL) : 1;
+}
+
+static int fail_for_memory(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    void *memory = mmap(NULL, (size_t)1 << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED && errno == ENOMEM ? 1 : 0;
+}
+
+static int die_for_memory(void *ctx, const void *in, void *out)
+{
+    if (fail_for_memory(ctx, in, out))
+        give_up();
+    return 0;
+}
+
+static int give_up_for_memory(void *ctx, const void *in, void *out)
+{
+    errno = ENOMEM;
+    return give_up_at_once(ctx, in, out);
+}
+
+/* Uses as much CPU time and memory as in tells. */
+static int work_and_be_killed(void *ctx, const void *in, void *out)
+{
+    clock_t end = clock() + CLOCKS_PER_SEC / 10;
+    size_t size = *(const size_t *)in;
+    char *memory = malloc(size);
+    (void)ctx;
+    (void)out;
+    memset(memory, after + 1, size);
+    while (clock() < end)
+        after = memory[size / 2];
+    return raise(SIGKILL);
+}
+
+static int sleep_and_be_killed(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    nap(100);
+    return raise(SIGKILL);
+}
+
+/* ---- one death ---- */
+
+struct told {
+    mproc_postmortem death;
+    int count;
+};
+
+static void note(void *arg, const mproc_postmortem *death)
+{
+    struct told *told = arg;
+    told->death = *death;
+    told->count++;
+}
+
+static mproc_postmortem die_in(mproc_pool *pool, mproc_task *task, mproc_map map, int code)
+{
+    struct told told = {.count = 0};
+    mproc_item_status status = {0};
+    map.count = 1;
+    map.status = &status;
+    map.died = note;
+    map.died_arg = &told;
+    int result = mproc_pool_map(pool, task, NULL, &map, MPROC_SEC(60));
+    assert_int_equal(result, map.item_timeout ? MPROC_LATE : MPROC_WORKER_DIED);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(status.code, code);
+    assert_int_equal(told.death.exit, code);
+    assert_int_equal(told.death.index, 0);
+    assert_int_equal(told.death.attempt, 0);
+    assert_int_equal(told.death.worker, 1);
+    assert_true(told.death.pid > 0 && told.death.pid != getpid());
+    return told.death;
+}
+
+static mproc_postmortem die(mproc_task *task, int code)
+{
+    mproc_pool *pool = make_pool(1);
+    mproc_postmortem death = die_in(pool, task, (mproc_map){.count = 1}, code);
+    mproc_pool_free(pool);
+    return death;
+}
+
+/* The number of the frame of a function, or -1. A compiler may have added to the name of one that it has specialized.
+ */
+static int frame_of(const mproc_postmortem *death, const char *function)
+{
+    size_t length = strlen(function);
+    for (unsigned i = 0; i < death->frame_count; i++) {
+        const char *name = death->frames[i].function;
+        if (strncmp(name, function, length) == 0 && (name[length] == '\0' || name[length] == '.'))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void assert_object(const struct mproc_frame *frame)
+{
+    assert_string_equal(frame->object, program_invocation_short_name);
+    assert_true(frame->offset < frame->object_offset && frame->object_offset <= frame->address);
+}
+
+static void a_fault_tells_its_address_its_function_and_the_callers(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(fault, -SIGSEGV);
+    assert_int_equal(death.cause, MPROC_CAUSE_SIGNAL);
+    assert_true(death.has_address);
+    assert_int_equal(death.address, ADDRESS);
+    assert_int_equal(frame_of(&death, "write_at"), 0);
+    assert_int_equal(frame_of(&death, "go_wrong"), 1);
+    assert_int_equal(frame_of(&death, "fault"), 2);
+    for (int i = 0; i < 3; i++)
+        assert_object(&death.frames[i]);
+}
+
+static void an_abort_tells_who_gave_up(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(give_up_at_once, -SIGABRT);
+    assert_int_equal(death.cause, MPROC_CAUSE_SIGNAL);
+    assert_false(death.has_address);
+    int frame = frame_of(&death, "give_up");
+    assert_true(frame > 0);
+    assert_int_equal(frame_of(&death, "give_up_at_once"), frame + 1);
+}
+
+static void a_stack_that_overflows_is_told_from_its_end(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(overflow, -SIGSEGV);
+    assert_true(death.has_address);
+    assert_int_equal(death.frame_count, MPROC_STACK_DEPTH);
+    assert_int_equal(frame_of(&death, "descend"), 0);
+}
+
+static void a_call_of_nothing_tells_the_caller(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(call_nothing, -SIGSEGV);
+    assert_true(death.has_address);
+    assert_int_equal(death.address, 0);
+    assert_true(death.frame_count >= 2);
+    assert_int_equal(death.frames[0].address, 0);
+    assert_string_equal(death.frames[0].function, "");
+    assert_string_equal(death.frames[0].object, "");
+    assert_int_equal(frame_of(&death, "call"), 1);
+}
+
+static void a_fault_in_another_thread_is_told(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(fault_in_a_thread, -SIGSEGV);
+    assert_int_equal(death.address, ADDRESS);
+    assert_int_equal(frame_of(&death, "write_at"), 0);
+    assert_int_equal(frame_of(&death, "fault_in_thread"), 2);
+}
+
+static void an_exit_tells_its_code(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(leave, 3);
+    assert_int_equal(death.cause, MPROC_CAUSE_EXIT);
+    assert_false(death.has_address);
+    assert_int_equal(death.frame_count, 0);
+}
+
+static void a_kill_leaves_no_words(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(be_killed, -SIGKILL);
+    assert_int_equal(death.cause, MPROC_CAUSE_SIGNAL);
+    assert_false(death.has_address);
+    assert_int_equal(death.frame_count, 0);
+    assert_true(death.peak_memory > 0);
+}
+
+static void a_late_item_shows_where_it_hung(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    mproc_postmortem death = die_in(pool, hang_at_once, (mproc_map){.item_timeout = MPROC_MS(50)}, -SIGTERM);
+    assert_int_equal(death.cause, MPROC_CAUSE_LATE);
+    assert_false(death.has_address);
+    assert_true(death.wall >= MPROC_MS(50));
+    int frame = frame_of(&death, "hang");
+    assert_true(frame >= 0);
+    assert_int_equal(frame_of(&death, "hang_at_once"), frame + 1);
+    mproc_pool_free(pool);
+}
+
+static void a_handler_of_the_task_wins(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(handle_fault, 9);
+    assert_int_equal(death.cause, MPROC_CAUSE_EXIT);
+    assert_int_equal(death.frame_count, 0);
+}
+
+static void a_copy_of_a_worker_says_nothing(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(fault_in_a_copy, -SIGKILL);
+    assert_int_equal(death.frame_count, 0);
+    assert_false(death.has_address);
+}
+
+static void a_worker_at_its_memory_limit_says_so(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    skip(); /* a sanitizer needs more than any limit for itself */
+#endif
+    mproc_pool *pool;
+    const mproc_pool_options options = {.workers = 1, .method = pool_method, .memory_limit = (size_t)256 << 20};
+    assert_int_equal(mproc_pool_create(&pool, &options), 0);
+    assert_int_equal(die_in(pool, die_for_memory, (mproc_map){0}, -SIGABRT).cause, MPROC_CAUSE_LIMIT);
+    assert_int_equal(mproc_pool_call(pool, fail_for_memory, NULL, NULL, 0, NULL, 0, MPROC_SEC(60)), MPROC_TASK_FAILED);
+    assert_int_equal(die_in(pool, give_up_at_once, (mproc_map){0}, -SIGABRT).cause, MPROC_CAUSE_SIGNAL);
+    mproc_pool_free(pool);
+}
+
+static void a_worker_without_a_limit_is_at_none(void **state)
+{
+    (void)state;
+    assert_int_equal(die(give_up_for_memory, -SIGABRT).cause, MPROC_CAUSE_SIGNAL);
+}
+
+static void what_was_used_is_told(void **state)
+{
+    size_t size = (size_t)32 << 20;
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    const mproc_map map = {.in = &size, .in_size = sizeof size};
+    mproc_postmortem death = die_in(pool, work_and_be_killed, map, -SIGKILL);
+    assert_true(death.peak_memory >= size && death.peak_memory < (size_t)4 << 30);
+    assert_true(death.cpu >= MPROC_MS(50) && death.cpu < MPROC_SEC(60));
+    assert_true(death.wall >= MPROC_MS(50) && death.wall < MPROC_SEC(60));
+    death = die_in(pool, sleep_and_be_killed, (mproc_map){0}, -SIGKILL);
+    assert_true(death.cpu < MPROC_MS(90)); /* with what a worker needs to begin */
+    assert_true(death.wall >= MPROC_MS(90) && death.wall < MPROC_SEC(60));
+    mproc_pool_free(pool);
+}
+
+/* ---- the report ---- */
+
+static void a_report_names_what_is_known(void **state)
+{
+    char text[8192], shorter[64];
+    (void)state;
+    mproc_postmortem death = die(fault, -SIGSEGV);
+    size_t length = mproc_postmortem_text(&death, text, sizeof text);
+    assert_int_equal(length, strlen(text));
+    assert_int_equal(text[length - 1], '\n');
+    assert_non_null(strstr(text, "item 0: worker 1 "));
+    assert_non_null(strstr(text, "SIGSEGV"));
+    assert_non_null(strstr(text, "0x1238"));
+    assert_non_null(strstr(text, "in write_at"));
+    assert_non_null(strstr(text, "in go_wrong"));
+    assert_non_null(strstr(text, program_invocation_short_name));
+    assert_int_equal(mproc_postmortem_text(&death, shorter, sizeof shorter), length);
+    assert_int_equal(strlen(shorter), sizeof shorter - 1);
+    assert_memory_equal(shorter, text, sizeof shorter - 1);
+    assert_int_equal(mproc_postmortem_text(&death, NULL, 0), length);
+    assert_int_equal(mproc_postmortem_text(&death, shorter, 0), length);
+    assert_int_equal(mproc_postmortem_text(NULL, shorter, 1), 0);
+    assert_string_equal(shorter, "");
+}
+
+static void a_report_says_why(void **state)
+{
+    static const struct {
+        enum mproc_cause cause;
+        int exit;
+        const char *words;
+    } causes[] = {
+        {MPROC_CAUSE_EXIT, 3, "exit code 3"},       {MPROC_CAUSE_SIGNAL, -SIGKILL, "SIGKILL"},
+        {MPROC_CAUSE_LATE, -SIGTERM, "too long"},   {MPROC_CAUSE_LIMIT, -SIGABRT, "memory limit"},
+        {MPROC_CAUSE_SIGNAL, -4000, "signal 4000"}, {MPROC_CAUSE_OOM_KILLER, -SIGKILL, "OOM killer"},
+    };
+    char text[1024];
+    (void)state;
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
+        mproc_postmortem death = {.cause = causes[i].cause, .exit = causes[i].exit, .attempt = i == 0};
+        mproc_postmortem_text(&death, text, sizeof text);
+        assert_non_null(strstr(text, causes[i].words));
+        assert_int_equal(strstr(text, "tried again") != NULL, i == 0);
+    }
+}
+
+int main(void)
+{
+    const struct rlimit none = {0};
+    setrlimit(RLIMIT_CORE, &none);
+    const struct CMUnitTest tests[] = {
+        unit(a_fault_tells_its_address_its_function_and_the_callers),
+        unit(an_abort_tells_who_gave_up),
+        unit(a_stack_that_overflows_is_told_from_its_end),
+        unit(a_call_of_nothing_tells_the_caller),
+        unit(a_fault_in_another_thread_is_told),
+        unit(an_exit_tells_its_code),
+        unit(a_kill_leaves_no_words),
+        unit(a_late_item_shows_where_it_hung),
+        unit(a_handler_of_the_task_wins),
+        unit(a_copy_of_a_worker_says_nothing),
+        unit(a_worker_at_its_memory_limit_says_so),
+        unit(a_worker_without_a_limit_is_at_none),
+        unit(what_was_used_is_told),
+        unit(a_report_names_what_is_known),
+        unit(a_report_says_why),
+    };
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
+}
