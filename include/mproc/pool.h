@@ -68,8 +68,15 @@ typedef struct mproc_pool_options {
                                        (not shared) ends and is replaced; 0: never. Looked at once in a millisecond */
     size_t memory_limit;            /* bytes of private memory that a worker can have: what it asks for beyond is
                                        ENOMEM (RLIMIT_DATA); 0: no limit */
+    bool threads;                   /* the workers are threads of this process, see below */
     bool pin;                       /* each worker stays on one CPU of those that this process may use */
 } mproc_pool_options;
+
+/* Workers that are threads start at once and need no memory of their own; tasks see this process's memory, and arrays
+ * are used in place. In turn a task that crashes takes the program along, and none can be ended from outside: what is
+ * cancelled, or belongs to a map whose time is over, or to a pool that is terminated, is finished first. A task that
+ * ends its thread is an item of MPROC_WORKER_DIED. method, max_memory, memory_limit, idle_time and an item_timeout are
+ * not for them: -EINVAL. */
 
 /* How an item ended. */
 typedef struct mproc_item_status {
@@ -126,10 +133,10 @@ typedef struct mproc_map {
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
  * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method, a
- * negative grace or idle_time, min_workers without idle_time or more than 1024, arg without an initializer, arg_size
- * without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither
- * shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start().
- * Nothing is left behind on failure. */
+ * negative grace or idle_time, what threads cannot have, min_workers without idle_time or more than 1024, arg without
+ * an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION;
+ * MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM,
+ * -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else

@@ -70,6 +70,7 @@ static void destroy(mproc_pool *pool)
     store_free_pool(pool->shared);
     pthread_mutex_destroy(&pool->callbacks.mutex);
     pthread_mutex_destroy(&pool->mutex);
+    free(pool->threads);
     free(pool);
 }
 
@@ -86,6 +87,7 @@ static int equip(struct pool *shared, enum mproc_start_method method, const mpro
     shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
     shared->memory_limit = options->memory_limit;
     shared->pin = options->pin;
+    shared->threads = options->threads;
     shared->idle_time = options->idle_time == MPROC_FOREVER ? 0 : options->idle_time;
     shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
@@ -110,7 +112,8 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_pool){.method = choose_method(options->method), .callbacks.mutex = PTHREAD_MUTEX_INITIALIZER};
+    *made = (mproc_pool){.method = options->threads ? MPROC_START_FORK : choose_method(options->method),
+                         .callbacks.mutex = PTHREAD_MUTEX_INITIALIZER};
     int result = -pthread_mutex_init(&made->mutex, NULL);
     if (!result)
         result = store_new_pool(&made->shared, options->max_workers > workers ? options->max_workers : workers);
@@ -136,6 +139,8 @@ static bool are_valid(const mproc_pool_options *options)
     if (options->grace < 0 || !os_timeout_is_valid(options->idle_time) || (!options->initializer && options->arg))
         return false;
     if (options->min_workers && (!options->idle_time || options->min_workers > POOL_WORKERS_MAX))
+        return false;
+    if (options->threads && (options->method || options->max_memory || options->memory_limit || options->idle_time))
         return false;
     return options->arg || !options->arg_size;
 }

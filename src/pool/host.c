@@ -127,6 +127,10 @@ static bool server_is_gone(const mproc_pool *pool)
 static void mend_server(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
+    if (shared->threads) {
+        threads_mend(pool);
+        return;
+    }
     if (has_ended(shared) || os_now() < pool->restart_at || !server_is_gone(pool))
         return;
     pool->restart_at = os_now() + RESTART_PAUSE;
@@ -138,6 +142,13 @@ static void mend_server(mproc_pool *pool)
         start_server(pool);
 }
 
+void host_mend(mproc_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    mend_server(pool);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void host_look(mproc_pool *pool)
 {
     int64_t now = os_now();
@@ -145,14 +156,14 @@ void host_look(mproc_pool *pool)
     if (now < look_at || !atomic_compare_exchange_strong_explicit(&pool->look_at, &look_at, now + LOOK_PAUSE,
                                                                   memory_order_relaxed, memory_order_relaxed))
         return;
-    pthread_mutex_lock(&pool->mutex);
-    mend_server(pool);
-    pthread_mutex_unlock(&pool->mutex);
+    host_mend(pool);
 }
 
 int host_start(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
+    if (shared->threads)
+        return threads_start(pool);
     int result = start_server(pool);
     while (!result) {
         uint32_t seen = cell_prepare(&shared->changed);
@@ -181,6 +192,8 @@ static int wait_for_server(mproc_pool *pool, int64_t deadline)
 int host_wait_end(mproc_pool *pool, int64_t deadline)
 {
     struct pool *shared = pool->shared;
+    if (shared->threads)
+        return threads_wait_end(pool, deadline);
     while (!has_ended(shared)) {
         uint32_t seen = cell_prepare(&shared->changed);
         if (has_ended(shared))

@@ -5,19 +5,23 @@
 
 #include "pool/callbacks.h"
 #include "pool/store.h"
+#include "pool/threads.h"
 #include <mproc/process.h>
 #include <pthread.h>
+#include <signal.h>
 
 /* Memory of the host alone. */
 struct mproc_pool {
     struct pool *shared;
     enum mproc_start_method method;
-    pthread_mutex_t mutex;    /* for what follows, and for all that store.c keeps of the pool */
-    mproc_process *server;    /* the present one, or the last one */
-    struct job *given_up;     /* jobs to be freed once no worker is at them */
-    bool calls;               /* a thread calls all workers */
-    int64_t restart_at;       /* no server is started before */
-    _Atomic(int64_t) look_at; /* when to look at the server's life next; of the clock of os/clock.h */
+    pthread_mutex_t mutex;       /* for what follows, and for all that store.c keeps of the pool */
+    mproc_process *server;       /* the present one, or the last one */
+    struct job *given_up;        /* jobs to be freed once no worker is at them */
+    bool calls;                  /* a thread calls all workers */
+    struct pool_thread *threads; /* of a pool whose workers are threads: one for each slot; or NULL */
+    sigset_t mask;               /* what these block */
+    int64_t restart_at;          /* no server is started before */
+    _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */
     struct callbacks callbacks;
 };
 
@@ -32,6 +36,9 @@ int host_start(mproc_pool *pool);
 /* To be called by whoever waits for something of the pool, after each sleep, and by whoever asks for news: starts
  * another server when the last one has died, and settles what it and its workers left. */
 void host_look(mproc_pool *pool);
+
+/* The same, now. */
+void host_mend(mproc_pool *pool);
 
 /* Wait for a moment, or until a worker has left a job. */
 void host_nap(mproc_pool *pool);
@@ -55,8 +62,9 @@ struct host_job {
     size_t ctx_size;
     const void *in;
     size_t in_size;
-    bool copy_in; /* even if it is shared */
-    void *out;    /* NULL: into the job's own memory */
+    bool copy_in;  /* even if it is shared */
+    bool in_place; /* workers can use arrays that are not shared */
+    void *out;     /* NULL: into the job's own memory */
     size_t out_size;
     mproc_item_status *status; /* NULL: into the job's own memory with own_status, else none */
     bool own_status;

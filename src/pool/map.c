@@ -72,7 +72,8 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
     int result = os_timeout_is_valid(timeout) ? map_check(pool, fn, ctx, map) : -EINVAL;
     if (result || map->count == 0)
         return result;
-    const struct host_job wish = map_wish(fn, ctx, map);
+    struct host_job wish = map_wish(fn, ctx, map);
+    wish.in_place = pool->shared->threads;
     return portions_run(pool, map, &wish, deadline);
 }
 

@@ -60,6 +60,7 @@ int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mpr
     if (result)
         return result;
     struct host_job wish = map_wish(fn, ctx, &all);
+    wish.in_place = pool->shared->threads;
     wish.chunk = 1;
     wish.runs = false;
     wish.is_call = true;

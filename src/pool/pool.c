@@ -63,6 +63,30 @@ bool pool_names_job(struct pool *pool, const struct job *job)
     return false;
 }
 
+void pool_clear_slot(struct pool *pool, unsigned index)
+{
+    struct worker_slot *slot = &pool->workers[index];
+    atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->limit, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->late, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->items, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->begun, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->busy, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+    last_words_clear(pool_last_words(pool, index));
+    atomic_store_explicit(&slot->forked, os_now(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->starts, 1, memory_order_relaxed);
+}
+
+bool pool_wants_workers(struct pool *pool)
+{
+    return pool_expects_jobs(pool) || (pool_state(pool) == POOL_CLOSED && list_first(&pool->list));
+}
+
 void pool_grow(struct pool *pool, size_t chunks)
 {
     size_t wanted = pool_wanted(pool);

@@ -76,6 +76,7 @@ struct pool {
                                                that finds more work, and by the last of them when it ends idle */
     uint32_t full;                          /* what wanted is when there is work for all; by the host, under lock */
     unsigned least;                         /* what idle workers leave; constant, as the next one */
+    bool threads;                           /* the workers are threads of the host, and there is no server */
     int64_t idle_time;                      /* that a worker waits for work before it ends; 0: for ever */
     const struct job_function *initializer; /* constant once the server is started, as the next eight; or NULL */
     const struct job_function *finalizer;   /* or NULL */
@@ -148,6 +149,12 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit);
 
 /* Put a job back in the list if it has chunks that nobody has, and wake workers for it. 0 or -errno. */
 int pool_offer_again(struct pool *pool, struct job *job);
+
+/* A worker is about to be started in a slot where nobody is. */
+void pool_clear_slot(struct pool *pool, unsigned index);
+
+/* When no more jobs will come, a worker is wanted only for what a dead one left. */
+bool pool_wants_workers(struct pool *pool);
 
 /* Have more workers, where idle ones have ended and those that are left cannot begin so many chunks at once. With the
  * pool's lock held. */

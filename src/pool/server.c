@@ -283,20 +283,7 @@ static void end_late(struct server *server)
 static int start_worker(struct server *server, unsigned index)
 {
     struct worker_slot *slot = &server->pool->workers[index];
-    atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->limit, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->late, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->items, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->begun, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->busy, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
-    last_words_clear(pool_last_words(server->pool, index));
-    atomic_store_explicit(&slot->forked, os_now(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&server->pool->starts, 1, memory_order_relaxed);
+    pool_clear_slot(server->pool, index);
     uint32_t serial = pool_reserve(server->pool, &slot->word);
     pid_t pid = os_fork();
     if (pid == 0)
@@ -308,12 +295,6 @@ static int start_worker(struct server *server, unsigned index)
     atomic_store_explicit(&slot->pid, pid, memory_order_release);
     server->alive++;
     return 0;
-}
-
-/* When no more jobs will come, a worker is wanted only for what a dead one left. */
-static bool workers_are_wanted(struct pool *pool)
-{
-    return pool_expects_jobs(pool) || (pool_state(pool) == POOL_CLOSED && list_first(&pool->list));
 }
 
 /* Whether a slot that should have a worker has none. */
@@ -328,7 +309,7 @@ static bool is_short(const struct server *server)
 static void start_missing(struct server *server)
 {
     struct pool *pool = server->pool;
-    if (!is_short(server) || !workers_are_wanted(pool) || os_now() < server->start_at)
+    if (!is_short(server) || !pool_wants_workers(pool) || os_now() < server->start_at)
         return;
     for (unsigned i = 0; i < pool_wanted(pool); i++) {
         int result = word_of(&pool->workers[i]) ? 0 : start_worker(server, i);
@@ -429,7 +410,7 @@ int pool_server(void *arg)
         uint32_t seen = cell_prepare(&server.pool->server);
         if (look(&server))
             break;
-        bool waits = is_short(&server) && workers_are_wanted(server.pool);
+        bool waits = is_short(&server) && pool_wants_workers(server.pool);
         if (waits)
             look_again_at(&server, server.start_at);
         cell_sleep(&server.pool->server, seen, server.look_at);

@@ -44,6 +44,8 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
     atomic_store_explicit(&shared->wanted, workers, memory_order_release);
     pool_excuse_surplus(shared);
     pool_unlock(shared);
+    if (shared->threads)
+        host_mend(pool);
     cell_wake(&shared->work, CELL_ALL);
     cell_wake(&shared->server, CELL_ALL);
     return 0;

@@ -48,19 +48,24 @@ static bool is_shared(const void *array, size_t size)
     return size == 0 || (region_contains(array) && region_contains((const unsigned char *)array + (size - 1)));
 }
 
+static bool is_usable(const struct host_job *wish, const void *array, size_t size)
+{
+    return wish->in_place || is_shared(array, wish->count * size);
+}
+
 static bool copies_in(const struct host_job *wish)
 {
-    return wish->in && (wish->copy_in || !is_shared(wish->in, wish->count * wish->in_size));
+    return wish->in && (wish->copy_in || !is_usable(wish, wish->in, wish->in_size));
 }
 
 static bool owns_out(const struct host_job *wish)
 {
-    return wish->out_size && (!wish->out || !is_shared(wish->out, wish->count * wish->out_size));
+    return wish->out_size && (!wish->out || !is_usable(wish, wish->out, wish->out_size));
 }
 
 static bool owns_status(const struct host_job *wish)
 {
-    return wish->own_status || (wish->status && !is_shared(wish->status, wish->count * sizeof *wish->status));
+    return wish->own_status || (wish->status && !is_usable(wish, wish->status, sizeof *wish->status));
 }
 
 size_t host_bytes_per_item(const struct host_job *wish)
@@ -143,7 +148,7 @@ static void discard(mproc_pool *pool, struct job *job)
 int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job)
 {
     struct layout layout;
-    int result = lay_out(&layout, wish, count);
+    int result = pool->shared->threads && wish->item_timeout ? -EINVAL : lay_out(&layout, wish, count);
     if (!result && wish->ctx && !wish->ctx_size && pool->method != MPROC_START_FORK && !region_contains(wish->ctx))
         result = MPROC_NOT_SHARED;
     if (!result)

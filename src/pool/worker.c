@@ -1,5 +1,5 @@
-/* A worker of a pool: takes chunks of jobs and runs their items, until the pool is closed and empty. It is forked by
- * the server and killed by it, or by the kernel when the server is gone; it may die at any instruction.
+/* A worker of a pool: takes chunks of jobs and runs their items, until the pool is closed and empty. Called by
+ * worker_process.c, where the worker may die at any instruction, and by threads.c.
  *
  * What a worker holds is told by its slot: see struct worker_slot. What it promises: job is in the slot before the job
  * is touched and until it is no more, chunk before the chunk is taken, current before the item is begun, and 0 before
@@ -8,12 +8,8 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "os/proc.h"
-#include "os/supervise.h"
-#include "process/self.h"
 #include "process/streams.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +24,16 @@
 
 const _Atomic(uint32_t) worker_flags_of_copy = JOB_STOPPED;
 
-/* The worker that this process is. */
-static struct worker *own_worker;
+/* The worker that this thread is; and the one that this process is, for other threads that its tasks make. */
+static _Thread_local struct worker *own_worker;
+static struct worker *process_worker;
+
+void worker_become(struct worker *worker)
+{
+    own_worker = worker;
+    if (!worker->is_thread)
+        process_worker = worker;
+}
 
 static void become_copy(void)
 {
@@ -44,7 +48,8 @@ __attribute__((constructor)) static void watch_forks(void)
 
 void *mproc_worker_state(void)
 {
-    return own_worker ? own_worker->state : NULL;
+    const struct worker *worker = own_worker ? own_worker : process_worker;
+    return worker ? worker->state : NULL;
 }
 
 /* ---- chunks ---- */
@@ -134,6 +139,8 @@ static bool take_next(struct worker *worker, struct job *job, size_t *chunk, siz
 static mproc_task *find_task(struct worker *worker, const struct job *job)
 {
     struct known_function *known = &worker->known[job->function->number % FUNCTIONS_KNOWN];
+    if (worker->is_thread)
+        return job->function->address;
     if (known->entry != job->function) {
         known->address = (mproc_task *)(void *)function_find(&job->function->reference);
         known->entry = known->address ? job->function : NULL;
@@ -242,96 +249,55 @@ static void leave_job(struct worker *worker)
     cell_wake(&worker->pool->changed, CELL_ALL);
 }
 
-/* ---- the process ---- */
+/* ---- the whole ---- */
 
-/* What the process is called from now on. Its tasks may start processes of any kind; it joins them when it ends. */
-static void take_name(unsigned index)
+static void *find(const struct worker *worker, const struct job_function *function)
 {
-    char name[PROCESS_NAME_SIZE];
-    snprintf(name, sizeof name, "Worker-%u", index + 1);
-    self_copy_name(self.process.name, name);
-    self.process.daemon = false;
-    memcpy(member_identity.name, self.process.name, MEMBER_NAME_SIZE);
+    if (!function)
+        return NULL;
+    return worker->is_thread ? (void *)function->address : (void *)function_find(&function->reference);
 }
 
-/* Take what the pool's options take from its workers. */
-static int confine(const struct worker *worker)
-{
-    const struct pool *pool = worker->pool;
-    int result = pool->pin ? os_cpu_pin(worker->index) : 0;
-    return result || !pool->memory_limit ? result : os_limit_memory(pool->memory_limit);
-}
-
-/* Take the slot that the server forked this process for. Before that the slot may be somebody else's. */
-static int take_slot(struct worker_slot *slot, uint32_t serial)
-{
-    int result = member_join();
-    if (result)
-        return result;
-    if (!pool_take_place(&slot->word, serial))
-        return -ESRCH;
-    atomic_store_explicit(&slot->pid, (int32_t)getpid(), memory_order_relaxed);
-    return 0;
-}
-
-static void *find(const struct job_function *function)
-{
-    return function ? (void *)function_find(&function->reference) : NULL;
-}
-
-/* Run the initializer. Ends the process where that cannot be done. */
-static void initialize(struct worker *worker)
+int worker_initialize(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    mproc_initializer *initializer = (mproc_initializer *)find(pool->initializer);
-    worker->finalizer = (mproc_finalizer *)find(pool->finalizer);
+    mproc_initializer *initializer = (mproc_initializer *)find(worker, pool->initializer);
+    worker->finalizer = (mproc_finalizer *)find(worker, pool->finalizer);
     worker->items = pool->max_items;
     if (!initializer != !pool->initializer || !worker->finalizer != !pool->finalizer)
-        _exit(POOL_INITIALIZER_LOST);
+        return POOL_INITIALIZER_LOST;
     int result = initializer ? initializer(pool->arg, &worker->state) : 0;
     streams_flush();
     if (result)
-        _exit(POOL_INITIALIZER_FAILED);
+        return POOL_INITIALIZER_FAILED;
     worker->idle_since = os_now();
     atomic_store_explicit(&worker->slot->begun, worker->idle_since, memory_order_relaxed);
     atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
-    cell_wake(&pool->server, CELL_ALL);
+    cell_wake(worker->is_thread ? &pool->changed : &pool->server, CELL_ALL);
+    return 0;
 }
 
 /* A task that closes every descriptor closes the one that proves this process's life, and others would take it for dead
  * while it holds the pool's lock. Such a worker ends, and is replaced. */
-_Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, pid_t parent)
+bool worker_serve(struct worker *worker)
 {
-    struct worker worker = {
-        .pool = pool, .slot = &pool->workers[index], .words = pool_last_words(pool, index), .index = index};
-    own_worker = &worker;
-    os_forget_children();
-    take_name(index);
-    int result = os_die_with_parent(parent);
-    if (!result)
-        result = confine(&worker);
-    if (!result)
-        result = take_slot(worker.slot, serial);
-    if (result)
-        _exit(-result); /* for the server to read */
-    last_words_listen(worker.words, __builtin_frame_address(0));
-    initialize(&worker);
+    struct pool *pool = worker->pool;
     bool more = true;
-    while (more && worker_await_work(&worker)) {
-        struct job *job = pick(&worker);
+    while (more && worker_await_work(worker)) {
+        struct job *job = pick(worker);
         if (!job)
             continue;
         int64_t since = os_now();
-        atomic_store_explicit(&worker.slot->since, since, memory_order_relaxed);
-        more = run_job(&worker, job);
-        worker.idle_since = os_now();
-        add_busy(worker.slot, worker.idle_since - since);
+        atomic_store_explicit(&worker->slot->since, since, memory_order_relaxed);
+        more = run_job(worker, job);
+        worker->idle_since = os_now();
+        add_busy(worker->slot, worker->idle_since - since);
         if (more) /* else the server finds the job in the slot, and offers again what this worker drew */
-            leave_job(&worker);
-        if (!member_confirm())
+            leave_job(worker);
+        if (!worker->is_thread && !member_confirm())
             _exit(POOL_WORKER_UNFIT);
     }
-    if (worker.finalizer && pool_state(pool) != POOL_TERMINATED)
-        worker.finalizer(worker.state);
-    exit(0);
+    if (worker->finalizer && pool_state(pool) != POOL_TERMINATED)
+        worker->finalizer(worker->state);
+    return !more && !worker_is_surplus(worker);
 }

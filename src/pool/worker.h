@@ -1,4 +1,4 @@
-/* A worker as it knows itself: memory of its own, which its files share. */
+/* A worker as it knows itself, a process or a thread of the host: memory of its own, which its files share. */
 #ifndef MPROC_POOL_WORKER_H
 #define MPROC_POOL_WORKER_H
 
@@ -16,6 +16,7 @@ struct worker {
     struct worker_slot *slot;
     struct last_words *words;
     unsigned index;
+    bool is_thread; /* of the host */
     struct known_function known[FUNCTIONS_KNOWN];
 
     mproc_finalizer *finalizer; /* or NULL */
@@ -51,6 +52,18 @@ static inline bool worker_is_called(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->pool->calls, memory_order_acquire) != worker->calls;
 }
+
+/* ---- worker.c ---- */
+
+/* The calling thread is this worker from now on. */
+void worker_become(struct worker *worker);
+
+/* Run the initializer. 0, or the exit code of a worker that cannot begin. */
+int worker_initialize(struct worker *worker);
+
+/* Take jobs until the worker is to end, and run the finalizer. The slot may still name the last job. Returns whether
+ * another is to take its place. */
+bool worker_serve(struct worker *worker);
 
 /* ---- items.c ---- */
 

@@ -168,6 +168,25 @@ static int create_with_workers_state(void)
                                                           .pin = true});
 }
 
+static int create_with_threads(void)
+{
+    return mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2, .threads = true, .pin = true});
+}
+
+/* With the threads of a pool of its own. */
+static void begin_threads(void)
+{
+    begin_nothing();
+    every_must(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .max_workers = 2, .threads = true}));
+    every_must(call());
+    out[5] = 0;
+}
+
+static int resize_threads(void)
+{
+    return mproc_pool_resize(pool, 2);
+}
+
 static int map_async(void)
 {
     const mproc_map map = {.count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
@@ -281,6 +300,7 @@ static int has_state(void)
 
 static const struct every_scene none = {begin_nothing, look, end};
 static const struct every_scene open = {begin_pool, look, end_used};
+static const struct every_scene threads = {begin_threads, look, end_used};
 static const struct every_scene endless = {begin_endless, look, end_used};
 static const struct every_scene dead = {begin_dead, look, end_used};
 static const struct every_scene iteration = {begin_iteration, look, end_used};
@@ -289,6 +309,10 @@ static const struct every_scene handed_out = {begin_handed_out, look, end_used};
 static const struct every_case list[] = {
     {"mproc_pool_create", "with a state", &none, create_with_workers_state, 0, CHILD_MAY_NOT, .calls = CALLS,
      .answers = {-EAGAIN}},
+    {"mproc_pool_create", "with threads", &none, create_with_threads, 0, CHILD_MAY_NOT, .calls = CALLS,
+     .answers = {-EAGAIN}},
+    {"mproc_pool_call", "with threads", &threads, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_resize", "with threads", &threads, resize_threads, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_worker_state", NULL, &none, has_state, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_pool_call", NULL, &open, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

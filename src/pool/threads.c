@@ -1,0 +1,184 @@
+/* Workers that are threads of the host. Each goes through the lives of one worker after another, where a process would
+ * be replaced: after max_items, or when the initializer has failed. */
+#include "os/allocate.h"
+#include "os/clock.h"
+#include "os/cpu.h"
+#include "os/signal.h"
+#include "os/thread.h"
+#include "pool/host.h"
+#include "pool/worker.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Between two tries of an initializer that fails. */
+#define PAUSE MPROC_MS(100)
+
+/* ---- the thread ---- */
+
+/* The initializer failed: the reason why a pool cannot be made, and later a pause before the next try. Returns whether
+ * there is one. */
+static bool fail_to_begin(struct worker *worker, int code)
+{
+    struct pool *pool = worker->pool;
+    int32_t starting = POOL_STARTING;
+    int result = code == POOL_INITIALIZER_LOST ? MPROC_NO_FUNCTION : MPROC_TASK_FAILED;
+    if (atomic_compare_exchange_strong_explicit(&pool->started, &starting, result, memory_order_release,
+                                                memory_order_relaxed)) {
+        cell_wake(&pool->changed, CELL_ALL);
+        return false;
+    }
+    int64_t end = os_now() + PAUSE;
+    while (os_until(end) > 0 && pool_wants_workers(pool) && !worker_is_surplus(worker))
+        cell_sleep(&pool->work, cell_prepare(&pool->work), end);
+    return pool_wants_workers(pool) && !worker_is_surplus(worker);
+}
+
+/* One worker's life. Returns whether another one is to follow in the same place. */
+static bool live(struct pool_thread *thread)
+{
+    struct pool *pool = thread->pool->shared;
+    struct worker worker = {.pool = pool,
+                            .slot = &pool->workers[thread->index],
+                            .words = pool_last_words(pool, thread->index),
+                            .index = thread->index,
+                            .is_thread = true};
+    pool_clear_slot(pool, thread->index);
+    atomic_store_explicit(&worker.slot->pid, (int32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&worker.slot->word, member_current(), memory_order_release);
+    worker_become(&worker);
+    int result = worker_initialize(&worker);
+    bool more = result ? fail_to_begin(&worker, result) : worker_serve(&worker);
+    pool_settle_worker(pool, thread->index, 0);
+    return more;
+}
+
+static void leave(struct pool_thread *thread)
+{
+    struct pool *pool = thread->pool->shared;
+    atomic_store_explicit(&thread->gone, true, memory_order_release);
+    cell_wake(&pool->changed, CELL_ALL); /* the pool stays until this thread was joined */
+}
+
+/* A task has ended its thread. That costs the item, as the end of a process does. */
+static void bury(void *arg)
+{
+    struct pool_thread *thread = arg;
+    struct pool *pool = thread->pool->shared;
+    atomic_fetch_add_explicit(&pool->deaths, 1, memory_order_relaxed);
+    pool_settle_worker(pool, thread->index, 0);
+    leave(thread);
+}
+
+static void *run(void *arg)
+{
+    struct pool_thread *thread = arg;
+    os_signals_restore(&thread->pool->mask);
+    if (thread->pool->shared->pin)
+        os_cpu_pin(thread->index); /* it could when the pool was made; else it runs anywhere */
+    pthread_cleanup_push(bury, thread);
+    while (live(thread))
+        ;
+    pthread_cleanup_pop(0);
+    leave(thread);
+    return NULL;
+}
+
+/* ---- the host ---- */
+
+static void join_gone(struct pool_thread *thread)
+{
+    if (!thread->exists || !atomic_load_explicit(&thread->gone, memory_order_acquire))
+        return;
+    pthread_join(thread->id, NULL);
+    thread->exists = false;
+}
+
+static int start(mproc_pool *pool, unsigned index)
+{
+    struct pool_thread *thread = &pool->threads[index];
+    thread->pool = pool;
+    thread->index = index;
+    atomic_store_explicit(&thread->gone, false, memory_order_relaxed);
+    int result = os_thread_create(&thread->id, run, thread);
+    thread->exists = result == 0;
+    return result;
+}
+
+/* With the mutex. 0, or why one could not be started. */
+static int start_missing(mproc_pool *pool)
+{
+    int result = 0;
+    for (unsigned i = 0; i < pool_wanted(pool->shared) && !result; i++) {
+        join_gone(&pool->threads[i]);
+        if (!pool->threads[i].exists)
+            result = start(pool, i);
+    }
+    return result;
+}
+
+void threads_mend(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    bool exists = false;
+    if (atomic_load_explicit(&shared->started, memory_order_relaxed) == 0 && pool_wants_workers(shared))
+        start_missing(pool);
+    for (unsigned i = 0; pool->threads && i < shared->worker_count; i++) {
+        join_gone(&pool->threads[i]);
+        exists = exists || pool->threads[i].exists;
+    }
+    if (!exists && pool_state(shared) != POOL_OPEN && !pool_wants_workers(shared))
+        atomic_store_explicit(&shared->ended, 1, memory_order_release);
+}
+
+/* 0 when all are ready, POOL_STARTING while they are not, or why they cannot be. */
+static int look_at_start(struct pool *shared)
+{
+    for (unsigned i = 0; i < pool_wanted(shared); i++)
+        if (!atomic_load_explicit(&shared->workers[i].ready, memory_order_acquire))
+            return atomic_load_explicit(&shared->started, memory_order_acquire);
+    int32_t starting = POOL_STARTING;
+    atomic_compare_exchange_strong_explicit(&shared->started, &starting, 0, memory_order_release, memory_order_relaxed);
+    return 0;
+}
+
+int threads_start(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    size_t size = shared->worker_count * sizeof *pool->threads;
+    pool->threads = os_malloc(size);
+    if (!pool->threads)
+        return -ENOMEM;
+    memset(pool->threads, 0, size);
+    os_signals_block(&pool->mask);
+    os_signals_restore(&pool->mask);
+    pthread_mutex_lock(&pool->mutex);
+    int result = start_missing(pool);
+    pthread_mutex_unlock(&pool->mutex);
+    while (!result) {
+        uint32_t seen = cell_prepare(&shared->changed);
+        result = look_at_start(shared);
+        if (result != POOL_STARTING)
+            return result;
+        result = 0;
+        cell_sleep(&shared->changed, seen, OS_NEVER);
+    }
+    return result;
+}
+
+static bool is_over(mproc_pool *pool)
+{
+    host_mend(pool);
+    return atomic_load_explicit(&pool->shared->ended, memory_order_acquire);
+}
+
+int threads_wait_end(mproc_pool *pool, int64_t deadline)
+{
+    for (;;) {
+        uint32_t seen = cell_prepare(&pool->shared->changed);
+        if (is_over(pool))
+            return 0;
+        if (cell_sleep(&pool->shared->changed, seen, deadline) == MPROC_TIMEOUT)
+            return is_over(pool) ? 0 : MPROC_TIMEOUT;
+    }
+}
