@@ -4,6 +4,7 @@
 #include "crash.h"
 #include "named.h"
 #include "pool/host.h"
+#include "pool/postmortem.h"
 #include "survivors.h"
 #include <mproc/base.h>
 #include <mproc/memory.h>
@@ -241,6 +242,27 @@ static const char *check_item(const struct worker_world *world, long item, int *
     return NULL;
 }
 
+/* Each worker that died at an item of the map has left one post-mortem, of that item. */
+static const char *check_postmortems(const struct worker_world *world)
+{
+    unsigned told[ITEMS] = {0};
+    mproc_postmortem death;
+    for (size_t i = 0; postmortem_read(world->map, i, 0, &death); i++) {
+        if (death.index >= ITEMS || death.exit != -SIGKILL)
+            return "a post-mortem is of no death";
+        told[death.index]++;
+    }
+    for (long item = 0; item < ITEMS; item++) {
+        unsigned begun = atomic_load(&world->begun[item]);
+        bool has_died = world->status[item].result == MPROC_WORKER_DIED;
+        if (told[item] > 1 || (has_died && told[item] == 0) || (begun > 1 && told[item] != begun - 1))
+            return "a death is not told, or told twice";
+        if (told[item] && !has_died && begun == 0)
+            return "a death is told of an item that did not begin";
+    }
+    return NULL;
+}
+
 static const char *check_outcomes(struct worker_world *world, int *died)
 {
     const char *wrong = NULL;
@@ -303,6 +325,8 @@ static const char *check(struct worker_world *world, int most_died)
     const char *wrong = check_outcomes(world, &died);
     if (!wrong && died > most_died)
         wrong = "more items died than a worker was at";
+    if (!wrong)
+        wrong = check_postmortems(world);
     if (!wrong && world->has_deadly && world->status[DEADLY].result != MPROC_WORKER_DIED)
         wrong = "the item that kills its worker is told as done";
     if (!wrong)
