@@ -50,6 +50,22 @@ typedef int mproc_initializer(void *arg, void **state);
  * replaced by max_items. Not in one that is killed. */
 typedef void mproc_finalizer(void *state);
 
+/* What a pool does at SIGINT, which a terminal sends at Ctrl-C. Its server and workers do nothing at it; a program that
+ * a task executes finds it as it is by default. A task that sleeps in a system call may see EINTR.
+ *
+ * With the second or third the library handles SIGINT in this process while there is such a pool, in place of what the
+ * program has set, which is put back when the last one is freed; unless SIGINT is ignored, as in a program started in
+ * the background. The handler only counts. A pool acts when this process next gives it work or waits for it, and within
+ * 100 ms while it waits; with a pool that is never called again nothing happens. One more SIGINT than all pools act
+ * upon does what it does by default, at once. One that nobody has acted upon is sent anew when the last pool is freed.
+ */
+enum mproc_interrupt {
+    MPROC_INTERRUPT_DEFAULT = 0, /* nothing: it is the program's own matter, and by default ends it */
+    MPROC_INTERRUPT_DRAIN = 1, /* the first: no further item is begun, those that run are finished, the pool is closed;
+                                  items that were not begun are MPROC_CANCELLED. The second: as below */
+    MPROC_INTERRUPT_TERMINATE = 2 /* as mproc_pool_terminate() */
+};
+
 typedef struct mproc_pool_options {
     unsigned workers;               /* 0: mproc_cpu_count(); at most 1024 */
     unsigned max_workers;           /* what mproc_pool_resize() may make of it, at most 1024; 0: workers */
@@ -70,6 +86,7 @@ typedef struct mproc_pool_options {
                                        ENOMEM (RLIMIT_DATA); 0: no limit */
     bool threads;                   /* the workers are threads of this process, see below */
     bool pin;                       /* each worker stays on one CPU of those that this process may use */
+    enum mproc_interrupt interrupt; /* what Ctrl-C does, as said above */
 } mproc_pool_options;
 
 /* Workers that are threads start at once and need no memory of their own; tasks see this process's memory, and arrays
@@ -132,20 +149,20 @@ typedef struct mproc_map {
 
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
- * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method, a
- * negative grace or idle_time, what threads cannot have, min_workers without idle_time or more than 1024, arg without
- * an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init(); MPROC_NO_FUNCTION;
- * MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned; -EAGAIN, -ENOMEM,
- * -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
+ * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method or
+ * interrupt, a negative grace or idle_time, what threads cannot have, min_workers without idle_time or more than 1024,
+ * arg without an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init();
+ * MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned;
+ * -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
  * MPROC_LATE: an item took too long; else MPROC_TASK_FAILED: a function returned other than 0; the others are done, and
  * status tells which. MPROC_TIMEOUT: the time was over; items that ran were stopped (their workers killed and
  * replaced), out and status hold what was done. MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was
- * terminated meanwhile. MPROC_NOT_SHARED: ctx is neither shared nor NULL and ctx_size is 0, and the server was spawned.
- * -EINVAL: NULL pool, fn or map, a size without its array, an array without a size, products that overflow;
- * MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
+ * terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither shared nor NULL and ctx_size is 0, and the
+ * server was spawned. -EINVAL: NULL pool, fn or map, a size without its array, an array without a size, products that
+ * overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
 /* The same with item i run by worker i: once in each worker, busy or idle, before anything else of whatever priority.

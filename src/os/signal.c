@@ -1,9 +1,8 @@
-/* Signals of this process. Called by src/process; these calls cannot fail with good arguments. */
+/* Signals of this process. Called by src/process and src/pool; these calls cannot fail with good arguments. */
 #define _GNU_SOURCE
 #include "os/signal.h"
 
 #include "os/fork.h"
-#include <stdbool.h>
 #include <stddef.h>
 
 void os_signals_block(sigset_t *before)
@@ -48,4 +47,31 @@ void os_signal_disarm(int number)
     struct sigaction before;
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(number, &nothing, NULL);
+}
+
+bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before)
+{
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    if (sigaction(number, NULL, before) || before->sa_handler == SIG_IGN)
+        return false;
+    return sigaction(number, &action, NULL) == 0;
+}
+
+void os_signal_put_back(int number, void (*handler)(int), const struct sigaction *before)
+{
+    struct sigaction now;
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
+        sigaction(number, before, NULL);
+}
+
+void os_signal_by_default(int number)
+{
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigaction(number, &standard, NULL);
+    raise(number);
+}
+
+void os_signal_raise(int number)
+{
+    raise(number);
 }

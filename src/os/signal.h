@@ -3,6 +3,7 @@
 #define MPROC_OS_SIGNAL_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* Block every signal in this thread; *before gets the mask that was. */
 void os_signals_block(sigset_t *before);
@@ -15,5 +16,18 @@ void os_signals_reset(void);
 /* Let a signal do nothing here, and by default what it does in a process that calls os_signals_reset() later. One that
  * is ignored stays so. */
 void os_signal_disarm(int number);
+
+/* Call a handler at a signal, unless it is ignored; *before gets what was done. System calls go on where they can.
+ * Returns whether it is called from now on. */
+bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before);
+
+/* Do again what was done before, unless the program has chosen something else than the handler meanwhile. */
+void os_signal_put_back(int number, void (*handler)(int), const struct sigaction *before);
+
+/* In a handler of the signal: do what it does by default, when the handler returns. */
+void os_signal_by_default(int number);
+
+/* Send it to this thread. */
+void os_signal_raise(int number);
 
 #endif

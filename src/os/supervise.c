@@ -60,9 +60,3 @@ void os_forget_children(void)
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigaction(SIGCHLD, &action, NULL);
 }
-
-void os_ignore_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = SIG_IGN};
-    sigaction(SIGINT, &action, NULL);
-}

@@ -31,7 +31,4 @@ int os_die_with_parent(pid_t parent);
 void os_on_child(void (*handler)(int signal));
 void os_forget_children(void);
 
-/* Ignore what the terminal sends at Ctrl-C; children inherit it. */
-void os_ignore_interrupt(void);
-
 #endif

@@ -136,6 +136,8 @@ static bool are_valid(const mproc_pool_options *options)
     if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX ||
         (options->max_workers && options->workers > options->max_workers) || !is_method(options->method))
         return false;
+    if ((unsigned)options->interrupt > MPROC_INTERRUPT_TERMINATE)
+        return false;
     if (options->grace < 0 || !os_timeout_is_valid(options->idle_time) || (!options->initializer && options->arg))
         return false;
     if (options->min_workers && (!options->idle_time || options->min_workers > POOL_WORKERS_MAX))
@@ -163,6 +165,7 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
         mproc_pool_free(made);
         return result;
     }
+    interrupt_add(made, options->interrupt);
     watch_exit();
     *pool = made;
     return 0;
@@ -202,6 +205,7 @@ mproc_pool *mproc_pool_free(mproc_pool *pool)
         host_set_state(pool, POOL_TERMINATED);
         host_wait_end(pool, OS_NEVER);
         callbacks_end(pool);
+        interrupt_remove(pool);
         destroy(pool);
     }
     return NULL;

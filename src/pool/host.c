@@ -151,6 +151,7 @@ void host_mend(mproc_pool *pool)
 
 void host_look(mproc_pool *pool)
 {
+    interrupt_look(pool);
     int64_t now = os_now();
     int64_t look_at = atomic_load_explicit(&pool->look_at, memory_order_relaxed);
     if (now < look_at || !atomic_compare_exchange_strong_explicit(&pool->look_at, &look_at, now + LOOK_PAUSE,
@@ -206,20 +207,21 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
 }
 
 /* Stop all jobs; with the mutex. It is done before the server can see that the pool is terminated, which then kills: so
- * an item that it kills is known to be cancelled. */
-static void stop_all(mproc_pool *pool)
+ * an item that it kills is known to be cancelled. A job that is made later finds the pool's state when it is launched.
+ */
+static void stop_all(mproc_pool *pool, void (*stop)(mproc_pool *pool, struct job *job))
 {
     struct job *job = atomic_load_explicit(&pool->shared->newest, memory_order_relaxed);
     for (; job; job = job->older)
-        host_stop(pool, job);
+        stop(pool, job);
 }
 
 int host_set_state(mproc_pool *pool, enum pool_state state)
 {
     struct pool *shared = pool->shared;
     pthread_mutex_lock(&pool->mutex);
-    if (state == POOL_TERMINATED)
-        stop_all(pool);
+    if (state >= POOL_DRAINED)
+        stop_all(pool, state == POOL_DRAINED ? host_begin_no_more : host_stop);
     int result = pool_lock(shared);
     if (!result) {
         if (pool_state(shared) < state)
@@ -251,6 +253,7 @@ static bool spin(bool (*condition)(void *arg), void *arg)
 
 int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline)
 {
+    interrupt_look(pool);
     if (condition(arg) || (deadline != 0 && spin(condition, arg)))
         return 0;
     for (;;) {

@@ -4,6 +4,7 @@
 #define MPROC_POOL_HOST_H
 
 #include "pool/callbacks.h"
+#include "pool/interrupt.h"
 #include "pool/store.h"
 #include "pool/threads.h"
 #include <mproc/process.h>
@@ -23,6 +24,7 @@ struct mproc_pool {
     int64_t restart_at;          /* no server is started before */
     _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */
     struct callbacks callbacks;
+    struct interrupt interrupt;
 };
 
 /* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
@@ -46,7 +48,7 @@ void host_nap(mproc_pool *pool);
 /* Wait until the processes of a closed or terminated pool are gone. 0 or MPROC_TIMEOUT. */
 int host_wait_end(mproc_pool *pool, int64_t deadline);
 
-/* Close or terminate. */
+/* Close, drain or terminate. */
 int host_set_state(mproc_pool *pool, enum pool_state state);
 
 /* Wait in a cell until the condition holds. Looks for a moment without sleeping, if the deadline gives time. 0 or
@@ -111,7 +113,10 @@ bool host_take_back(mproc_pool *pool, struct job *job);
 int host_promise(mproc_pool *pool);
 void host_end_promise(mproc_pool *pool);
 
-/* Begin no further item of the job, and have those killed that run. It is settled soon after. */
+/* Begin no further item of the job. It is settled when those that run have ended. */
+void host_begin_no_more(mproc_pool *pool, struct job *job);
+
+/* The same, and have those killed that run. It is settled soon after. */
 void host_stop(mproc_pool *pool, struct job *job);
 
 /* Free a job that was never launched or is settled, waiting for the workers that are about to leave it. */

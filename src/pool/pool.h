@@ -22,7 +22,8 @@
 enum pool_state {
     POOL_OPEN = 0,
     POOL_CLOSED = 1,    /* no more jobs; workers end when the list is empty */
-    POOL_TERMINATED = 2 /* all jobs are stopped; workers are killed */
+    POOL_DRAINED = 2,   /* closed, also for jobs that were promised, and all jobs are stopped */
+    POOL_TERMINATED = 3 /* workers are killed as well */
 };
 
 /* What the server does to a worker that may have to be killed: see kill_if_wanted() in server.c. */

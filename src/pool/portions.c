@@ -263,9 +263,11 @@ static int work(struct run *run, int64_t deadline)
         int result = is_last(run) ? 0 : fill(run);
         if (result && run->next == 0)
             return result;
-        if (result)
+        if (result == MPROC_CLOSED) /* the pool's jobs are stopped, and this one's with them */
+            run->stopped = true;
+        else if (result)
             stop(run);
-        if (run->busy && await(run, run->stopped ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
+        if (run->busy && await(run, timed_out ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
             timed_out = true;
             stop(run);
         } else if (!run->busy && !is_last(run)) {

@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/process.h"
+#include "os/signal.h"
 #include "os/supervise.h"
 #include "pool/oom.h"
 #include "pool/pool.h"
@@ -404,7 +405,7 @@ int pool_server(void *arg)
     oom_begin(&server.oom);
     last_words_prepare();
     own_pool = start->pool;
-    os_ignore_interrupt(); /* the host alone answers Ctrl-C */
+    os_signal_disarm(SIGINT); /* the host alone answers Ctrl-C; what a worker executes has the default again */
     os_on_child(on_child);
     for (;;) {
         uint32_t seen = cell_prepare(&server.pool->server);

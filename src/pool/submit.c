@@ -249,6 +249,7 @@ static void forget_postmortems(mproc_pool *pool, struct job *job)
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
                 bool promised)
 {
+    interrupt_look(pool);
     if (atomic_load_explicit(&job->postmortems, memory_order_relaxed))
         forget_postmortems(pool, job);
     load(job, wish, first, count);
@@ -279,6 +280,13 @@ void host_end_promise(mproc_pool *pool)
 }
 
 /* ---- the end of a job ---- */
+
+void host_begin_no_more(mproc_pool *pool, struct job *job)
+{
+    atomic_fetch_or_explicit(&job->flags, JOB_STOPPED, memory_order_acq_rel);
+    cell_wake(job->waiter, CELL_ALL);
+    callbacks_look(pool);
+}
 
 void host_stop(mproc_pool *pool, struct job *job)
 {

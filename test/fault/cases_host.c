@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <mproc/pool.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -56,6 +57,15 @@ static void begin_closed_with_callback(void)
     every_must(mproc_pool_close(pool));
 }
 
+/* The last one was answered: nothing is sent anew when the pool is freed. */
+static void begin_interrupted(void)
+{
+    begin_nothing();
+    every_must(mproc_pool_create(
+        &pool, &(mproc_pool_options){.workers = 1, .method = MPROC_START_FORK, .interrupt = MPROC_INTERRUPT_DRAIN}));
+    raise(SIGINT);
+}
+
 static bool was_called(void *arg)
 {
     (void)arg;
@@ -82,6 +92,17 @@ static void end_called(void)
 
 /* ---- calls ---- */
 
+static int create(void)
+{
+    return mproc_pool_create(
+        &pool, &(mproc_pool_options){.workers = 1, .method = MPROC_START_FORK, .interrupt = MPROC_INTERRUPT_TERMINATE});
+}
+
+static int map(void)
+{
+    return mproc_pool_map(pool, nothing, NULL, &(mproc_map){.count = 5}, LONG);
+}
+
 static int on_end(void)
 {
     return mproc_future_on_end(future, note, note, NULL);
@@ -95,11 +116,16 @@ static int join(void)
     return result;
 }
 
+static const struct every_scene none = {begin_nothing, look, end};
+static const struct every_scene interrupted = {begin_interrupted, look, end};
 static const struct every_scene submitted = {begin_submitted, look, end_called};
 static const struct every_scene done = {begin_done, look, end_called};
 static const struct every_scene closed = {begin_closed_with_callback, look, end_called};
 
 static const struct every_case list[] = {
+    {"mproc_pool_create", "answering interrupts", &none, create, 0, CHILD_MAY_NOT, .calls = CALLS,
+     .answers = {-EAGAIN}},
+    {"mproc_pool_map", "interrupted", &interrupted, map, MPROC_CLOSED, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_future_on_end", "not done", &submitted, on_end, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_future_on_end", "done", &done, on_end, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_join", "with a callback", &closed, join, 0, CHILD_MAY_NOT, .calls = CALLS},
