@@ -176,6 +176,7 @@ int threads_wait_end(mproc_pool *pool, int64_t deadline)
 {
     for (;;) {
         uint32_t seen = cell_prepare(&pool->shared->changed);
+        interrupt_look(pool);
         if (is_over(pool))
             return 0;
         if (cell_sleep(&pool->shared->changed, seen, deadline) == MPROC_TIMEOUT)

@@ -26,6 +26,7 @@ enum {
 struct scene {
     struct gate gate; /* first: it is the ctx of the tasks */
     enum mproc_interrupt interrupt;
+    bool threads;
     char terminal[64]; /* of the host, or empty */
     struct pool *_Atomic pool;
     struct pool *_Atomic other;
@@ -53,8 +54,11 @@ static void set_scene(const struct scene *scene)
 static mproc_pool *open_pool(struct scene *scene, unsigned workers)
 {
     mproc_pool *pool;
-    if (mproc_pool_create(
-            &pool, &(mproc_pool_options){.workers = workers, .method = pool_method, .interrupt = scene->interrupt}))
+    const mproc_pool_options options = {.workers = workers,
+                                        .method = scene->threads ? MPROC_START_DEFAULT : pool_method,
+                                        .threads = scene->threads,
+                                        .interrupt = scene->interrupt};
+    if (mproc_pool_create(&pool, &options))
         _exit(98);
     struct pool *none = NULL;
     if (!atomic_compare_exchange_strong(&scene->pool, &none, pool->shared))
@@ -240,12 +244,15 @@ struct play {
     size_t bytes;
 };
 
+static bool with_threads;
+
 static struct play begin(mproc_target *host, enum mproc_interrupt interrupt)
 {
     struct play play = {.bytes = bytes_in_use()};
     play.scene = mproc_calloc(1, sizeof *play.scene);
     assert_non_null(play.scene);
     play.scene->interrupt = interrupt;
+    play.scene->threads = with_threads;
     atomic_store(&play.scene->result, -1);
     atomic_store(&play.scene->later, -1);
     if (host)
@@ -363,6 +370,16 @@ static void the_first_drains_a_pool_that_calls_back(void **state)
 {
     (void)state;
     drains(host_is_called_back);
+}
+
+static void the_first_drains_a_pool_of_threads(void **state)
+{
+    (void)state;
+    with_threads = true;
+    drains(host_maps);
+    drains(host_joins);
+    drains(host_is_called_back);
+    with_threads = false;
 }
 
 static void a_map_in_portions_launches_no_more(void **state)
@@ -610,6 +627,7 @@ int main(void)
         unit(the_first_drains_inputs),
         unit(the_first_drains_a_pool_that_is_joined),
         unit(the_first_drains_a_pool_that_calls_back),
+        unit(the_first_drains_a_pool_of_threads),
         unit(a_map_in_portions_launches_no_more),
         unit(the_second_kills_what_runs),
         unit(the_first_kills_what_runs_where_that_is_wanted),
