@@ -1,7 +1,8 @@
 /* A calculator with bugs, which works all the same: each line of standard input is an expression, and is evaluated in a
  * worker. A line that divides by zero, that is nested too deeply for the stack, or that takes too long costs its
  * worker; the line is named, with what it did, and all the others have their results, in their order. Lines are read as
- * they are needed, so the input may be endless.
+ * they are needed, so the input may be endless. At the end stderr has a report on each of the first workers that died:
+ * where it was, by which way it came there, and what it had used.
  *
  *     printf '%s\n' '1 + 2 * 3' '1 / 0' '(2 + 3) ^ 2' | crashproof
  *
@@ -14,6 +15,7 @@
 
 #define LINE_SIZE  1000000
 #define LINE_LIMIT MPROC_SEC(5)
+#define REPORTS    10
 
 /* ---- the calculator, which trusts its input ---- */
 
@@ -88,6 +90,8 @@ static int evaluate(void *ctx, const void *in, void *out)
 
 /* ---- this process ---- */
 
+static char reports[REPORTS][8192];
+
 static int next_line(void *arg, void *in)
 {
     (void)arg;
@@ -112,13 +116,22 @@ static void tell(size_t line, int result, long value, int code)
         printf("%s\n", mproc_strerror(result));
 }
 
+/* Keep the report on the worker that died at the present line, if one did. Returns how many are kept. */
+static size_t keep_report(const mproc_imap *imap, size_t kept)
+{
+    mproc_postmortem death;
+    if (kept < REPORTS && mproc_imap_postmortem(imap, &death) == 0)
+        mproc_postmortem_text(&death, reports[kept++], sizeof *reports);
+    return kept;
+}
+
 static int evaluate_lines(mproc_pool *pool)
 {
     const mproc_imap_options options = {
         .next = next_line, .in_size = LINE_SIZE, .out_size = sizeof(long), .item_timeout = LINE_LIMIT};
     mproc_imap *imap;
     mproc_item_status status = {0};
-    size_t index = 0;
+    size_t index = 0, kept = 0;
     long value;
     int result = mproc_pool_imap(pool, &imap, evaluate, NULL, &options);
 
@@ -127,8 +140,12 @@ static int evaluate_lines(mproc_pool *pool)
     while ((result = mproc_imap_next(imap, &value, &index, MPROC_FOREVER)) >= 0 && result != MPROC_CLOSED) {
         mproc_imap_status(imap, &status);
         tell(index + 1, result, value, status.code);
+        kept = keep_report(imap, kept);
     }
     mproc_imap_free(imap);
+    fflush(stdout);
+    for (size_t i = 0; i < kept; i++)
+        fprintf(stderr, "\n%s", reports[i]);
     return result == MPROC_CLOSED ? 0 : result;
 }
 
