@@ -81,9 +81,11 @@ static int overflow(void *ctx, const void *in, void *out)
     return descend(&(volatile int){0});
 }
 
-UNCHECKED void call(void (*volatile function)(void))
+static void (*volatile nothing)(void);
+
+UNCHECKED void call(void)
 {
-    function();
+    nothing();
     after = 1;
 }
 
@@ -92,7 +94,7 @@ static int call_nothing(void *ctx, const void *in, void *out)
     (void)ctx;
     (void)in;
     (void)out;
-    call(NULL);
+    call();
     after = 3;
     return 0;
 }
@@ -196,13 +198,15 @@ static int work_and_be_killed(void *ctx, const void *in, void *out)
 {
     clock_t end = clock() + CLOCKS_PER_SEC / 10;
     size_t size = *(const size_t *)in;
-    char *memory = malloc(size);
+    unsigned char *memory = malloc(size);
     (void)ctx;
     (void)out;
     memset(memory, after + 1, size);
     while (clock() < end)
         after = memory[size / 2];
-    return raise(SIGKILL);
+    raise(SIGKILL);
+    free(memory);
+    return 0;
 }
 
 static int sleep_and_be_killed(void *ctx, const void *in, void *out)
