@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mproc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -33,7 +32,6 @@ struct scene {
     atomic_int result;
     atomic_int later; /* of what was asked of the pool afterwards */
     mproc_item_status status[ITEMS];
-    atomic_int caught;
     atomic_int callbacks;
     atomic_bool is_given; /* the pool has all its work */
     atomic_bool done;     /* with all but its end */
@@ -521,104 +519,6 @@ static void a_program_that_a_task_executes_does_not_ignore_it(void **state)
     }
 }
 
-/* ---- the program's own handler ---- */
-
-static struct scene *seen_by_handler;
-
-static void note_signal(int number)
-{
-    (void)number;
-    atomic_fetch_add(&seen_by_handler->caught, 1);
-}
-
-/* The last pool puts the handler back, and sends what none has answered. */
-static int host_has_a_handler(void *arg)
-{
-    struct scene *scene = arg;
-    seen_by_handler = scene;
-    set_scene(scene);
-    signal(SIGINT, note_signal);
-    mproc_pool *pools[] = {open_pool(scene, 1), open_pool(scene, 1)};
-    mproc_pool_free(pools[0]);
-    raise(SIGINT);
-    if (atomic_load(&scene->caught) != 0)
-        return 1;
-    mproc_pool_free(pools[1]);
-    if (atomic_load(&scene->caught) != 1)
-        return 2;
-    raise(SIGINT);
-    if (atomic_load(&scene->caught) != 2)
-        return 3;
-    mproc_pool *pool = open_pool(scene, 1);
-    raise(SIGINT);
-    if (mproc_pool_map(pool, square, NULL, &(mproc_map){.count = 1}, MPROC_FOREVER) != MPROC_CLOSED)
-        return 4;
-    mproc_pool_free(pool);
-    return atomic_load(&scene->caught) == 2 ? 0 : 5;
-}
-
-static void the_handler_of_the_program_comes_back(void **state)
-{
-    (void)state;
-    struct play play = begin(host_has_a_handler, MPROC_INTERRUPT_DRAIN);
-    end(&play, 0);
-    play = begin(host_has_a_handler, MPROC_INTERRUPT_TERMINATE);
-    end(&play, 0);
-}
-
-static int host_ignores(void *arg)
-{
-    struct scene *scene = arg;
-    long in = 3, out = 0;
-    set_scene(scene);
-    signal(SIGINT, SIG_IGN);
-    mproc_pool *pool = open_pool(scene, 1);
-    for (int i = 0; i < 5; i++)
-        raise(SIGINT);
-    int result = mproc_pool_call(pool, square, NULL, &in, sizeof in, &out, sizeof out, MPROC_FOREVER);
-    mproc_pool_free(pool);
-    return result == 0 && out == 9 && signal(SIGINT, SIG_DFL) == SIG_IGN ? 0 : 1;
-}
-
-static void an_ignored_interrupt_stays_ignored(void **state)
-{
-    (void)state;
-    struct play play = begin(host_ignores, MPROC_INTERRUPT_TERMINATE);
-    end(&play, 0);
-}
-
-/* A copy of the host has no pools, and one is enough for it. */
-static int host_forks(void *arg)
-{
-    struct scene *scene = arg;
-    int status;
-    set_scene(scene);
-    mproc_pool *pool = open_pool(scene, 1);
-    pid_t copy = fork();
-    if (copy == 0) {
-        raise(SIGINT);
-        _exit(7);
-    }
-    waitpid(copy, &status, 0);
-    mproc_pool_free(pool);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? 0 : 1;
-}
-
-static void a_forked_copy_of_the_host_dies_of_the_first(void **state)
-{
-    (void)state;
-    struct play play = begin(host_forks, MPROC_INTERRUPT_DRAIN);
-    end(&play, 0);
-}
-
-static void bad_input_is_refused(void **state)
-{
-    mproc_pool *pool = (mproc_pool *)&state;
-    (void)state;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.interrupt = (enum mproc_interrupt)3}), -EINVAL);
-    assert_null(pool);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -635,10 +535,6 @@ int main(void)
         unit(every_pool_answers_once),
         unit(at_a_terminal_only_the_host_answers),
         unit(a_program_that_a_task_executes_does_not_ignore_it),
-        unit(the_handler_of_the_program_comes_back),
-        unit(an_ignored_interrupt_stays_ignored),
-        unit(a_forked_copy_of_the_host_dies_of_the_first),
-        unit(bad_input_is_refused),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
