@@ -88,14 +88,6 @@ static int draw_row(void *ctx, const void *in, void *out)
 
 /* ---- this process ---- */
 
-static void show_progress(void *arg, size_t done, size_t total)
-{
-    (void)arg;
-    fprintf(stderr, "\r\033[K%zu of %zu rows", done, total);
-    if (done == total)
-        fprintf(stderr, "\r\033[K");
-}
-
 /* Draw all rows. How many there was no time for. */
 static int draw(struct view *view, struct pixel *picture, unsigned workers, mproc_time limit)
 {
@@ -112,7 +104,7 @@ static int draw(struct view *view, struct pixel *picture, unsigned workers, mpro
     map.ctx_size = sizeof *view;
     map.retries = 3; /* a row whose worker is killed is drawn by another */
     map.retry_on = MPROC_RETRY_DEATH;
-    map.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+    map.show = isatty(STDERR_FILENO) ? "rows" : NULL;
 
     int result = mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers});
     if (result == 0)
