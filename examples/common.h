@@ -8,25 +8,25 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* The whole number from least to most that an option has. If text is none, the program ends with a message and status
- * 2. */
-static inline long whole_number(const char *option, const char *text, long least, long most)
+/* The whole number in text, from least to most. If it is none, the program ends with a message and status 2. name is
+ * the option or argument. */
+static inline long whole_number(const char *name, const char *text, long least, long most)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
     if (end == text || *end || errno || value < least || value > most)
-        errx(2, "--%s needs a whole number from %ld to %ld, not '%s'; see --help", option, least, most, text);
+        errx(2, "%s needs a whole number from %ld to %ld, not '%s'; see --help", name, least, most, text);
     return value;
 }
 
 /* The same for any number. */
-static inline double real_number(const char *option, const char *text, double least, double most)
+static inline double real_number(const char *name, const char *text, double least, double most)
 {
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= least && value <= most))
-        errx(2, "--%s needs a number from %g to %g, not '%s'; see --help", option, least, most, text);
+        errx(2, "%s needs a number from %g to %g, not '%s'; see --help", name, least, most, text);
     return value;
 }
 

@@ -1,14 +1,14 @@
 /* A calculator with bugs, which works all the same: each line of standard input is an expression, and is evaluated in a
  * worker. A line that divides by zero, that is nested too deeply for the stack, or that takes too long costs its
  * worker; the line is named, with what it did, and all the others have their results, in their order. Lines are read as
- * they are needed, so the input may be endless. At the end stderr has a report on each of the first workers that died:
- * where it was, by which way it came there, and what it had used.
+ * they are needed, some ahead, so the input may be endless. At the end stderr has a report on each of the first workers
+ * that died: where it was, by which way it came there, and what it had used.
  *
  *     printf '%s\n' '1 + 2 * 3' '1 / 0' '(2 + 3) ^ 2' | crashproof
  *
- * Expressions have whole numbers, + - * / ^ and parentheses. */
-#include <ctype.h>
+ * Expressions have whole numbers of 64 bits, + - * / ^ and parentheses. */
 #include <mproc.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,25 +17,34 @@
 #define LINE_LIMIT MPROC_SEC(5)
 #define REPORTS    10
 
-/* ---- the calculator, which trusts its input ---- */
+static const char usage[] =
+    "usage: crashproof <FILE\n"
+    "Evaluate each line of standard input, an expression of whole numbers, + - * / ^ and parentheses.\n"
+    "At the end stderr has a report on each of the first workers that died.\n";
+
+static const char wrong[] = "?"; /* goes on in place of what is no expression */
+
+/* ---- the calculator, which knows no limits ---- */
 
 static long sum(const char **at);
 
 static char peek(const char **at)
 {
-    while (isspace((unsigned char)**at))
-        ++*at;
+    *at += strspn(*at, " \t\r");
     return **at;
 }
 
 static long atom(const char **at)
 {
-    if (peek(at) != '(')
-        return strtol(*at, (char **)at, 10);
+    if (peek(at) != '(') {
+        const char *begin = *at;
+        long number = strtol(begin, (char **)at, 10);
+        *at = *at == begin ? wrong : *at;
+        return number;
+    }
     ++*at;
     long value = sum(at);
-    if (peek(at) == ')')
-        ++*at;
+    *at = peek(at) == ')' ? *at + 1 : wrong;
     return value;
 }
 
@@ -94,10 +103,18 @@ static char reports[REPORTS][8192];
 
 static int next_line(void *arg, void *in)
 {
+    char *line = in, *end;
     (void)arg;
-    if (!fgets(in, LINE_SIZE, stdin))
+    if (!fgets(line, LINE_SIZE, stdin))
         return MPROC_CLOSED;
-    ((char *)in)[strcspn(in, "\n")] = '\0';
+    end = strchr(line, '\n');
+    if (end) {
+        *end = '\0';
+    } else if (!feof(stdin)) { /* it is too long: leave the rest of it out */
+        strcpy(line, wrong);
+        for (int next = 0; next != '\n' && next != EOF;)
+            next = getchar();
+    }
     return 0;
 }
 
@@ -149,19 +166,23 @@ static int evaluate_lines(mproc_pool *pool)
     return result == MPROC_CLOSED ? 0 : result;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     mproc_pool *pool = NULL;
-    int result = mproc_init(); /* first of all: the pool's processes begin here too */
+    mproc_init(); /* first of all: the pool's processes begin here too */
 
-    if (result == 0)
-        result = mproc_pool_create(&pool, NULL);
+    if (argc > 1) {
+        bool help = strcmp(argv[1], "--help") == 0;
+        fputs(usage, help ? stdout : stderr);
+        return help ? 0 : 2;
+    }
+    int result = mproc_pool_create(&pool, NULL);
     if (result == 0)
         result = evaluate_lines(pool);
     mproc_pool_free(pool);
     if (result) {
         fprintf(stderr, "crashproof: %s\n", mproc_strerror(result));
-        return EXIT_FAILURE;
+        return 1;
     }
-    return EXIT_SUCCESS;
+    return 0;
 }

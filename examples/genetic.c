@@ -228,11 +228,16 @@ int main(int argc, char **argv)
     static struct cities cities;
     struct settings settings = {.cities = 200, .seed = 1, .islands = 8, .epochs = 10, .generations = 200};
     const struct number {
+        const char *name;
         int *value, least, most;
-    } numbers[] = {
-        {&settings.cities, 4, MOST_CITIES},  {&settings.circle, 4, MOST_CITIES}, {&settings.grid, 2, 44},
-        {&settings.seed, 0, INT32_MAX},      {&settings.islands, 1, 1024},       {&settings.epochs, 1, 100000},
-        {&settings.generations, 1, 1000000}, {&settings.workers, 1, 1024}};
+    } numbers[] = {{"--cities", &settings.cities, 4, MOST_CITIES},
+                   {"--circle", &settings.circle, 4, MOST_CITIES},
+                   {"--grid", &settings.grid, 2, 44},
+                   {"--seed", &settings.seed, 0, INT32_MAX},
+                   {"--islands", &settings.islands, 1, 1024},
+                   {"--epochs", &settings.epochs, 1, 100000},
+                   {"--generations", &settings.generations, 1, 1000000},
+                   {"--workers", &settings.workers, 1, 1024}};
     const struct option options[] = {{"cities", required_argument, NULL, 0},
                                      {"circle", required_argument, NULL, 1},
                                      {"grid", required_argument, NULL, 2},
@@ -251,7 +256,7 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option < 8) {
             const struct number *number = &numbers[option];
-            *number->value = (int)whole_number(options[option].name, optarg, number->least, number->most);
+            *number->value = (int)whole_number(number->name, optarg, number->least, number->most);
         } else if (option == 's') {
             svg = optarg;
         } else {

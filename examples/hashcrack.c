@@ -246,9 +246,9 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'l') {
-            longest = (int)whole_number("length", optarg, 1, LONGEST);
+            longest = (int)whole_number("--length", optarg, 1, LONGEST);
         } else if (option == 'w') {
-            workers = (unsigned)whole_number("workers", optarg, 1, 1024);
+            workers = (unsigned)whole_number("--workers", optarg, 1, 1024);
         } else if (option == 'm') {
             made = optarg;
         } else {

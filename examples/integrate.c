@@ -2,7 +2,6 @@
  * agree on it. Easy ones are done at once, hard ones take thousands of steps, and nobody knows which before.
  *
  *     integrate chirp                 # 2x sin(1/x) - cos(1/x), which swings faster and faster towards 0
- *     integrate peak --tolerance 1e-12
  *
  * The items of a map are sub-intervals. A worker goes on with its own until all of it is good or it has taken its share
  * of steps, and gives back what is left; that is dealt out in another round. So no worker is alone with the hard part
@@ -276,13 +275,13 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'f') {
-            integral.from = real_number("from", optarg, -1e9, 1e9);
+            integral.from = real_number("--from", optarg, -1e9, 1e9);
         } else if (option == 't') {
-            integral.to = real_number("to", optarg, -1e9, 1e9);
+            integral.to = real_number("--to", optarg, -1e9, 1e9);
         } else if (option == 'e') {
-            integral.tolerance = real_number("tolerance", optarg, 1e-15, 1);
+            integral.tolerance = real_number("--tolerance", optarg, 1e-15, 1);
         } else if (option == 'w') {
-            workers = (unsigned)whole_number("workers", optarg, 1, 1024);
+            workers = (unsigned)whole_number("--workers", optarg, 1, 1024);
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? 0 : 2;

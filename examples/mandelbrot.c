@@ -161,21 +161,21 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'W') {
-            view.width = (int)whole_number("width", optarg, 1, 20000);
+            view.width = (int)whole_number("--width", optarg, 1, 20000);
         } else if (option == 'H') {
-            view.height = (int)whole_number("height", optarg, 1, 20000);
+            view.height = (int)whole_number("--height", optarg, 1, 20000);
         } else if (option == 'x') {
-            view.x = real_number("x", optarg, -4, 4);
+            view.x = real_number("--x", optarg, -4, 4);
         } else if (option == 'y') {
-            view.y = real_number("y", optarg, -4, 4);
+            view.y = real_number("--y", optarg, -4, 4);
         } else if (option == 'z') {
-            view.zoom = real_number("zoom", optarg, 0.1, 1e13);
+            view.zoom = real_number("--zoom", optarg, 0.1, 1e13);
         } else if (option == 'i') {
-            view.iterations = whole_number("iterations", optarg, 1, 100000000);
+            view.iterations = whole_number("--iterations", optarg, 1, 100000000);
         } else if (option == 's') {
-            limit = (mproc_time)(real_number("seconds", optarg, 0, 1e9) * 1e9);
+            limit = (mproc_time)(real_number("--seconds", optarg, 0, 1e9) * 1e9);
         } else if (option == 'w') {
-            workers = (unsigned)whole_number("workers", optarg, 1, 1024);
+            workers = (unsigned)whole_number("--workers", optarg, 1, 1024);
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? 0 : 2;

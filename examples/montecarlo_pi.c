@@ -1,11 +1,18 @@
-/* Pi from random points: montecarlo_pi [POINTS]. The points are divided into blocks, each with random numbers of its
- * own, so the result is the same whatever the number of workers. */
+/* Pi from random points: montecarlo_pi [POINTS [WORKERS]]. The points are divided into blocks, each with random numbers
+ * of its own, so the result is the same whatever the number of workers. */
 #include "common.h"
 #include <mproc.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define BLOCK ((long)1 << 20)
+
+static const char usage[] = "usage: montecarlo_pi [POINTS [WORKERS]]\n"
+                            "Estimate pi from so many random points, 1 to 1000000000000 (default 100000000), by so "
+                            "many worker processes, 1 to\n"
+                            "1024 (default: one for each CPU).\n";
 
 struct block {
     uint64_t seed;
@@ -30,13 +37,13 @@ static int count_inside(void *ctx, const void *in, void *out)
     return 0;
 }
 
-static int count_all(long points, long *inside)
+static int count_all(long points, unsigned workers, long *inside)
 {
     size_t count = (size_t)((points - 1) / BLOCK + 1);
     struct block *blocks = mproc_alloc(count * sizeof *blocks);
     long *results = mproc_alloc(count * sizeof *results);
     mproc_pool *pool = NULL;
-    int result = blocks && results ? mproc_pool_create(&pool, NULL) : -ENOMEM;
+    int result = blocks && results ? mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers}) : -ENOMEM;
 
     for (size_t i = 0; result == 0 && i < count; i++)
         blocks[i] = (struct block){.seed = scramble(i + 1), .points = i + 1 < count ? BLOCK : (points - 1) % BLOCK + 1};
@@ -56,20 +63,19 @@ static int count_all(long points, long *inside)
 
 int main(int argc, char **argv)
 {
-    int result = mproc_init(); /* first of all: the pool's processes begin here too */
-    long points = argc > 1 ? atol(argv[1]) : 100000000;
-    long inside = 0;
+    mproc_init(); /* first of all: the pool's processes begin here too */
+    bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
 
-    if (points < 1) {
-        fprintf(stderr, "usage: montecarlo_pi [POINTS]\n");
-        return EXIT_FAILURE;
+    if (help || argc > 3) {
+        fputs(usage, help ? stdout : stderr);
+        return help ? 0 : 2;
     }
-    if (result == 0)
-        result = count_all(points, &inside);
-    if (result) {
-        fprintf(stderr, "montecarlo_pi: %s\n", mproc_strerror(result));
-        return EXIT_FAILURE;
-    }
+    long points = argc > 1 ? whole_number("POINTS", argv[1], 1, 1000000000000) : 100000000;
+    long workers = argc > 2 ? whole_number("WORKERS", argv[2], 1, 1024) : 0; /* 0: as many as CPUs */
+    long inside = 0;
+    int result = count_all(points, (unsigned)workers, &inside);
+    if (result)
+        errx(1, "%s", mproc_strerror(result));
     printf("%.6f from %ld points\n", 4.0 * (double)inside / (double)points, points);
-    return EXIT_SUCCESS;
+    return 0;
 }

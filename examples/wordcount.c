@@ -462,9 +462,9 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 't') {
-            top = whole_number("top", optarg, 0, 10000);
+            top = whole_number("--top", optarg, 0, 10000);
         } else if (option == 'w') {
-            workers = whole_number("workers", optarg, 1, 1024);
+            workers = whole_number("--workers", optarg, 1, 1024);
         } else if (option == 'c') {
             job->crash = strcpy(must(mproc_alloc(strlen(optarg) + 1)), optarg);
         } else {
