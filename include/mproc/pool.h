@@ -194,6 +194,10 @@ MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_t
  * MPROC_TIMEOUT. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 
+/* What the task has written, in place: its out_size bytes, until the future is freed. Of a map: the array of all its
+ * items. So a large result need not be copied. NULL when it is not done, was cancelled, or writes nothing. */
+MPROC_API const void *mproc_future_result(mproc_future *future);
+
 /* Wait for the task. 0 when it is done in whatever way; MPROC_TIMEOUT. mproc_future_status() then tells how it ended (a
  * map: as a whole, with a code of 0); MPROC_RUNNING when it has not. */
 MPROC_API int mproc_future_wait(mproc_future *future, mproc_time timeout);
@@ -244,15 +248,21 @@ MPROC_API mproc_future *mproc_future_free(mproc_future *future);
  * mproc_imap_next() only. */
 typedef int mproc_source(void *arg, void *in);
 
+/* The bytes of an input, where it owns memory elsewhere or its result will. Called with the source's arg, once for each
+ * input, right after the source. */
+typedef size_t mproc_weigh(void *arg, const void *in);
+
 typedef struct mproc_imap_options {
     mproc_source *next;
     void *arg;
     size_t in_size;
     size_t out_size;
-    size_t ctx_size;  /* as in a map */
-    size_t chunk;     /* inputs that a worker takes at a time; 0: 1 */
-    size_t in_flight; /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
-    int priority;     /* as in a map, and so are the next three */
+    size_t ctx_size;        /* as in a map */
+    size_t chunk;           /* inputs that a worker takes at a time; 0: 1 */
+    size_t in_flight;       /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
+    size_t bytes_in_flight; /* no further input is taken while those in flight have so many; 0: no such limit */
+    mproc_weigh *weigh;     /* NULL: each has in_size + out_size */
+    int priority;           /* as in a map, and so are the next three */
     mproc_time item_timeout;
     unsigned retries;
     unsigned retry_on;
@@ -270,6 +280,10 @@ MPROC_API int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *f
  * mproc_imap_status() tells more; MPROC_CANCELLED: the pool was terminated before it was done, or before its inputs
  * were taken. MPROC_CLOSED: there are no more. MPROC_TIMEOUT: it is not done yet. */
 MPROC_API int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout);
+
+/* What the function of the last mproc_imap_next()'s item wrote, in place: out_size bytes, until the next call of that
+ * function. So a large result need not be copied. NULL before the first. */
+MPROC_API const void *mproc_imap_result(const mproc_imap *imap);
 
 /* How the item of the last mproc_imap_next() ended. -EINVAL before the first. */
 MPROC_API int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status);

@@ -142,6 +142,13 @@ int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
     return status.result;
 }
 
+const void *mproc_future_result(mproc_future *future)
+{
+    if (!future || host_check(future->pool) || !is_done(future) || outcome(future).result == MPROC_CANCELLED)
+        return NULL;
+    return future->job->out;
+}
+
 int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
     if (!future || !status)

@@ -16,6 +16,7 @@ struct window {
     size_t first;  /* the number of its first input */
     size_t count;  /* inputs; 0: not launched */
     size_t handed; /* results that were handed out */
+    size_t bytes;  /* of its inputs, as they were weighed */
     size_t from;   /* for job_is_settled() */
 };
 
@@ -29,6 +30,7 @@ struct mproc_imap {
     size_t head;     /* the window whose results are next, or where to look first */
     size_t taken;    /* inputs */
     size_t busy;     /* windows that were launched and not handed out */
+    size_t bytes;    /* of all inputs in these */
     int end;         /* 0, or what the source said when it ended */
     bool has_status; /* an item was handed out */
     mproc_item_status last;
@@ -44,22 +46,39 @@ static struct wait_cell *cell_of(const mproc_imap *imap)
     return &imap->windows[0].job->cell;
 }
 
+static bool is_full(const mproc_imap *imap)
+{
+    return imap->options.bytes_in_flight && imap->bytes >= imap->options.bytes_in_flight;
+}
+
+/* Count the bytes of an input that was taken: more than can be counted are as many as can. */
+static void weigh(mproc_imap *imap, const void *in)
+{
+    const mproc_imap_options *options = &imap->options;
+    size_t bytes = options->weigh ? options->weigh(options->arg, in) : options->in_size + options->out_size;
+    imap->bytes = bytes < SIZE_MAX - imap->bytes ? imap->bytes + bytes : SIZE_MAX;
+}
+
 /* Take inputs for one window. Returns how many. */
 static size_t take_inputs(mproc_imap *imap)
 {
     size_t size = imap->options.in_size;
     size_t count = 0;
-    while (!imap->end && count < imap->wish.chunk) {
+    while (count < imap->wish.chunk && !is_full(imap)) {
         unsigned char *in = imap->inputs + count * size;
         memset(in, 0, size);
         imap->end = imap->options.next(imap->options.arg, in);
-        count += imap->end == 0;
+        if (imap->end)
+            break;
+        weigh(imap, in);
+        count++;
     }
     return count;
 }
 
 static int launch(mproc_imap *imap, struct window *window)
 {
+    size_t before = imap->bytes;
     size_t count = take_inputs(imap);
     if (count == 0)
         return 0;
@@ -70,7 +89,7 @@ static int launch(mproc_imap *imap, struct window *window)
         imap->end = result == MPROC_CLOSED ? MPROC_CANCELLED : result;
         return result;
     }
-    *window = (struct window){.job = window->job, .first = imap->taken, .count = count};
+    *window = (struct window){.job = window->job, .first = imap->taken, .count = count, .bytes = imap->bytes - before};
     imap->taken += count;
     imap->busy++;
     return 0;
@@ -80,7 +99,7 @@ static int launch(mproc_imap *imap, struct window *window)
 static int fill(mproc_imap *imap)
 {
     int result = 0;
-    for (size_t i = 0; i < imap->window_count && !imap->end && !result; i++) {
+    for (size_t i = 0; i < imap->window_count && !imap->end && !result && !is_full(imap); i++) {
         struct window *window = &imap->windows[(imap->head + i) % imap->window_count];
         if (window->count)
             continue;
@@ -142,6 +161,7 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
         memcpy(out, window->job->own_out + item * imap->options.out_size, imap->options.out_size);
     if (window->handed == window->count) {
         window->count = 0;
+        imap->bytes -= window->bytes;
         imap->busy--;
         imap->head = (imap->head + 1) % imap->window_count;
     }
@@ -171,6 +191,12 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
             return MPROC_TIMEOUT;
         host_nap(imap->pool); /* a worker is about to leave a job that could be launched then */
     }
+}
+
+const void *mproc_imap_result(const mproc_imap *imap)
+{
+    const struct window *window = imap ? imap->last_window : NULL;
+    return window ? window->job->own_out + imap->last_item * imap->options.out_size : NULL;
 }
 
 int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)

@@ -246,6 +246,11 @@ static int status(void)
     return mproc_future_status(future, &result);
 }
 
+static int result(void)
+{
+    return mproc_future_result(future) != NULL;
+}
+
 static int is_done(void)
 {
     return mproc_future_is_done(future);
@@ -309,6 +314,7 @@ static const struct every_case list[] = {
     {"mproc_future_wait", "some time", &endless, wait_for_a_while, MPROC_TIMEOUT, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_future_status", "done", &done, status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_future_status", "not done", &endless, status, MPROC_RUNNING, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_future_result", NULL, &done, result, true, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_future_is_done", "done", &done, is_done, true, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_future_is_done", "not done", &endless, is_done, false, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_future_free", "done", &done, free_future, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

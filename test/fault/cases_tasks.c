@@ -270,6 +270,11 @@ static int tell_status(void)
     return mproc_imap_status(imap, &status);
 }
 
+static int imap_result(void)
+{
+    return mproc_imap_result(imap) ? 0 : -1;
+}
+
 static int free_imap(void)
 {
     imap = mproc_imap_free(imap);
@@ -311,10 +316,10 @@ static const struct every_case list[] = {
      .answers = {-EAGAIN}},
     {"mproc_pool_create", "with threads", &none, create_with_threads, 0, CHILD_MAY_NOT, .calls = CALLS,
      .answers = {-EAGAIN}},
-    {"mproc_pool_call", "with threads", &threads, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
-    {"mproc_pool_resize", "with threads", &threads, resize_threads, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_call", "by a thread", &threads, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_resize", "threads", &threads, resize_threads, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_worker_state", NULL, &none, has_state, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
-    {"mproc_pool_call", NULL, &open, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_call", "by a process", &open, call, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map_async", NULL, &open, map_async, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_map", "too long", &open, map_with_limit, MPROC_LATE, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_run_on_all", NULL, &open, run_on_all, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
@@ -327,8 +332,9 @@ static const struct every_case list[] = {
     {"mproc_imap_next", NULL, &iteration, next, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_imap_status", NULL, &handed_out, tell_status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_imap_postmortem", NULL, &handed_out, tell_imap_death, MPROC_CLOSED, CHILD_MAY_NOT, .calls = CALLS_NONE},
+    {"mproc_imap_result", NULL, &handed_out, imap_result, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_imap_free", NULL, &iteration, free_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
-    {"mproc_pool_resize", NULL, &open, resize, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_pool_resize", "processes", &open, resize, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "all", &open, tell_statistics, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "a worker", &open, tell_worker, 1, CHILD_MAY_NOT, .calls = CALLS},
 };

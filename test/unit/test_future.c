@@ -1,32 +1,14 @@
 /* Submitted tasks and their futures. */
 #include "harness.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <mproc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
-
-/* Every test is run with each. */
-static enum mproc_start_method method;
-
-static mproc_pool *make_pool(unsigned workers)
-{
-    mproc_pool *pool;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = workers, .method = method}), 0);
-    return pool;
-}
 
 /* ---- tasks ---- */
-
-static int square(void *ctx, const void *in, void *out)
-{
-    long x = *(const long *)in;
-    (void)ctx;
-    *(long *)out = x * x;
-    return 0;
-}
 
 static int return_in(void *ctx, const void *in, void *out)
 {
@@ -35,45 +17,18 @@ static int return_in(void *ctx, const void *in, void *out)
     return *(const int *)in;
 }
 
-/* A task that tells that it has begun and waits until it may end; shared with the test. */
-struct gate {
-    atomic_int begun;
-    atomic_bool open;
+/* In which order tasks were run; shared with the test. */
+struct record {
+    atomic_int length;
     atomic_int order[100];
-    atomic_int ended;
 };
-
-static int wait_at_gate(void *ctx, const void *in, void *out)
-{
-    struct gate *gate = ctx;
-    const struct timespec nap = {.tv_nsec = 1000000};
-    (void)in;
-    (void)out;
-    atomic_fetch_add(&gate->begun, 1);
-    while (!atomic_load(&gate->open))
-        nanosleep(&nap, NULL);
-    atomic_fetch_add(&gate->ended, 1);
-    return 0;
-}
 
 static int note_order(void *ctx, const void *in, void *out)
 {
-    struct gate *gate = ctx;
+    struct record *record = ctx;
     (void)out;
-    atomic_store(&gate->order[atomic_fetch_add(&gate->ended, 1)], *(const int *)in);
+    atomic_store(&record->order[atomic_fetch_add(&record->length, 1)], *(const int *)in);
     return 0;
-}
-
-static bool has_begun(void *arg)
-{
-    return atomic_load(&((struct gate *)arg)->begun) > 0;
-}
-
-static mproc_future *submit_at_gate(mproc_pool *pool, struct gate *gate)
-{
-    mproc_future *future;
-    assert_int_equal(mproc_pool_submit(pool, &future, wait_at_gate, gate, NULL, 0, 0), 0);
-    return future;
 }
 
 static mproc_future *submit_square(mproc_pool *pool, long x)
@@ -109,7 +64,7 @@ static void a_result_can_be_got_again(void **state)
 
 static void the_input_is_copied(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
     mproc_pool *pool = make_pool(1);
     mproc_future *first = submit_at_gate(pool, gate), *second;
     long *shared = mproc_alloc(sizeof *shared), out;
@@ -146,6 +101,29 @@ static void large_inputs_and_results_pass(void **state)
     mproc_pool_free(pool);
 }
 
+static void a_result_can_be_read_in_place(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    mproc_future *waits = submit_at_gate(pool, gate);
+    mproc_future *future;
+    long in = 9;
+    assert_int_equal(mproc_pool_submit(pool, &future, square, NULL, &in, sizeof in, sizeof in), 0);
+    assert_null(mproc_future_result(future)); /* it has not begun */
+    atomic_store(&gate->open, true);
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(20)), 0);
+    const long *out = mproc_future_result(future);
+    assert_int_equal(*out, 81);
+    assert_ptr_equal(mproc_future_result(future), out);
+    assert_null(mproc_future_result(waits)); /* it writes nothing */
+    assert_null(mproc_future_result(NULL));
+    mproc_future_free(future);
+    mproc_future_free(waits);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
 static void a_failure_has_its_code_and_its_output(void **state)
 {
     static const int codes[] = {1, -1, 256, 1000000, -1000000};
@@ -169,7 +147,7 @@ static void a_failure_has_its_code_and_its_output(void **state)
 
 static void a_running_task_has_no_status_yet(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
     mproc_pool *pool = make_pool(1);
     mproc_future *future = submit_at_gate(pool, gate);
     mproc_item_status status = {77, 77};
@@ -188,20 +166,20 @@ static void a_running_task_has_no_status_yet(void **state)
 
 static void tasks_are_begun_in_the_order_of_their_submission(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct record *record = mproc_calloc(1, sizeof *record);
     mproc_pool *pool = make_pool(1);
     mproc_future *futures[100];
     (void)state;
     for (int i = 0; i < 100; i++)
-        assert_int_equal(mproc_pool_submit(pool, &futures[i], note_order, gate, &i, sizeof i, 0), 0);
+        assert_int_equal(mproc_pool_submit(pool, &futures[i], note_order, record, &i, sizeof i, 0), 0);
     for (int i = 99; i >= 0; i--) {
         assert_int_equal(mproc_future_get(futures[i], NULL, MPROC_FOREVER), 0);
         mproc_future_free(futures[i]);
     }
     for (int i = 0; i < 100; i++)
-        assert_int_equal(gate->order[i], i);
+        assert_int_equal(record->order[i], i);
     mproc_pool_free(pool);
-    mproc_free(gate);
+    mproc_free(record);
 }
 
 static void ten_thousand_futures_may_be_open(void **state)
@@ -226,24 +204,26 @@ static void ten_thousand_futures_may_be_open(void **state)
 
 static void a_freed_future_that_was_not_begun_is_not_run(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
+    struct record *record = mproc_calloc(1, sizeof *record);
     mproc_pool *pool = make_pool(1);
     mproc_future *first = submit_at_gate(pool, gate), *others[50], *last;
     int number = 1;
     (void)state;
-    assert_true(wait_until(has_begun, gate, 10000));
+    assert_true(wait_until(gate_has_begun, gate, 10000));
     for (int i = 0; i < 50; i++)
-        assert_int_equal(mproc_pool_submit(pool, &others[i], note_order, gate, &number, sizeof number, 0), 0);
+        assert_int_equal(mproc_pool_submit(pool, &others[i], note_order, record, &number, sizeof number, 0), 0);
     last = submit_square(pool, 3);
     for (int i = 0; i < 50; i++)
         mproc_future_free(others[(i * 7) % 50]);
     atomic_store(&gate->open, true);
     assert_int_equal(mproc_future_get(last, NULL, MPROC_FOREVER), 0);
-    assert_int_equal(gate->ended, 1);
+    assert_int_equal(atomic_load(&record->length), 0);
     mproc_future_free(first);
     mproc_future_free(last);
     mproc_pool_free(pool);
     mproc_free(gate);
+    mproc_free(record);
 }
 
 static bool has_ended(void *arg)
@@ -253,11 +233,11 @@ static bool has_ended(void *arg)
 
 static void a_freed_future_that_runs_goes_on(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
     mproc_pool *pool = make_pool(2);
     mproc_future *future = submit_at_gate(pool, gate);
     (void)state;
-    assert_true(wait_until(has_begun, gate, 10000));
+    assert_true(wait_until(gate_has_begun, gate, 10000));
     mproc_future_free(future);
     for (long i = 0; i < 100; i++) {
         future = submit_square(pool, i);
@@ -291,7 +271,7 @@ static void futures_that_were_freed_leave_no_bytes(void **state)
 
 static void terminate_cancels_what_is_not_done(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
     mproc_pool *pool = make_pool(1);
     mproc_future *done = submit_square(pool, 3), *running, *waiting;
     mproc_item_status status;
@@ -300,7 +280,7 @@ static void terminate_cancels_what_is_not_done(void **state)
     assert_int_equal(mproc_future_wait(done, MPROC_FOREVER), 0);
     running = submit_at_gate(pool, gate);
     waiting = submit_square(pool, 4);
-    assert_true(wait_until(has_begun, gate, 10000));
+    assert_true(wait_until(gate_has_begun, gate, 10000));
     assert_int_equal(mproc_pool_terminate(pool), 0);
     assert_int_equal(mproc_future_get(running, NULL, MPROC_FOREVER), MPROC_CANCELLED);
     assert_int_equal(mproc_future_get(waiting, &out, MPROC_FOREVER), MPROC_CANCELLED);
@@ -318,7 +298,7 @@ static void terminate_cancels_what_is_not_done(void **state)
 
 static void futures_can_be_waited_for_together(void **state)
 {
-    struct gate *gate = mproc_calloc(1, sizeof *gate);
+    struct gate *gate = make_gate();
     mproc_pool *pool = make_pool(2);
     mproc_future *slow = submit_at_gate(pool, gate), *quick = submit_square(pool, 5);
     mproc_wait_item items[] = {
@@ -414,19 +394,13 @@ static void bad_input_is_refused(void **state)
     mproc_pool_free(pool);
 }
 
-static int make_first_pool(void **state)
-{
-    (void)state;
-    mproc_pool_free(make_pool(1));
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(a_result_can_be_got_again),
         unit(the_input_is_copied),
         unit(large_inputs_and_results_pass),
+        unit(a_result_can_be_read_in_place),
         unit(a_failure_has_its_code_and_its_output),
         unit(a_running_task_has_no_status_yet),
         unit(tasks_are_begun_in_the_order_of_their_submission),
@@ -440,9 +414,5 @@ int main(void)
         unit(threads_may_submit_at_once),
         unit(bad_input_is_refused),
     };
-    mproc_init();
-    method = MPROC_START_FORK;
-    int failed = cmocka_run_group_tests_name("servers started by fork", tests, make_first_pool, NULL);
-    method = MPROC_START_SPAWN;
-    return failed + cmocka_run_group_tests_name("servers started by spawn", tests, make_first_pool, NULL);
+    return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

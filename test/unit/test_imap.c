@@ -182,6 +182,66 @@ static void an_endless_input_takes_bounded_memory(void **state)
     mproc_pool_free(pool);
 }
 
+/* Inputs weigh what their number says, in hundreds. */
+static size_t weigh_hundreds(void *numbers, const void *in)
+{
+    (void)numbers;
+    return *(const size_t *)in % 10 * 100;
+}
+
+static void bytes_in_flight_are_bounded(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    struct numbers numbers = {.end = 200, .result = MPROC_CLOSED};
+    mproc_imap *imap = begin(pool, square, NULL, &numbers,
+                             (mproc_imap_options){.in_flight = 1000, .bytes_in_flight = 3000, .weigh = weigh_hundreds});
+    for (long i = 0; i < 200; i++) {
+        long out;
+        size_t bytes = 0;
+        for (long taken = i; taken < numbers.next; taken++)
+            bytes += weigh_hundreds(&numbers, &taken);
+        assert_in_range(bytes, i < 150 ? 3000 - 900 : 0, 3000 + 900); /* the last one taken may be beyond */
+        assert_int_equal(mproc_imap_next(imap, &out, NULL, MPROC_SEC(60)), 0);
+        assert_int_equal(out, i * i);
+    }
+    assert_int_equal(mproc_imap_next(imap, NULL, NULL, MPROC_SEC(60)), MPROC_CLOSED);
+    mproc_imap_free(imap);
+    mproc_pool_free(pool);
+}
+
+static void an_input_above_the_limit_is_run_alone(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    struct numbers numbers = {.end = 20, .result = MPROC_CLOSED};
+    mproc_imap *imap = begin(pool, square, NULL, &numbers, (mproc_imap_options){.chunk = 4, .bytes_in_flight = 1});
+    for (long i = 0; i < 20; i++) {
+        long out;
+        assert_int_equal(mproc_imap_next(imap, &out, NULL, MPROC_SEC(60)), 0);
+        assert_int_equal(out, i * i);
+        assert_int_equal(numbers.next, i + 1);
+    }
+    mproc_imap_free(imap);
+    mproc_pool_free(pool);
+}
+
+static void a_result_can_be_read_in_place(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    struct numbers numbers = {.end = 100, .result = MPROC_CLOSED};
+    mproc_imap *imap = begin(pool, square, NULL, &numbers, (mproc_imap_options){.chunk = 3});
+    assert_null(mproc_imap_result(imap));
+    assert_null(mproc_imap_result(NULL));
+    for (long i = 0; i < 100; i++) {
+        assert_int_equal(mproc_imap_next(imap, NULL, NULL, MPROC_SEC(60)), 0);
+        assert_int_equal(*(const long *)mproc_imap_result(imap), i * i);
+    }
+    mproc_imap_free(imap);
+    mproc_pool_free(pool);
+}
+
 static void a_death_costs_its_item_and_no_other(void **state)
 {
     (void)state;
@@ -312,6 +372,9 @@ int main(void)
         unit(results_come_as_they_are_done),
         unit(the_last_may_come_first),
         unit(an_endless_input_takes_bounded_memory),
+        unit(bytes_in_flight_are_bounded),
+        unit(an_input_above_the_limit_is_run_alone),
+        unit(a_result_can_be_read_in_place),
         unit(a_death_costs_its_item_and_no_other),
         unit(a_failure_is_its_items_alone),
         unit(an_iteration_may_be_given_up),
