@@ -70,6 +70,10 @@ int os_crash_listen(os_crash_handler *handler)
 void os_crash_pass_on(int number, siginfo_t *info)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     sigaction(number, &standard, NULL);
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), os_thread_id(), number, info))
         os_signal_thread(os_thread_id(), number);
@@ -84,13 +88,16 @@ bool os_crash_address(int number, const siginfo_t *info, uintptr_t *address)
     return true;
 }
 
-void os_crash_limit(int64_t span, void (*over)(int number))
+void os_crash_guard(int number, int64_t span, void (*over)(int number))
 {
     const struct sigaction action = {.sa_handler = over, .sa_flags = SA_ONSTACK};
     const struct itimerval timer = {.it_value = {.tv_sec = span / 1000000000, .tv_usec = span % 1000000000 / 1000}};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
+    for (size_t i = 0; i < COUNT(faults); i++)
+        if (faults[i] == number)
+            sigaddset(&set, number);
     sigaction(SIGALRM, &action, NULL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     setitimer(ITIMER_REAL, &timer, NULL);

@@ -22,9 +22,10 @@ void os_crash_pass_on(int number, siginfo_t *info);
 /* The address that the signal tells of. False when it tells of none. */
 bool os_crash_address(int number, const siginfo_t *info, uintptr_t *address);
 
-/* In that handler: call the function in this thread when so many nanoseconds are over. It is to leave by siglongjmp().
+/* In that handler: from now on a fault in it calls the handler anew, also one of the same kind, and `over` is called in
+ * this thread when so many nanoseconds have passed. Both are to leave by siglongjmp(), and os_crash_pass_on() ends it.
  */
-void os_crash_limit(int64_t span, void (*over)(int number));
+void os_crash_guard(int number, int64_t span, void (*over)(int number));
 
 pid_t os_thread_id(void);
 void os_signal_thread(pid_t thread, int number);

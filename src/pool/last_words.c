@@ -149,8 +149,9 @@ static uint32_t name_object(struct last_words *words, uint32_t count, uint32_t f
     return set;
 }
 
-static void tell_names(struct last_words *words)
+static void tell_names(struct last_words *words, const void *context)
 {
+    (void)context;
     uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
     uint32_t named = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -169,20 +170,27 @@ static void give_up(int number)
         siglongjmp(speaker.escape, 1);
 }
 
-static __attribute__((noinline)) void speak(int number, const siginfo_t *info, const void *context, bool was_refused)
+/* Try a part of it. */
+static __attribute__((noinline)) void attempt(int number, void (*tell)(struct last_words *, const void *),
+                                              const void *context)
+{
+    os_crash_guard(number, TIME, give_up);
+    if (sigsetjmp(speaker.escape, 1) == 0) {
+        speaker.can_escape = 1;
+        tell(speaker.words, context);
+    }
+    speaker.can_escape = 0;
+}
+
+static void speak(int number, const siginfo_t *info, const void *context, bool was_refused)
 {
     struct last_words *words = speaker.words;
     words->signal = number;
     words->was_refused = was_refused;
     words->has_address = os_crash_address(number, info, &words->address);
     atomic_store_explicit(&words->spoken, 1, memory_order_release);
-    if (sigsetjmp(speaker.escape, 1) == 0) {
-        speaker.can_escape = 1;
-        os_crash_limit(TIME, give_up);
-        tell_stack(speaker.words, context);
-        tell_names(speaker.words);
-    }
-    speaker.can_escape = 0;
+    attempt(number, tell_stack, context);
+    attempt(number, tell_names, context);
 }
 
 /* Another thread that gets a signal meanwhile waits until the first has ended the process. */
@@ -216,7 +224,7 @@ void last_words_prepare(void)
         copy_base_name(speaker.program, sizeof speaker.program, path);
     os_stack_prepare();
     add_frame(&rehearsal, (uintptr_t)last_words_prepare);
-    tell_names(&rehearsal);
+    tell_names(&rehearsal, NULL);
 }
 
 void last_words_listen(struct last_words *words, const void *bottom)

@@ -99,6 +99,31 @@ static int call_nothing(void *ctx, const void *in, void *out)
     return 0;
 }
 
+/* Such a place on the stack makes the unwinder read where nothing is: a fault in the handler. In a function with a
+ * frame of unknown size the unwinder goes by that register. */
+#if defined(__x86_64__)
+UNCHECKED void lose_frame(volatile size_t size, bool by_fault)
+{
+    volatile char *frame = __builtin_alloca(size);
+    frame[0] = 1;
+    if (by_fault)
+        __asm__ volatile("movq $16, %%rbp; movq $0, (%%rbp)" ::: "memory");
+    else
+        __asm__ volatile("movq $16, %%rbp; ud2" ::: "memory");
+    after = frame[0];
+}
+#endif
+
+static int lose_the_frame(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)out;
+#if defined(__x86_64__)
+    lose_frame(100, *(const bool *)in);
+#endif
+    return *(const bool *)in;
+}
+
 static int leave(void *ctx, const void *in, void *out)
 {
     (void)ctx;
@@ -335,6 +360,26 @@ static void a_fault_in_another_thread_is_told(void **state)
     assert_int_equal(frame_of(&death, "fault_in_thread"), 2);
 }
 
+static void a_fault_in_the_handler_ends_the_words_and_changes_nothing_else(void **state)
+{
+#if !defined(__x86_64__)
+    skip();
+#endif
+    const bool by_fault = true, by_instruction = false;
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    mproc_postmortem death =
+        die_in(pool, lose_the_frame, (mproc_map){.in = &by_instruction, .in_size = sizeof(bool)}, -SIGILL);
+    assert_true(death.has_address);
+    assert_int_equal(death.frame_count, 1);
+    assert_int_equal(death.frames[0].address, death.address);
+    assert_object(&death.frames[0]);
+    death = die_in(pool, lose_the_frame, (mproc_map){.in = &by_fault, .in_size = sizeof(bool)}, -SIGSEGV);
+    assert_int_equal(death.address, 16);
+    assert_int_equal(death.frame_count, 1);
+    mproc_pool_free(pool);
+}
+
 static void an_exit_tells_its_code(void **state)
 {
     (void)state;
@@ -477,6 +522,7 @@ int main(void)
         unit(a_stack_that_overflows_is_told_from_its_end),
         unit(a_call_of_nothing_tells_the_caller),
         unit(a_fault_in_another_thread_is_told),
+        unit(a_fault_in_the_handler_ends_the_words_and_changes_nothing_else),
         unit(an_exit_tells_its_code),
         unit(a_kill_leaves_no_words),
         unit(a_late_item_shows_where_it_hung),
