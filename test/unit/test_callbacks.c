@@ -372,6 +372,46 @@ static void a_freed_future_has_no_callback_called(void **state)
     mproc_free(gate);
 }
 
+struct sequence {
+    atomic_int count;
+    mproc_future *seen[2];
+};
+
+static void note_sequence(void *arg, mproc_future *future)
+{
+    struct sequence *sequence = arg;
+    sequence->seen[atomic_fetch_add(&sequence->count, 1)] = future;
+}
+
+/* Both end while the thread is busy; for the second a callback is asked for when it has ended. */
+static void who_ended_first_is_called_first(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    struct slow slow = {0};
+    struct sequence sequence = {0};
+    (void)state;
+    mproc_future *busy = submit(pool, square, 1);
+    assert_int_equal(mproc_future_on_end(busy, wait_for_test, NULL, &slow), 0);
+    assert_true(wait_until(slow_has_begun, &slow, LONG_TIME));
+    mproc_future *first = submit_at_gate(pool, gate), *second = submit(pool, square, 2);
+    assert_int_equal(mproc_future_on_end(first, note_sequence, NULL, &sequence), 0);
+    atomic_store(&gate->open, true);
+    assert_int_equal(mproc_future_wait(second, MPROC_FOREVER), 0);
+    assert_int_equal(mproc_future_on_end(second, note_sequence, NULL, &sequence), 0);
+    atomic_store(&slow.open, true);
+    mproc_pool_close(pool);
+    assert_int_equal(mproc_pool_join(pool, MPROC_FOREVER), 0);
+    assert_int_equal(sequence.count, 2);
+    assert_ptr_equal(sequence.seen[0], first);
+    assert_ptr_equal(sequence.seen[1], second);
+    mproc_future_free(busy);
+    mproc_future_free(first);
+    mproc_future_free(second);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
 static void *open_soon(void *arg)
 {
     struct slow *slow = arg;
@@ -538,6 +578,7 @@ int main(void)
         unit(a_callback_may_free_its_future_and_submit_another),
         unit(a_callback_cannot_wait_for_itself),
         unit(a_freed_future_has_no_callback_called),
+        unit(who_ended_first_is_called_first),
         unit(freeing_a_future_waits_for_its_callback),
         unit(a_join_waits_for_the_callbacks),
         unit(freeing_a_pool_calls_what_it_cancels),

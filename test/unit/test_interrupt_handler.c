@@ -63,10 +63,8 @@ static int host_frees_before_it_answers(void *arg)
     return atomic_load(&caught) == 2 ? 0 : 3;
 }
 
-static int host_answers(void *arg)
+static int answer(void)
 {
-    (void)arg;
-    signal(SIGINT, note_signal);
     for (int i = 0; i < 3; i++) {
         mproc_pool *pool = open_pool();
         raise(SIGINT);
@@ -78,6 +76,13 @@ static int host_answers(void *arg)
         return 2;
     raise(SIGINT);
     return atomic_load(&caught) == 1 ? 0 : 3;
+}
+
+static int host_answers(void *arg)
+{
+    (void)arg;
+    signal(SIGINT, note_signal);
+    return answer();
 }
 
 /* A handler that the program sets while there is a pool stays. */
@@ -134,7 +139,7 @@ static int host_forks_another_host(void *arg)
     mproc_pool *pool = open_pool();
     pid_t copy = fork();
     if (copy == 0)
-        _exit(host_answers(NULL));
+        _exit(answer());
     waitpid(copy, &status, 0);
     int result = map_one(pool);
     mproc_pool_free(pool);
