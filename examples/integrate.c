@@ -22,20 +22,19 @@ enum {
     HALVINGS = 64         /* a piece that was halved so often is taken as it is: there is a singularity in it */
 };
 
-static const char usage[] =
-    "usage: integrate [options] FUNCTION\n"
-    "Integrate a function by adaptive quadrature, on every core. The functions:\n"
-    "  root      1 / sqrt(x), infinite at 0\n"
-    "  peak      a peak at 0.3 that is a millionth wide\n"
-    "  chirp     2x sin(1/x) - cos(1/x), which swings faster and faster towards 0\n"
-    "  power     x to the x, whose integral has no formula\n"
-    "Options:\n"
-    "  --from A, --to B   the limits (default: those that suit the function)\n"
-    "  --tolerance T      the error that is allowed, 1e-15 to 1 (default 1e-9)\n"
-    "  --workers N        use N worker processes, 1 to 1024 (default: one for each CPU)\n"
-    "  --help             show this text\n"
-    "Exit status: 0 when the estimated error is within the tolerance; 1 on a failure; 2 for wrong usage; 3 when the\n"
-    "error is larger, or there were too many evaluations.\n";
+static const char usage[] = "usage: integrate [options] FUNCTION\n"
+                            "Integrate a function by adaptive quadrature, on every core. The functions:\n"
+                            "  root      1 / sqrt(x), infinite at 0\n"
+                            "  peak      a peak at 0.3 that is a millionth wide\n"
+                            "  chirp     2x sin(1/x) - cos(1/x), which swings faster and faster towards 0\n"
+                            "  power     x to the x, whose integral has no formula\n"
+                            "Options:\n"
+                            "  --from A, --to B   the limits (default: those that suit the function)\n"
+                            "  --tolerance T      the error that is allowed, 1e-15 to 1 (default 1e-9)\n"
+                            "  --workers N        use N worker processes, 1 to 1024 (default: one for each CPU)\n"
+                            "  --help             show this text\n"
+                            "Exit status: 0; 1 on a failure; 2 for wrong usage; 3 when the error is above the "
+                            "tolerance, or work without end.\n";
 
 /* ---- the functions, and their antiderivatives where there are any ---- */
 
@@ -208,7 +207,7 @@ static int integrate_round(mproc_pool *pool, const struct integral *integral, st
     return result;
 }
 
-/* All rounds. How many there were. */
+/* How many rounds there were. */
 static int integrate(const struct integral *integral, unsigned workers, struct outcome *sum)
 {
     size_t count = PIECES;
