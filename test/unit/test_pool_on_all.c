@@ -34,7 +34,8 @@ static int die_at_first(void *ctx, const void *in, void *out)
 
 static void ask_all(mproc_pool *pool, pid_t *pids)
 {
-    const mproc_map map = {.out = pids, .out_size = sizeof *pids};
+    mproc_map map = {.out_size = sizeof *pids};
+    map.out = pids;
     assert_int_equal(mproc_pool_run_on_all(pool, tell_pid, NULL, &map, MPROC_SEC(20)), 0);
 }
 
