@@ -119,11 +119,13 @@ void pool_excuse_surplus(struct pool *pool)
 /* With the lock. */
 static void offer_again(struct pool *pool, struct job *job)
 {
+    if (!atomic_load_explicit(&job->published, memory_order_relaxed)) /* the host may be at it */
+        return;
     if (job->is_call) { /* the worker's successor finds it */
         pool_excuse_surplus(pool);
         return;
     }
-    if (!atomic_load_explicit(&job->published, memory_order_relaxed) || !job_rewind(job))
+    if (!job_rewind(job))
         return;
     if (!atomic_load_explicit(&job->queued, memory_order_relaxed))
         list_add_first(&pool->list, job);
