@@ -58,21 +58,31 @@ static void add_pending(struct callbacks *callbacks, struct callback *callback)
 
 /* ---- the thread ---- */
 
-/* Sort out which of those that are pending have ended. all: of all of them. With the mutex. */
+/* Sort out which have ended of those that are pending before one, or of all, until so many have not. Those that were
+ * looked at first may have ended since when a later one has: so they are looked at once more, and come before it. With
+ * the mutex. */
+static void sort_out(struct callbacks *callbacks, const struct callback *end, size_t looks, size_t looks_again)
+{
+    size_t left = looks;
+    struct callback *next;
+    for (struct callback *callback = callbacks->pending.first; callback != end && left > 0; callback = next) {
+        next = callback->next;
+        if (!job_is_settled(callback->job, &callback->from)) {
+            left--;
+            continue;
+        }
+        if (looks_again && left < looks)
+            sort_out(callbacks, callback, looks_again, 0);
+        take_out(&callbacks->pending, callback);
+        settle(callbacks, callback);
+    }
+}
+
+/* all: of all of them. With the mutex. */
 static void collect(mproc_pool *pool, bool all)
 {
-    struct callbacks *callbacks = &pool->callbacks;
-    size_t looks = all ? SIZE_MAX : pool->shared->worker_count + (size_t)LOOKS_MORE;
-    struct callback *next;
-    for (struct callback *callback = callbacks->pending.first; callback && looks > 0; callback = next) {
-        next = callback->next;
-        if (job_is_settled(callback->job, &callback->from)) {
-            take_out(&callbacks->pending, callback);
-            settle(callbacks, callback);
-        } else {
-            looks--;
-        }
-    }
+    size_t few = pool->shared->worker_count + (size_t)LOOKS_MORE;
+    sort_out(&pool->callbacks, NULL, all ? SIZE_MAX : few, few);
 }
 
 /* Whether all are to be looked at now. With the mutex. */
