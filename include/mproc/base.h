@@ -51,7 +51,10 @@ enum mproc_result {
     MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
     MPROC_NOT_INITIALIZED = 11, /* spawn and forkserver need mproc_init() first thing in main() */
     MPROC_NO_FUNCTION = 12,     /* the function is in no loaded object file, so a fresh process could not find it */
-    MPROC_LATE = 13             /* the task took longer than it may, and was ended */
+    MPROC_LATE = 13,            /* the task took longer than it may, and was ended */
+    MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */
+    MPROC_SERVER_DIED = 15,     /* the server, or the way to it, is gone */
+    MPROC_AUTH = 16             /* the other side did not prove that it has the key */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call

@@ -22,6 +22,9 @@ static const char *const conditions[] = {
     [MPROC_NOT_INITIALIZED] = "The program did not call mproc_init() first thing in main()",
     [MPROC_NO_FUNCTION] = "The function is in no loaded object file",
     [MPROC_LATE] = "The task took longer than it may, and was ended",
+    [MPROC_NOT_FOUND] = "There is no such key, item or index",
+    [MPROC_SERVER_DIED] = "The server, or the way to it, is gone",
+    [MPROC_AUTH] = "The other side did not prove that it has the key",
 };
 
 const char *mproc_strerror(int result)
