@@ -38,7 +38,7 @@ void host_choose_chunk(struct host_job *wish, size_t wanted)
     size_t limit = wanted ? JOB_CHUNK_LIMIT : CHUNK_LARGEST;
     chunk = chunk < limit ? chunk : limit;
     wish->chunk = chunk < wish->count ? chunk : wish->count;
-    wish->runs = wanted == 0;
+    wish->runs = wish->chunk < wish->count;
 }
 
 /* ---- memory ---- */
