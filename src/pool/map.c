@@ -62,6 +62,9 @@ static void empty_chunk(const struct job *job, const mproc_map *map, size_t firs
 
 void map_empty(const mproc_map *map, const struct job *job, size_t first)
 {
+    bool is_copied = job->own_out || job->own_status;
+    if (!is_copied && (!map->status || job_is_whole(job)))
+        return; /* all is where the caller wants it */
     for (size_t chunk = 0; chunk < job->chunk_count; chunk++)
         empty_chunk(job, map, first, chunk);
 }
