@@ -254,7 +254,8 @@ static bool spin(bool (*condition)(void *arg), void *arg)
 int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline)
 {
     interrupt_look(pool);
-    if (condition(arg) || (deadline != 0 && spin(condition, arg)))
+    if (condition(arg) ||
+        (deadline != 0 && !atomic_load_explicit(&pool->woke, memory_order_relaxed) && spin(condition, arg)))
         return 0;
     for (;;) {
         uint32_t seen = cell_prepare(cell);

@@ -22,6 +22,7 @@ struct mproc_pool {
     struct pool_thread *threads; /* of a pool whose workers are threads: one for each slot; or NULL */
     sigset_t mask;               /* what these block */
     int64_t restart_at;          /* no server is started before */
+    _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so to look for its end is in vain */
     _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */
     struct callbacks callbacks;
     struct interrupt interrupt;

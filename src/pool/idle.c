@@ -13,20 +13,34 @@ static bool has_news(struct worker *worker)
     return list_first(&pool->list) || !pool_expects_jobs(pool) || worker_is_surplus(worker) || worker_is_called(worker);
 }
 
+void worker_begin_look(struct worker *worker)
+{
+    _Atomic(uint32_t) *spinner = &worker->pool->spinner;
+    uint32_t nobody = 0;
+    if (!worker->looks && os_cpu_may_spin() && atomic_load_explicit(spinner, memory_order_relaxed) == 0)
+        worker->looks = atomic_compare_exchange_strong_explicit(spinner, &nobody, worker->index + 1,
+                                                                memory_order_acq_rel, memory_order_relaxed);
+}
+
+void worker_end_look(struct worker *worker)
+{
+    if (worker->looks)
+        atomic_store_explicit(&worker->pool->spinner, 0, memory_order_seq_cst);
+    worker->looks = false;
+}
+
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
  * the spinner gives up is seen by its next look, which is after its store to spinner. */
 static void spin(struct worker *worker)
 {
-    struct pool *pool = worker->pool;
-    uint32_t nobody = 0;
-    if (!os_cpu_may_spin() || !atomic_compare_exchange_strong_explicit(&pool->spinner, &nobody, worker->index + 1,
-                                                                       memory_order_acq_rel, memory_order_relaxed))
+    worker_begin_look(worker);
+    if (!worker->looks)
         return;
     int64_t end = os_now() + SPIN_TIME;
     while (!has_news(worker) && os_now() < end)
         for (int i = 0; i < 16 && !has_news(worker); i++)
             os_cpu_relax();
-    atomic_store_explicit(&pool->spinner, 0, memory_order_seq_cst);
+    worker_end_look(worker);
 }
 
 /* When an idle worker may end. The one that is not the last looks again after each tick, for the last may have gone. */

@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "pool/worker.h"
+#include "process/streams.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -135,8 +136,12 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
     size_t length = job_chunk_length(job, chunk);
     last_words_note_chunk(worker->words);
     size_t reached = run_chunk_items(worker, job, begin + settled, begin + length) - begin;
-    if (__fpending(stdout) > 0)
+    if (job->chunk_count == 1) { /* whoever finds it done finds a worker that looks for the next job */
+        streams_flush();
+        worker_begin_look(worker);
+    } else if (__fpending(stdout) > 0) {
         fflush(stdout);
+    }
     enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
     atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0), memory_order_release);
     atomic_store_explicit(&worker->slot->current, 0, memory_order_release);

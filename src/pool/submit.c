@@ -229,11 +229,16 @@ static int publish(struct pool *shared, struct job *job, bool promised)
 
 /* Wake as many workers as can find something to do. One that looks without sleeping need not be woken for a single
  * chunk: the fence orders the list before the look at the spinner, as the spinner's store does its going before its
- * last look at the list. */
-static void wake_workers(struct pool *shared, const struct job *job)
+ * last look at the list. Where workers must be woken the host does not look for the end of the job without sleeping:
+ * it would only take long, and a worker may be waiting for this very CPU. */
+static void wake_workers(mproc_pool *pool, const struct job *job)
 {
+    struct pool *shared = pool->shared;
     atomic_thread_fence(memory_order_seq_cst);
-    if (job->chunk_count == 1 && !job->is_call && atomic_load_explicit(&shared->spinner, memory_order_relaxed))
+    bool looks = atomic_load_explicit(&shared->spinner, memory_order_relaxed) != 0;
+    bool sleep = atomic_load_explicit(&shared->work.word, memory_order_relaxed) & CELL_SLEEPERS;
+    atomic_store_explicit(&pool->woke, sleep && !looks, memory_order_relaxed);
+    if (job->chunk_count == 1 && !job->is_call && looks)
         return;
     bool needs_few = job->chunk_count < shared->worker_count && !job->is_call;
     cell_wake(&shared->work, needs_few ? (int)job->chunk_count : CELL_ALL);
@@ -255,7 +260,7 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
     load(job, wish, first, count);
     int result = publish(pool->shared, job, promised);
     if (!result)
-        wake_workers(pool->shared, job);
+        wake_workers(pool, job);
     return result;
 }
 

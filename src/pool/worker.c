@@ -297,6 +297,7 @@ bool worker_serve(struct worker *worker)
         if (!worker->is_thread && !member_confirm())
             _exit(POOL_WORKER_UNFIT);
     }
+    worker_end_look(worker);
     if (worker->finalizer && pool_state(pool) != POOL_TERMINATED)
         worker->finalizer(worker->state);
     return !more && !worker_is_surplus(worker);

@@ -25,6 +25,7 @@ struct worker {
     uint32_t calls;             /* the value of pool->calls up to which it has answered */
     int64_t idle_since;         /* when it left its last job */
     int64_t measured;           /* when its memory was last looked at */
+    bool looks;                 /* it stands in pool->spinner */
 
     /* Of the present job. */
     const _Atomic(uint32_t) *volatile flags; /* looked at after each item: the job's, or those of a copy */
@@ -75,6 +76,11 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
 void worker_await_verdict(struct worker_slot *slot);
 
 /* ---- idle.c ---- */
+
+/* Say that this worker is about to look for work without sleeping, if nobody else does: whoever adds a job of one chunk
+ * need wake nobody. To be taken back where it does not come to that. */
+void worker_begin_look(struct worker *worker);
+void worker_end_look(struct worker *worker);
 
 /* Wait until there may be work. False when the pool needs this worker no more. */
 bool worker_await_work(struct worker *worker);
