@@ -230,7 +230,7 @@ bool member_is_dead(member_owner owner)
 bool member_confirm(void)
 {
     member_owner me = member_current();
-    return me && is_same(me) && os_memory_size(region.fd) == (int64_t)region.size;
+    return me && is_same(me) && os_memory_is_sealed(region.fd);
 }
 
 member_owner member_find(pid_t pid, member_owner parent)

@@ -86,7 +86,7 @@ bool member_is_dead(member_owner owner);
 
 /* Whether this process still has the descriptor that proves its life; false when it is no member. For one that has run
  * somebody else's code: if that closed descriptors which are not its own, others take this process for dead, and it
- * must touch nothing shared any more. Two cheap system calls. */
+ * must touch nothing shared any more. One cheap system call, after every job of a pool. */
 bool member_confirm(void);
 
 /* The living member with that pid which has this parent, or 0: how a parent finds its child. */

@@ -21,6 +21,8 @@
  * page by page and end in its OOM killer. */
 #define LARGE_REQUEST ((size_t)32 << 20)
 
+#define OUR_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 /* A fallocate() that a signal interrupts gives its pages back, so a large one goes in steps that are sure to end. */
 #define BACKING_STEP ((size_t)64 << 20)
 
@@ -45,7 +47,7 @@ static int memory_size_and_seal(int fd, size_t size)
     fault = os_fault(OS_SEAL);
     if (fault)
         return fault;
-    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ? -errno : 0;
+    return fcntl(fd, F_ADD_SEALS, OUR_SEALS) ? -errno : 0;
 }
 
 int os_memory_create(const char *name, size_t size)
@@ -61,6 +63,14 @@ int os_memory_create(const char *name, size_t size)
     return fd;
 }
 
+bool os_memory_is_sealed(int fd)
+{
+    if (os_fault(OS_FCNTL))
+        return false;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & OUR_SEALS) == OUR_SEALS;
+}
+
 int64_t os_memory_size(int fd)
 {
     int fault = os_fault(OS_FSTAT);
@@ -69,10 +79,7 @@ int64_t os_memory_size(int fd)
     struct stat status;
     if (fstat(fd, &status))
         return -errno;
-    int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || !(seals & F_SEAL_SHRINK))
-        return -EINVAL;
-    return status.st_size;
+    return os_memory_is_sealed(fd) ? status.st_size : -EINVAL;
 }
 
 int os_memory_map(void *address, size_t size, int fd)

@@ -12,6 +12,9 @@ int os_memory_create(const char *name, size_t size);
 /* The size of the file, when it is a memory file of ours that is sealed; or -errno (-EINVAL when it is not). */
 int64_t os_memory_size(int fd);
 
+/* Whether it is a memory file that is sealed as ours are: one cheap system call. */
+bool os_memory_is_sealed(int fd);
+
 /* Map the whole file, shared, at this very address, where nothing may be mapped yet. Left out of core dumps. 0 or
  * -errno
  * (-EEXIST when the place is taken). */
