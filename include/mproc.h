@@ -10,6 +10,7 @@
 #include <mproc/postmortem.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
+#include <mproc/shared_memory.h>
 #include <mproc/sync.h>
 
 #endif
