@@ -1,6 +1,7 @@
 /* As pools.h says. */
 #include "pools.h"
 
+#include "arena/member.h"
 #include "harness.h"
 #include <errno.h>
 #include <mproc/memory.h>
@@ -34,6 +35,12 @@ size_t bytes_in_use(void)
     struct mproc_memory_usage usage;
     assert_int_equal(mproc_memory_usage(&usage), 0);
     return usage.allocated;
+}
+
+bool bytes_are(void *bytes)
+{
+    member_sweep_all();
+    return bytes_in_use() == *(size_t *)bytes;
 }
 
 int64_t milliseconds(void)

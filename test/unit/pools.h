@@ -28,6 +28,9 @@ int run_with_each_server(const struct CMUnitTest *tests, size_t count);
 /* Bytes of the arena. */
 size_t bytes_in_use(void);
 
+/* For wait_until(): whether these are the arena's bytes, once what dead processes have left is swept up. */
+bool bytes_are(void *bytes); /* size_t */
+
 /* Of the monotonic clock. */
 int64_t milliseconds(void);
 

@@ -1,5 +1,4 @@
 /* Hosts that make life hard for a pool: many threads that hold locks, much memory, a sudden death at any moment. */
-#include "arena/member.h"
 #include "children.h"
 #include "harness.h"
 #include "pools.h"
@@ -269,12 +268,6 @@ static bool no_child_is_left(void *arg)
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
     return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
-}
-
-static bool bytes_are(void *bytes)
-{
-    member_sweep_all();
-    return bytes_in_use() == *(size_t *)bytes;
 }
 
 static void a_host_that_is_killed_at_any_moment_leaves_no_process(void **state)

@@ -1,9 +1,9 @@
 /* Pools whose processes are killed or stopped from outside: workers, the server, the host. What must hold: an item is
  * run at most once, each has exactly one outcome, a death costs the item at which it struck and no other. */
-#include "arena/member.h"
 #include "harness.h"
 #include "pool/host.h"
 #include "pools.h"
+#include "processes.h"
 
 #include <errno.h>
 #include <mproc.h>
@@ -387,19 +387,6 @@ static bool is_ready(void *arg)
     return atomic_load(&((struct family *)arg)->ready);
 }
 
-static bool is_gone(pid_t pid)
-{
-    char path[64], state = 'X';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return true;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'X';
-    fclose(file);
-    return state == 'Z' || state == 'X';
-}
-
 static bool all_gone(void *arg)
 {
     const struct family *family = arg;
@@ -407,14 +394,6 @@ static bool all_gone(void *arg)
         if (!is_gone(family->pids[i]))
             return false;
     return true;
-}
-
-static bool bytes_are(void *arg)
-{
-    struct mproc_memory_usage usage;
-    member_sweep_all();
-    mproc_memory_usage(&usage);
-    return usage.allocated == *(size_t *)arg;
 }
 
 static void a_killed_host_leaves_neither_processes_nor_bytes(void **state)
