@@ -1,6 +1,5 @@
 /* Pools and Ctrl-C. A child of the test is the host of a pool; the test, which shares its memory, sends it SIGINT, or
  * types Ctrl-C at its terminal, and looks what becomes of its items and of itself. */
-#include "arena/member.h"
 #include "harness.h"
 #include "pool/host.h"
 #include "pools.h"
@@ -290,12 +289,6 @@ static bool has_result(void *arg)
 static bool is_done(void *arg)
 {
     return atomic_load(&((struct scene *)arg)->done);
-}
-
-static bool bytes_are(void *arg)
-{
-    member_sweep_all();
-    return bytes_in_use() == *(size_t *)arg;
 }
 
 /* What a host leaves that was killed is swept. */
