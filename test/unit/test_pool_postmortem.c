@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,6 +123,21 @@ static int lose_the_frame(void *ctx, const void *in, void *out)
     lose_frame(100, *(const bool *)in);
 #endif
     return *(const bool *)in;
+}
+
+/* A child kills the worker so many microseconds after it has begun to die. */
+static int fault_and_be_killed(void *ctx, const void *in, void *out)
+{
+    int worker = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (worker < 0)
+        return 1;
+    if (fork() == 0) {
+        struct timespec span = {.tv_nsec = *(const int *)in * 1000L};
+        nanosleep(&span, NULL);
+        syscall(SYS_pidfd_send_signal, worker, SIGKILL, NULL, 0);
+        _exit(0);
+    }
+    return fault(ctx, in, out);
 }
 
 static int leave(void *ctx, const void *in, void *out)
@@ -321,6 +337,11 @@ static void a_fault_tells_its_address_its_function_and_the_callers(void **state)
     assert_int_equal(frame_of(&death, "fault"), 2);
     for (int i = 0; i < 3; i++)
         assert_object(&death.frames[i]);
+    char text[8192];
+    assert_true(mproc_postmortem_text(&death, text, sizeof text) < sizeof text);
+    assert_non_null(strstr(text, "at address 0x1238\n"));
+    assert_non_null(strstr(text, " in write_at"));
+    assert_non_null(strstr(text, " in go_wrong"));
 }
 
 static void an_abort_tells_who_gave_up(void **state)
@@ -382,6 +403,42 @@ static void a_fault_in_the_handler_ends_the_words_and_changes_nothing_else(void 
     death = die_in(pool, lose_the_frame, (mproc_map){.in = &by_fault, .in_size = sizeof(bool)}, -SIGSEGV);
     assert_int_equal(death.address, 16);
     assert_int_equal(death.frame_count, 1);
+    mproc_pool_free(pool);
+}
+
+static void check_what_was_said(void *arg, const mproc_postmortem *death)
+{
+    int *told = arg;
+    char text[8192];
+    assert_true(death->exit == -SIGSEGV || death->exit == -SIGKILL);
+    assert_true(death->frame_count <= MPROC_STACK_DEPTH);
+    assert_true(death->has_address == (death->exit == -SIGSEGV));
+    for (unsigned i = 0; i < death->frame_count; i++) {
+        const struct mproc_frame *frame = &death->frames[i];
+        assert_true(frame->address != 0);
+        assert_true(strnlen(frame->function, sizeof frame->function) < sizeof frame->function);
+        assert_true(strnlen(frame->object, sizeof frame->object) < sizeof frame->object);
+    }
+    if (death->frame_count && death->frames[0].function[0])
+        assert_memory_equal(death->frames[0].function, "write_at", 8);
+    assert_true(mproc_postmortem_text(death, text, sizeof text) > 0);
+    ++*told;
+}
+
+static void a_worker_that_is_killed_as_it_speaks_leaves_what_it_has_said(void **state)
+{
+    enum {
+        TIMES = 60
+    };
+    int in[TIMES], told = 0;
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    for (int i = 0; i < TIMES; i++)
+        in[i] = i * 20;
+    const mproc_map map = {
+        .count = TIMES, .in = in, .in_size = sizeof *in, .died = check_what_was_said, .died_arg = &told};
+    assert_int_equal(mproc_pool_map(pool, fault_and_be_killed, NULL, &map, MPROC_SEC(60)), MPROC_WORKER_DIED);
+    assert_int_equal(told, TIMES);
     mproc_pool_free(pool);
 }
 
@@ -482,52 +539,6 @@ static void what_others_used_before_is_not_counted(void **state)
     mproc_pool_free(pool);
 }
 
-/* ---- the report ---- */
-
-static void a_report_names_what_is_known(void **state)
-{
-    char text[8192], shorter[64];
-    (void)state;
-    mproc_postmortem death = die(fault, -SIGSEGV);
-    size_t length = mproc_postmortem_text(&death, text, sizeof text);
-    assert_int_equal(length, strlen(text));
-    assert_int_equal(text[length - 1], '\n');
-    assert_non_null(strstr(text, "item 0: worker 1 "));
-    assert_non_null(strstr(text, "SIGSEGV"));
-    assert_non_null(strstr(text, "0x1238"));
-    assert_non_null(strstr(text, "in write_at"));
-    assert_non_null(strstr(text, "in go_wrong"));
-    assert_non_null(strstr(text, program_invocation_short_name));
-    assert_int_equal(mproc_postmortem_text(&death, shorter, sizeof shorter), length);
-    assert_int_equal(strlen(shorter), sizeof shorter - 1);
-    assert_memory_equal(shorter, text, sizeof shorter - 1);
-    assert_int_equal(mproc_postmortem_text(&death, NULL, 0), length);
-    assert_int_equal(mproc_postmortem_text(&death, shorter, 0), length);
-    assert_int_equal(mproc_postmortem_text(NULL, shorter, 1), 0);
-    assert_string_equal(shorter, "");
-}
-
-static void a_report_says_why(void **state)
-{
-    static const struct {
-        enum mproc_cause cause;
-        int exit;
-        const char *words;
-    } causes[] = {
-        {MPROC_CAUSE_EXIT, 3, "exit code 3"},       {MPROC_CAUSE_SIGNAL, -SIGKILL, "SIGKILL"},
-        {MPROC_CAUSE_LATE, -SIGTERM, "too long"},   {MPROC_CAUSE_LIMIT, -SIGABRT, "memory limit"},
-        {MPROC_CAUSE_SIGNAL, -4000, "signal 4000"}, {MPROC_CAUSE_OOM_KILLER, -SIGKILL, "OOM killer"},
-    };
-    char text[1024];
-    (void)state;
-    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
-        mproc_postmortem death = {.cause = causes[i].cause, .exit = causes[i].exit, .attempt = i == 0};
-        mproc_postmortem_text(&death, text, sizeof text);
-        assert_non_null(strstr(text, causes[i].words));
-        assert_int_equal(strstr(text, "tried again") != NULL, i == 0);
-    }
-}
-
 int main(void)
 {
     const struct rlimit none = {0};
@@ -539,6 +550,7 @@ int main(void)
         unit(a_call_of_nothing_tells_the_caller),
         unit(a_fault_in_another_thread_is_told),
         unit(a_fault_in_the_handler_ends_the_words_and_changes_nothing_else),
+        unit(a_worker_that_is_killed_as_it_speaks_leaves_what_it_has_said),
         unit(an_exit_tells_its_code),
         unit(a_kill_leaves_no_words),
         unit(a_late_item_shows_where_it_hung),
@@ -548,8 +560,6 @@ int main(void)
         unit(a_worker_without_a_limit_is_at_none),
         unit(what_was_used_is_told),
         unit(what_others_used_before_is_not_counted),
-        unit(a_report_names_what_is_known),
-        unit(a_report_says_why),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
