@@ -12,5 +12,6 @@
 #include <mproc/queue.h>
 #include <mproc/shared_memory.h>
 #include <mproc/sync.h>
+#include <mproc/value.h>
 
 #endif
