@@ -168,10 +168,11 @@ int host_start(mproc_pool *pool)
     int result = start_server(pool);
     while (!result) {
         uint32_t seen = cell_prepare(&shared->changed);
+        bool lives = mproc_process_is_alive(pool->server); /* before the look, so that nothing more is said after it */
         result = atomic_load_explicit(&shared->started, memory_order_acquire);
         if (result != POOL_STARTING)
             return result;
-        result = mproc_process_is_alive(pool->server) ? 0 : -EAGAIN;
+        result = lives ? 0 : -EAGAIN;
         if (!result)
             cell_sleep(&shared->changed, seen, OS_NEVER);
     }
