@@ -57,10 +57,10 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
                                   .own_status = true,
                                   .count = 1,
                                   .chunk = 1};
-    if (!future || !fn || !in != !in_size)
+    if (!future)
         return -EINVAL;
-    int result = host_check(pool);
     *future = NULL;
+    int result = fn && !in == !in_size ? host_check(pool) : -EINVAL;
     return result ? result : submit(pool, &wish, future);
 }
 
@@ -69,10 +69,10 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
     if (!future)
         return -EINVAL;
     *future = NULL;
-    int result = map_check(pool, fn, ctx, map);
+    struct host_job wish;
+    int result = map_plan(pool, fn, ctx, map, &wish);
     if (result || map->count == 0 || map->progress || map->show || map->died)
         return result ? result : -EINVAL;
-    const struct host_job wish = map_wish(fn, ctx, map);
     result = submit(pool, &wish, future);
     if (!result)
         (*future)->map = *map;

@@ -218,18 +218,29 @@ int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 
 /* ---- making and freeing ---- */
 
-static int check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_imap_options *options)
+/* The job of each window, but for the memory from which it copies its inputs. 0, or why these are no options. */
+static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options,
+                struct host_job *wish)
 {
     size_t bytes;
-    struct host_job wish;
     if (!fn || !options || !options->next || !options->in_size || (options->ctx_size && !ctx))
-        return -EINVAL;
-    if (!host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
         __builtin_mul_overflow(chunk, options->out_size, &bytes) ||
         __builtin_mul_overflow(chunk, sizeof(mproc_item_status), &bytes))
+        return -EINVAL;
+    *wish = (struct host_job){.task = fn,
+                              .ctx = ctx,
+                              .ctx_size = options->ctx_size,
+                              .in_size = options->in_size,
+                              .copy_in = true,
+                              .out_size = options->out_size,
+                              .own_status = true,
+                              .priority = options->priority,
+                              .count = chunk,
+                              .chunk = chunk};
+    if (!host_limit_items(wish, options->item_timeout, options->retries, options->retry_on))
         return -EINVAL;
     return host_check(pool);
 }
@@ -268,14 +279,15 @@ static void discard(mproc_imap *imap)
     free(imap);
 }
 
-static int make(mproc_pool *pool, const mproc_imap_options *options, size_t chunk, mproc_imap **imap)
+static int make(mproc_pool *pool, const mproc_imap_options *options, const struct host_job *wish, mproc_imap **imap)
 {
+    size_t chunk = wish->chunk;
     mproc_imap *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
     size_t windows =
         options->in_flight ? options->in_flight / chunk : (size_t)pool_wanted(pool->shared) * WINDOWS_FOR_EACH_WORKER;
-    *made = (mproc_imap){.pool = pool, .options = *options, .window_count = windows};
+    *made = (mproc_imap){.pool = pool, .options = *options, .wish = *wish, .window_count = windows};
     size_t bytes;
     if (!__builtin_mul_overflow(windows, sizeof *made->windows, &bytes))
         made->windows = os_malloc(bytes);
@@ -285,6 +297,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, size_t chun
         return -ENOMEM;
     }
     memset(made->windows, 0, bytes);
+    made->wish.in = made->inputs;
     *imap = made;
     return 0;
 }
@@ -294,26 +307,13 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     if (!imap)
         return -EINVAL;
     *imap = NULL;
-    int result = check(pool, fn, ctx, options);
-    if (result)
-        return result;
-    size_t chunk = options->chunk ? options->chunk : 1;
     mproc_imap *made;
-    result = make(pool, options, chunk, &made);
+    struct host_job wish;
+    int result = plan(pool, fn, ctx, options, &wish);
+    if (!result)
+        result = make(pool, options, &wish, &made);
     if (result)
         return result;
-    made->wish = (struct host_job){.task = fn,
-                                   .ctx = ctx,
-                                   .ctx_size = options->ctx_size,
-                                   .in = made->inputs,
-                                   .in_size = options->in_size,
-                                   .copy_in = true,
-                                   .out_size = options->out_size,
-                                   .own_status = true,
-                                   .priority = options->priority,
-                                   .count = chunk,
-                                   .chunk = chunk};
-    host_limit_items(&made->wish, options->item_timeout, options->retries, options->retry_on);
     result = host_promise(pool);
     if (result) {
         discard(made);

@@ -6,36 +6,34 @@
 #include <errno.h>
 #include <string.h>
 
-int map_check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_map *map)
+static bool are_arrays_valid(const mproc_map *map)
 {
     size_t bytes;
-    struct host_job wish;
-    if (!fn || !map || !host_limit_items(&wish, map->item_timeout, map->retries, map->retry_on))
-        return -EINVAL;
-    if (!map->in != !map->in_size || !map->out != !map->out_size || (map->ctx_size && !ctx))
-        return -EINVAL;
-    if (__builtin_mul_overflow(map->count, map->in_size, &bytes) ||
-        __builtin_mul_overflow(map->count, map->out_size, &bytes) ||
-        (map->status && __builtin_mul_overflow(map->count, sizeof *map->status, &bytes)))
-        return -EINVAL;
-    return host_check(pool);
+    if (!map->in != !map->in_size || !map->out != !map->out_size)
+        return false;
+    return !__builtin_mul_overflow(map->count, map->in_size, &bytes) &&
+           !__builtin_mul_overflow(map->count, map->out_size, &bytes) &&
+           !(map->status && __builtin_mul_overflow(map->count, sizeof *map->status, &bytes));
 }
 
-struct host_job map_wish(mproc_task *fn, void *ctx, const mproc_map *map)
+int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, struct host_job *wish)
 {
-    struct host_job wish = {.task = fn,
-                            .ctx = ctx,
-                            .ctx_size = map->ctx_size,
-                            .in = map->in,
-                            .in_size = map->in_size,
-                            .out = map->out,
-                            .out_size = map->out_size,
-                            .status = map->status,
-                            .priority = map->priority,
-                            .count = map->count};
-    host_limit_items(&wish, map->item_timeout, map->retries, map->retry_on);
-    host_choose_chunk(&wish, map->chunk);
-    return wish;
+    if (!fn || !map || (map->ctx_size && !ctx) || !are_arrays_valid(map))
+        return -EINVAL;
+    *wish = (struct host_job){.task = fn,
+                              .ctx = ctx,
+                              .ctx_size = map->ctx_size,
+                              .in = map->in,
+                              .in_size = map->in_size,
+                              .out = map->out,
+                              .out_size = map->out_size,
+                              .status = map->status,
+                              .priority = map->priority,
+                              .count = map->count};
+    if (!host_limit_items(wish, map->item_timeout, map->retries, map->retry_on))
+        return -EINVAL;
+    host_choose_chunk(wish, map->chunk);
+    return host_check(pool);
 }
 
 void map_cancel_items(const mproc_map *map, size_t begin, size_t end)
@@ -71,11 +69,11 @@ void map_empty(const mproc_map *map, const struct job *job, size_t first)
 
 int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout)
 {
+    struct host_job wish;
     int64_t deadline = os_deadline(timeout);
-    int result = os_timeout_is_valid(timeout) ? map_check(pool, fn, ctx, map) : -EINVAL;
+    int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, &wish) : -EINVAL;
     if (result || map->count == 0)
         return result;
-    struct host_job wish = map_wish(fn, ctx, map);
     wish.in_place = pool->shared->threads;
     return portions_run(pool, map, &wish, deadline);
 }

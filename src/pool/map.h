@@ -4,11 +4,9 @@
 
 #include "pool/host.h"
 
-/* 0, or why this is no map: -EINVAL, -EPERM. */
-int map_check(const mproc_pool *pool, mproc_task *fn, const void *ctx, const mproc_map *map);
-
-/* The job of a map. */
-struct host_job map_wish(mproc_task *fn, void *ctx, const mproc_map *map);
+/* The job of a map, in which workers use no array in place that is not shared. 0, or why this is no map: -EINVAL,
+ * -EPERM. */
+int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, struct host_job *wish);
 
 /* Write what the items of a settled job have left where the map's caller wants it, and that those were cancelled which
  * have no outcome. The job has the map's items from first on. */

@@ -42,28 +42,37 @@ static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wi
     return result;
 }
 
-int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout)
+/* The job of a call to as many workers as the map says, or all; *all is its map. */
+static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
+                struct host_job *wish)
 {
-    int64_t deadline = os_deadline(timeout);
-    int result = os_timeout_is_valid(timeout) ? map_check(pool, fn, ctx, map) : -EINVAL;
+    int result = map ? host_check(pool) : -EINVAL;
     if (result)
         return result;
     unsigned workers = pool_wanted(pool->shared);
-    mproc_map all = *map;
-    if (all.count == 0)
-        all.count = workers;
-    if (all.count > workers || all.chunk > 1)
+    *all = *map;
+    if (all->count == 0)
+        all->count = workers;
+    if (all->count > workers || all->chunk > 1)
         return -EINVAL;
-    result = map_check(pool, fn, ctx, &all);
+    result = map_plan(pool, fn, ctx, all, wish);
+    wish->in_place = pool->shared->threads;
+    wish->chunk = 1;
+    wish->runs = false;
+    wish->is_call = true;
+    return result;
+}
+
+int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout)
+{
+    mproc_map all;
+    struct host_job wish;
+    int64_t deadline = os_deadline(timeout);
+    int result = os_timeout_is_valid(timeout) ? plan(pool, fn, ctx, map, &all, &wish) : -EINVAL;
     if (!result)
         result = take_turn(pool, deadline);
     if (result)
         return result;
-    struct host_job wish = map_wish(fn, ctx, &all);
-    wish.in_place = pool->shared->threads;
-    wish.chunk = 1;
-    wish.runs = false;
-    wish.is_call = true;
     result = run(pool, &all, &wish, deadline);
     end_turn(pool);
     return result;
