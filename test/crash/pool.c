@@ -1,8 +1,6 @@
 /* The crash cases of pools whose host is the victim: it dies with its server and its workers, and a sweep takes back
- * all that it had in shared memory; another pool of the family goes on. And those of the list of jobs. Workers and
- * servers as victims are in workers.c. */
-#include "pool/pool.h"
-#include "arena/heap.h"
+ * all that it had in shared memory; another pool of the family goes on. Workers and servers as victims are in
+ * workers.c. */
 #include "crash.h"
 #include "survivors.h"
 #include <mproc/base.h>
@@ -185,102 +183,6 @@ static const char *check_host(void *arg, bool finished)
     return survivors_balance(mproc_usable_size(world));
 }
 
-/* ---- the list of jobs ---- */
-
-enum {
-    LINKS = 4
-};
-
-/* A list of three jobs, and one that is not in it. */
-struct chain {
-    struct job jobs[LINKS];
-    struct pool pool; /* last, for its own last member has no size */
-};
-
-static void *build_chain(void)
-{
-    heap_note();
-    struct chain *chain = world_alloc(sizeof *chain);
-    for (int i = 0; i < LINKS - 1; i++)
-        list_add_last(&chain->pool.list, &chain->jobs[i]);
-    return chain;
-}
-
-static void add_last(void *arg)
-{
-    struct chain *chain = arg;
-    pool_lock(&chain->pool);
-    list_add_last(&chain->pool.list, &chain->jobs[LINKS - 1]);
-    pool_unlock(&chain->pool);
-}
-
-static void add_first(void *arg)
-{
-    struct chain *chain = arg;
-    pool_lock(&chain->pool);
-    list_add_first(&chain->pool.list, &chain->jobs[LINKS - 1]);
-    pool_unlock(&chain->pool);
-}
-
-static void remove_at(struct chain *chain, int place)
-{
-    pool_lock(&chain->pool);
-    list_remove(&chain->pool.list, &chain->jobs[place]);
-    pool_unlock(&chain->pool);
-}
-
-static void remove_first(void *chain)
-{
-    remove_at(chain, 0);
-}
-
-static void remove_middle(void *chain)
-{
-    remove_at(chain, 1);
-}
-
-static void remove_last(void *chain)
-{
-    remove_at(chain, 2);
-}
-
-/* Who takes the lock over mends the list, and may die of it. */
-static void mend(void *arg)
-{
-    struct chain *chain = arg;
-    pool_lock(&chain->pool);
-    pool_unlock(&chain->pool);
-}
-
-/* Forwards, backwards and by each job's own word it is the same list. */
-static const char *compare(struct chain *chain)
-{
-    struct job *previous = NULL;
-    int count = 0, queued = 0;
-    for (struct job *job = list_first(&chain->pool.list); job && count < LINKS; job = atomic_load(&job->next)) {
-        if (atomic_load(&job->previous) != previous || !atomic_load(&job->queued))
-            return "a job in the list does not know its place";
-        previous = job;
-        count++;
-    }
-    if (atomic_load(&chain->pool.list.last) != previous || atomic_load(&chain->pool.list.moving))
-        return "the list's end is another one";
-    for (int i = 0; i < LINKS; i++)
-        queued += atomic_load(&chain->jobs[i].queued);
-    return queued == count && count >= LINKS - 2 ? NULL : "a job is lost, or taken for listed";
-}
-
-static const char *check_chain(void *arg, bool finished)
-{
-    struct chain *chain = arg;
-    (void)finished;
-    if (pool_lock(&chain->pool))
-        return "the lock cannot be had";
-    const char *wrong = compare(chain);
-    pool_unlock(&chain->pool);
-    return wrong ? wrong : heap_balance(mproc_usable_size(chain));
-}
-
 const struct crash_case pool_cases[] = {
     {.operation = "pool_create",
      .state = "forked",
@@ -343,40 +245,5 @@ const struct crash_case pool_cases[] = {
      .operate = free_pool,
      .check = check_host,
      .destroy = destroy},
-    {.operation = "pool_list",
-     .state = "add last",
-     .build = build_chain,
-     .operate = add_last,
-     .check = check_chain,
-     .destroy = destroy,
-     .repair = mend},
-    {.operation = "pool_list",
-     .state = "add first",
-     .build = build_chain,
-     .operate = add_first,
-     .check = check_chain,
-     .destroy = destroy,
-     .repair = mend},
-    {.operation = "pool_list",
-     .state = "remove first",
-     .build = build_chain,
-     .operate = remove_first,
-     .check = check_chain,
-     .destroy = destroy,
-     .repair = mend},
-    {.operation = "pool_list",
-     .state = "remove middle",
-     .build = build_chain,
-     .operate = remove_middle,
-     .check = check_chain,
-     .destroy = destroy,
-     .repair = mend},
-    {.operation = "pool_list",
-     .state = "remove last",
-     .build = build_chain,
-     .operate = remove_last,
-     .check = check_chain,
-     .destroy = destroy,
-     .repair = mend},
     {0},
 };

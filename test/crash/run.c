@@ -28,8 +28,8 @@ static const struct {
 } lists[] = {
     {heap_cases, false},      {member_cases, false}, {lock_cases, false},  {semaphore_cases, false},
     {condition_cases, false}, {sync_cases, false},   {queue_cases, false}, {queue_end_cases, false},
-    {connection_cases, true}, {process_cases, true}, {pool_cases, true},   {worker_cases, true},
-    {broken_cases, false},
+    {connection_cases, true}, {process_cases, true}, {list_cases, false},  {pool_cases, true},
+    {worker_cases, true},     {broken_cases, false},
 };
 
 #define LISTS (sizeof lists / sizeof *lists)
@@ -355,7 +355,7 @@ static void stop_victims(const struct crash_case *subject, const struct trace *t
 
 /* ---- the cases by number ---- */
 
-static void list_cases(void)
+static void print_cases(void)
 {
     size_t number = 0;
     for (size_t list = 0; list < LISTS; list++) {
@@ -416,7 +416,7 @@ int main(int argc, char **argv)
 {
     mproc_init(); /* victims may start processes afresh */
     if (argc == 2 && strcmp(argv[1], "cases") == 0) {
-        list_cases();
+        print_cases();
         return 0;
     }
     const struct crash_case *subject = argc == 7 ? find_case((size_t)atoi(argv[1])) : NULL;
