@@ -50,6 +50,7 @@ extern const struct crash_case queue_end_cases[];
 extern const struct crash_case connection_cases[];
 extern const struct crash_case process_cases[];
 extern const struct crash_case list_cases[];
+extern const struct crash_case settle_cases[];
 extern const struct crash_case pool_cases[];
 extern const struct crash_case worker_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
