@@ -1,7 +1,8 @@
-/* Broken variants, on which the harness proves that it finds something: each must fail at some point. The first ones
- * fail when the victim is killed, broken_repair only when the one that repairs is killed too, broken_patience only when
- * the victim is stopped. */
+/* Broken variants, on which the harness proves that it finds something: each must fail at some point. Most fail
+ * when the victim is killed, broken_repair only when the one that repairs is killed too, broken_patience and
+ * broken_wanted only when the victim is stopped. The last three are of the pool. */
 #include "arena/member.h"
+#include "bare_pool.h"
 #include "crash.h"
 #include "ipc/ring.h"
 #include "os/clock.h"
@@ -233,6 +234,118 @@ static const char *check_count(void *arg, bool finished)
     return NULL;
 }
 
+/* ---- a repair of the list that leaves the urgency as it was ---- */
+
+static void *build_list(void)
+{
+    return bare_pool_build((const int[BARE_JOBS]){5, 3, 1, 9});
+}
+
+static void add_most_urgent(void *arg)
+{
+    struct bare_pool *bare = arg;
+    pool_lock(&bare->pool);
+    list_add_last(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
+    pool_unlock(&bare->pool);
+}
+
+static const char *check_urgency(void *arg, bool finished)
+{
+    struct bare_pool *bare = arg;
+    (void)finished;
+    if (owner_lock_acquire(&bare->pool.lock, MPROC_FOREVER) == MPROC_OWNER_DIED) {
+        int urgency = atomic_load(&bare->pool.list.urgency);
+        list_mend(&bare->pool.list);
+        atomic_store(&bare->pool.list.urgency, urgency);
+    }
+    const char *wrong = bare_pool_compare(bare);
+    pool_unlock(&bare->pool);
+    return wrong;
+}
+
+static void destroy_bare(void *bare)
+{
+    mproc_free(bare);
+}
+
+/* ---- an idle worker that gives up its place without the lock ---- */
+
+static void *build_empty(void)
+{
+    struct bare_pool *bare = bare_pool_build((const int[BARE_JOBS]){0});
+    while (list_first(&bare->pool.list))
+        list_remove(&bare->pool.list, list_first(&bare->pool.list));
+    return bare;
+}
+
+/* The pause between looking and giving up is long, so that a sample of the points finds it. */
+static void give_up_place(void *arg)
+{
+    struct bare_pool *bare = arg;
+    if (list_first(&bare->pool.list))
+        return;
+    for (volatile int i = 0; i < 60; i++)
+        continue;
+    atomic_store(&bare->pool.wanted, BARE_WORKERS - 1);
+}
+
+/* As a host does. */
+static void launch(void *arg)
+{
+    struct bare_pool *bare = arg;
+    pool_lock(&bare->pool);
+    pool_grow(&bare->pool, BARE_CHUNKS);
+    list_add_last(&bare->pool.list, &bare->jobs[0]);
+    pool_unlock(&bare->pool);
+}
+
+static const char *check_wanted(void *arg, bool finished)
+{
+    struct bare_pool *bare = arg;
+    (void)finished;
+    if (list_first(&bare->pool.list) && pool_wanted(&bare->pool) < BARE_WORKERS)
+        return "there is more work than workers for it";
+    return NULL;
+}
+
+/* ---- a settling that frees the place before the chunk of a worker that was given up ---- */
+
+enum {
+    SURPLUS = 1
+};
+
+static void *build_surplus(void)
+{
+    struct bare_pool *bare = build_list();
+    struct job *call = &bare->jobs[BARE_JOBS - 1];
+    call->is_call = true;
+    atomic_store(&bare->pool.call, call);
+    atomic_store(&bare->pool.wanted, SURPLUS);
+    atomic_store(&bare->pool.workers[SURPLUS].word, UINT64_C(1) << 16);
+    atomic_store(&bare->pool.workers[SURPLUS].job, call);
+    return bare;
+}
+
+static void settle_place_first(void *arg)
+{
+    struct bare_pool *bare = arg;
+    struct worker_slot *slot = &bare->pool.workers[SURPLUS];
+    if (!atomic_load(&slot->word))
+        return;
+    atomic_store(&slot->word, 0);
+    pool_offer_again(&bare->pool, atomic_load(&slot->job));
+    atomic_store(&slot->job, NULL);
+}
+
+static const char *check_surplus(void *arg, bool finished)
+{
+    struct bare_pool *bare = arg;
+    (void)finished;
+    settle_place_first(bare);
+    bool is_settled = job_chunk_is_settled(atomic_load(&bare->chunks[BARE_JOBS - 1][SURPLUS]));
+    return is_settled ? NULL : "a call waits for a worker that will not come";
+}
+
 const struct crash_case broken_cases[] = {
     {"broken_put", "commits first", build, NULL, put_committing_first, check_message, destroy, NULL},
     {"broken_lock", "forgets its owner", build, NULL, use_forgetful_lock, check_forgetful_lock, destroy, NULL},
@@ -241,5 +354,9 @@ const struct crash_case broken_cases[] = {
     {"broken_wake", "a sleep without end", build_sleeper, NULL, wake_sleeper, check_sleeper, destroy, NULL},
     {"broken_repair", "forgets too early", build, NULL, transfer, check_transfer, destroy, finish_transfer},
     {"broken_patience", "takes stopped for dead", build, NULL, count_up, check_count, destroy, count_up_too},
+    {"broken_urgency", "is not mended", build_list, NULL, add_most_urgent, check_urgency, destroy_bare, NULL},
+    {"broken_wanted", "lowered without the lock", build_empty, NULL, give_up_place, check_wanted, destroy_bare, launch},
+    {"broken_settle", "frees the place first", build_surplus, NULL, settle_place_first, check_surplus, destroy_bare,
+     NULL},
     {0},
 };
