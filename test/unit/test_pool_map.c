@@ -223,12 +223,13 @@ enum {
     LONG_ITEMS = 4
 };
 
-/* A long item, one of those that are not 0, waits until all of them have begun. */
+/* An item that is not 0 waits until all long items of its number have begun. */
 static int meet_the_others(void *ctx, const void *in, void *out)
 {
-    atomic_int *begun = ctx;
+    int number = *(const int *)in;
+    atomic_int *begun = (atomic_int *)ctx + number;
     (void)out;
-    if (*(const int *)in == 0)
+    if (number == 0)
         return 0;
     atomic_fetch_add(begun, 1);
     while (atomic_load(begun) < LONG_ITEMS)
@@ -236,17 +237,20 @@ static int meet_the_others(void *ctx, const void *in, void *out)
     return 0;
 }
 
-/* The long items come last, where a worker that had drawn several would be alone with them. */
+/* The first ones see to it that all workers are there. The last ones are where a worker that had drawn several would be
+ * alone with them. */
 static void long_items_are_spread_over_the_workers(void **state)
 {
     int in[2000] = {0};
     mproc_pool *pool = make_pool(LONG_ITEMS);
-    atomic_int *begun = mproc_calloc(1, sizeof *begun);
+    atomic_int *begun = mproc_calloc(3, sizeof *begun);
     const mproc_map map = {.count = 2000, .in = in, .in_size = sizeof *in};
     (void)state;
     assert_non_null(begun);
-    for (int i = 2000 - LONG_ITEMS; i < 2000; i++)
+    for (int i = 0; i < LONG_ITEMS; i++) {
         in[i] = 1;
+        in[1999 - i] = 2;
+    }
     assert_int_equal(mproc_pool_map(pool, meet_the_others, begun, &map, MPROC_SEC(60)), 0);
     mproc_pool_free(pool);
     mproc_free(begun);
