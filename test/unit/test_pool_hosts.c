@@ -273,7 +273,7 @@ static bool no_child_is_left(void *arg)
 static void a_host_that_is_killed_at_any_moment_leaves_no_process(void **state)
 {
     enum {
-        HOSTS = 60
+        HOSTS = 40
     };
     unsigned seed = 10;
     size_t before = bytes_in_use();

@@ -340,7 +340,7 @@ static int die_at_each_seventh(void *ctx, const void *in, void *out)
 static void thousands_of_replacements_and_deaths_hold_nothing_up(void **state)
 {
     enum {
-        MANY = 2500
+        MANY = 1200
     };
     static long in[MANY], out[MANY];
     static mproc_item_status status[MANY];
