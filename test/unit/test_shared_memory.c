@@ -202,7 +202,7 @@ static void python_sees_what_we_made(void **state)
     mproc_shared_memory *memory = make(1001);
     unsigned char *bytes = mproc_shared_memory_data(memory);
     char command[600];
-    memcpy(bytes, "from C", 6);
+    snprintf((char *)bytes, 7, "from C");
     snprintf(command, sizeof command,
              "python3 -c \"\n"
              "from multiprocessing import shared_memory, resource_tracker\n"
