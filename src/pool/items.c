@@ -50,21 +50,18 @@ static int try_again(struct worker *worker, struct job *job, const void *in, voi
 __attribute__((noinline)) static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     _Atomic(uint64_t) *current = &worker->slot->current;
-    mproc_task *task = worker->task;
-    void *ctx = job->ctx;
-    size_t in_size = job->in_size, out_size = job->out_size;
-    uintptr_t in = (uintptr_t)job->in + item * in_size;
-    uintptr_t out = (uintptr_t)job->out + item * out_size;
+    uintptr_t in = (uintptr_t)job->in + item * job->in_size;
+    uintptr_t out = (uintptr_t)job->out + item * job->out_size;
     uint64_t mark = (uint64_t)item << 1 | 1, end_mark = (uint64_t)end << 1 | 1;
     while (mark < end_mark) {
         atomic_store_explicit(current, mark, memory_order_release);
-        int code = task(ctx, (const void *)in, (void *)out);
+        int code = worker->task(job->ctx, (const void *)in, (void *)out);
         mark += 2;
-        in += in_size;
-        out += out_size;
+        in += job->in_size;
+        out += job->out_size;
         if (__builtin_expect((code | is_stopped(worker)) != 0, 0)) {
             if (code) /* not in a copy: there it is stopped */
-                code = try_again(worker, job, (const void *)(in - in_size), (void *)(out - out_size), code);
+                code = try_again(worker, job, (const void *)(in - job->in_size), (void *)(out - job->out_size), code);
             if (worker->flags == &worker_flags_of_copy)
                 _exit(code);
             if (code)
