@@ -25,7 +25,7 @@ static void item_failed(struct job *job, size_t item, int code)
 /* JOB_STOPPED or 0. */
 static int is_stopped(const struct worker *worker)
 {
-    return (int)(atomic_load_explicit(worker->flags, memory_order_relaxed) & JOB_STOPPED);
+    return (int)(atomic_load_explicit(worker->at.flags, memory_order_relaxed) & JOB_STOPPED);
 }
 
 /* Try an item again whose function has returned code, if it may be. Returns what it returns in the end. */
@@ -37,40 +37,39 @@ static int try_again(struct worker *worker, struct job *job, const void *in, voi
         if (out)
             memset(out, 0, job->out_size);
         atomic_store_explicit(&worker->slot->item_at, os_now(), memory_order_relaxed);
-        code = worker->task(job->ctx, in, out);
+        code = worker->at.task(job->ctx, in, out);
     }
     return code;
 }
 
-/* Run the items from item to end, and return the one before which it stopped. The release stores to current order the
- * outcome of each item before the begin of the next.
- *
- * This loop is all that is done for a tiny item. As a function of its own it has the registers to itself, and it counts
- * in the form in which current has it. */
-__attribute__((noinline)) static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
+/* An item has not returned 0. In a copy of the worker that a task has forked nothing more is done: it is stopped, so
+ * nothing was tried again. */
+static void settle_code(struct worker *worker, struct job *job, int code)
 {
-    _Atomic(uint64_t) *current = &worker->slot->current;
-    uintptr_t in = (uintptr_t)job->in + item * job->in_size;
-    uintptr_t out = (uintptr_t)job->out + item * job->out_size;
-    uint64_t mark = (uint64_t)item << 1 | 1, end_mark = (uint64_t)end << 1 | 1;
-    while (mark < end_mark) {
-        atomic_store_explicit(current, mark, memory_order_release);
-        int code = worker->task(job->ctx, (const void *)in, (void *)out);
-        mark += 2;
-        in += job->in_size;
-        out += job->out_size;
-        if (__builtin_expect((code | is_stopped(worker)) != 0, 0)) {
-            if (code) /* not in a copy: there it is stopped */
-                code = try_again(worker, job, (const void *)(in - job->in_size), (void *)(out - job->out_size), code);
-            if (worker->flags == &worker_flags_of_copy)
-                _exit(code);
-            if (code)
-                item_failed(job, (mark >> 1) - 1, code);
-            if (is_stopped(worker))
-                break;
-        }
+    const struct loop *at = &worker->at;
+    code = try_again(worker, job, (const void *)(at->in - at->in_size), (void *)(at->out - at->out_size), code);
+    if (code && at->flags != &worker_flags_of_copy)
+        item_failed(job, (size_t)(at->mark >> 1) - 1, code);
+}
+
+/* Run the items from item to end, and return the one before which it stopped. */
+static size_t run_items(struct worker *worker, struct job *job, size_t item, size_t end)
+{
+    struct loop *at = &worker->at;
+    at->mark = (uint64_t)item << 1 | 1;
+    at->end_mark = (uint64_t)end << 1 | 1;
+    at->in = (uintptr_t)job->in + item * at->in_size;
+    at->out = (uintptr_t)job->out + item * at->out_size;
+    while (at->mark < at->end_mark) {
+        int code = worker->loop(at);
+        if (code)
+            settle_code(worker, job, code);
+        if (at->flags == &worker_flags_of_copy)
+            _exit(code);
+        if (is_stopped(worker))
+            break;
     }
-    return mark >> 1;
+    return (size_t)(at->mark >> 1);
 }
 
 void worker_await_verdict(struct worker_slot *slot)

@@ -38,7 +38,7 @@ void worker_become(struct worker *worker)
 static void become_copy(void)
 {
     if (own_worker)
-        own_worker->flags = &worker_flags_of_copy;
+        own_worker->at.flags = &worker_flags_of_copy;
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -172,13 +172,18 @@ static bool run_job(struct worker *worker, struct job *job)
 {
     bool more = true;
     size_t chunk, settled;
-    worker->flags = &job->flags;
-    worker->task = find_task(worker, job);
-    if (!worker->task) {
+    worker->at = (struct loop){.task = find_task(worker, job),
+                               .ctx = job->ctx,
+                               .in_size = job->in_size,
+                               .out_size = job->out_size,
+                               .current = &worker->slot->current,
+                               .flags = &job->flags};
+    if (!worker->at.task) {
         atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
         cell_wake(job->waiter, CELL_ALL);
         return true;
     }
+    worker->loop = loop_for(worker->at.task);
     worker->run_at = job->is_call ? worker->index : 0;
     worker->run_end = worker->run_at + job->is_call;
     worker->run_length = 1;

@@ -2,6 +2,7 @@
 #ifndef MPROC_POOL_WORKER_H
 #define MPROC_POOL_WORKER_H
 
+#include "pool/loop.h"
 #include "pool/pool.h"
 
 #define FUNCTIONS_KNOWN 16
@@ -28,11 +29,11 @@ struct worker {
     bool looks;                 /* it stands in pool->spinner */
 
     /* Of the present job. */
-    const _Atomic(uint32_t) *volatile flags; /* looked at after each item: the job's, or those of a copy */
-    mproc_task *task;
-    size_t run_at;     /* drawn chunks that were not tried yet: from here */
-    size_t run_end;    /* to here */
-    size_t run_length; /* how many to draw next time */
+    struct loop at;      /* the item at which it is; at.flags are the job's, or those of a copy */
+    loop_function *loop; /* that runs the items */
+    size_t run_at;       /* drawn chunks that were not tried yet: from here */
+    size_t run_end;      /* to here */
+    size_t run_length;   /* how many to draw next time */
     int64_t run_began;
     size_t steal_at;   /* all chunks from here on were seen not to be free, once everything was drawn */
     size_t unreported; /* chunks finished that job->finished does not count yet */
