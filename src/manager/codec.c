@@ -208,7 +208,7 @@ static int on_double(struct decoder *decoder, double real, mproc_value *value)
     return 0;
 }
 
-/* Fill in the bytes of a value that has some. */
+/* Fill in the bytes of a value that may have some; of none the parser does not say where they are. */
 static int keep_bytes(struct decoder *decoder, const char *bytes, size_t size, mproc_value *value)
 {
     if (size > VALUE_SIZE_MOST)
@@ -216,7 +216,7 @@ static int keep_bytes(struct decoder *decoder, const char *bytes, size_t size, m
     decoder->need.bytes += size + 1;
     value->size = size;
     value->bytes = decoder->block ? value_block_bytes(decoder->block, bytes, size) : bytes;
-    return value->bytes ? 0 : -EINVAL;
+    return decoder->block && !value->bytes ? -EINVAL : 0;
 }
 
 static int on_str(struct decoder *decoder, const char *data, const char *bytes, unsigned int size, mproc_value *value)
