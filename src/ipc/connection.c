@@ -13,6 +13,7 @@
 #include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/pipe.h"
+#include "os/thread.h"
 #include <errno.h>
 #include <mproc/process.h>
 #include <poll.h>
@@ -212,6 +213,33 @@ int mproc_connection_fileno(const mproc_connection *connection)
     return connection_fd(connection);
 }
 
+/* ---- for listeners, and those that connect ---- */
+
+void connection_hold_forks(void)
+{
+    pthread_mutex_lock(&list_lock);
+}
+
+void connection_let_forks(void)
+{
+    pthread_mutex_unlock(&list_lock);
+}
+
+int connection_take(mproc_connection **connection, int fd, bool local)
+{
+    mproc_connection *made = make();
+    if (!made)
+        return -ENOMEM;
+    enlist(made, fd, local ? OS_STREAM_UNIX : OS_STREAM_SOCKET, CONNECTION_DUPLEX);
+    *connection = made;
+    return 0;
+}
+
+struct stream *connection_stream(mproc_connection *connection)
+{
+    return &connection->stream;
+}
+
 /* ---- turns ---- */
 
 static int check(const mproc_connection *connection, unsigned direction, mproc_time timeout)
@@ -221,23 +249,13 @@ static int check(const mproc_connection *connection, unsigned direction, mproc_t
     return connection->stream.fd >= 0 && connection->directions & direction ? 0 : -EBADF;
 }
 
-static int take_turn(pthread_mutex_t *turn, int64_t deadline)
-{
-    if (pthread_mutex_trylock(turn) == 0)
-        return 0;
-    if (deadline == OS_NEVER)
-        return -pthread_mutex_lock(turn);
-    struct timespec end = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
-    return pthread_mutex_clocklock(turn, CLOCK_MONOTONIC, &end) ? MPROC_TIMEOUT : 0;
-}
-
 static int begin_send(mproc_connection *connection, mproc_time timeout, int64_t *deadline)
 {
     int result = check(connection, CONNECTION_SENDS, timeout);
     if (result)
         return result;
     *deadline = os_deadline(timeout);
-    return take_turn(&connection->sending, *deadline);
+    return os_mutex_take(&connection->sending, *deadline);
 }
 
 static int begin_receive(mproc_connection *connection, mproc_time timeout, int64_t *deadline)
@@ -246,7 +264,7 @@ static int begin_receive(mproc_connection *connection, mproc_time timeout, int64
     if (result)
         return result;
     *deadline = os_deadline(timeout);
-    return take_turn(&connection->receiving, *deadline);
+    return os_mutex_take(&connection->receiving, *deadline);
 }
 
 /* ---- sending ---- */

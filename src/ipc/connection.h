@@ -1,5 +1,5 @@
 /* What the rest of the library knows of connections beyond <mproc/connection.h>: how they pass to a child, and how
- * mproc_wait() looks at them. Called by src/process and src/wait. */
+ * mproc_wait() looks at them. Called by src/process, src/wait and the listeners. */
 #ifndef MPROC_IPC_CONNECTION_H
 #define MPROC_IPC_CONNECTION_H
 
@@ -40,6 +40,21 @@ int connection_describe(mproc_connection *connection, void *description, size_t 
 /* Make a connection of a descriptor and its description. On success the connection owns fd and makes it close-on-exec.
  * -EINVAL: not a description; -EBADF; -ENOMEM. */
 int connection_adopt(mproc_connection **connection, int fd, const void *description, size_t size);
+
+/* ---- for listeners, and those that connect ---- */
+
+/* Between these two no process is forked. A descriptor is made, given away and closed there, together with the note of
+ * it by which a child finds and closes its copy. Nobody waits there. Not to be nested. */
+void connection_hold_forks(void);
+void connection_let_forks(void);
+
+/* While forks are held: make a connection of a socket, a unix socket or another, that is connected or will be. On
+ * success the connection owns fd. -ENOMEM. */
+int connection_take(mproc_connection **connection, int fd, bool local);
+
+/* For what goes before the messages. */
+struct stream;
+struct stream *connection_stream(mproc_connection *connection);
 
 /* ---- for mproc_wait() ---- */
 

@@ -109,6 +109,17 @@ int os_let_read(int fd)
     return fchmod(fd, 0444) ? -errno : 0;
 }
 
+int os_is_private(int fd)
+{
+    struct stat status;
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    if (fstat(fd, &status))
+        return -errno;
+    return S_ISREG(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 077) ? 0 : -EPERM;
+}
+
 static int map(int fd, const unsigned char **bytes, size_t *size)
 {
     struct stat status;

@@ -32,6 +32,9 @@ int os_change_directory(int fd);
 /* Let whoever has the descriptor open it anew for reading, under /proc/self/fd, also after a change of its user. */
 int os_let_read(int fd);
 
+/* Whether it is a regular file of this user's that nobody else may read or write: 0, -EPERM, -errno. */
+int os_is_private(int fd);
+
 /* Map a whole file for reading. Where it is cut off meanwhile, its pages are no more: reading them is SIGBUS. May be
  * called in a handler, and so may its opposite. 0 or -errno, -EINVAL where it is no file with bytes in it. */
 int os_map_file(const char *path, const unsigned char **bytes, size_t *size);

@@ -1,8 +1,9 @@
-/* Waiting for descriptors, as poll.h says. Called by the connections and by mproc_wait(). */
+/* Waiting for descriptors, as poll.h says. Called by the connections, the listeners and mproc_wait(). */
 #include "os/poll.h"
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/file.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -49,4 +50,37 @@ int os_edge_clear(int edge)
         return fault;
     struct epoll_event event;
     return epoll_wait(edge, &event, 1, 0) < 0 ? -errno : 0;
+}
+
+int os_set_create(void)
+{
+    int fault = os_fault(OS_EPOLL_CREATE);
+    if (fault)
+        return fault;
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    return set < 0 ? -errno : os_above_stdio(set);
+}
+
+static int control(int set, int operation, int fd, short events)
+{
+    int fault = os_fault(OS_EPOLL_CTL);
+    if (fault)
+        return fault;
+    struct epoll_event event = {.events = (events & POLLIN ? EPOLLIN : 0u) | (events & POLLOUT ? EPOLLOUT : 0u)};
+    return epoll_ctl(set, operation, fd, &event) ? -errno : 0;
+}
+
+int os_set_add(int set, int fd, short events)
+{
+    return control(set, EPOLL_CTL_ADD, fd, events);
+}
+
+int os_set_change(int set, int fd, short events)
+{
+    return control(set, EPOLL_CTL_MOD, fd, events);
+}
+
+void os_set_remove(int set, int fd)
+{
+    (void)epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
 }

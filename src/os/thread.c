@@ -1,6 +1,9 @@
-/* Threads of the library's own. Called by src/pool, where a program asks for callbacks; nothing else starts one. */
+/* Threads of the library's own. Called by src/pool, where a program asks for callbacks; nothing else starts one. And
+ * the turns that threads take, called by connections and listeners. */
+#define _GNU_SOURCE
 #include "os/thread.h"
 
+#include "os/clock.h"
 #include "os/fault.h"
 #include "os/signal.h"
 
@@ -14,4 +17,14 @@ int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
     int error = pthread_create(thread, NULL, run, arg);
     os_signals_restore(&before);
     return -error;
+}
+
+int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline)
+{
+    if (pthread_mutex_trylock(mutex) == 0)
+        return 0;
+    if (deadline == OS_NEVER)
+        return -pthread_mutex_lock(mutex);
+    struct timespec end = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &end) ? MPROC_TIMEOUT : 0;
 }

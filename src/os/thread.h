@@ -1,10 +1,14 @@
-/* Threads of the library's own. */
+/* Threads of the library's own, and the turns that threads take. */
 #ifndef MPROC_OS_THREAD_H
 #define MPROC_OS_THREAD_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 /* Start a thread in which every signal is blocked: they are the program's, and its threads'. 0 or -EAGAIN. */
 int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg);
+
+/* Lock a mutex, waiting until the deadline of os/clock.h at most: 0 or MPROC_TIMEOUT. */
+int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline);
 
 #endif

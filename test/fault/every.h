@@ -91,7 +91,8 @@ struct every_table {
     size_t count;
 };
 
-extern const struct every_table cases_base, cases_sync, cases_wakes, cases_queue, cases_connection, cases_wait,
-    cases_process, cases_start, cases_group, cases_pool, cases_tasks, cases_host, cases_memory, cases_values;
+extern const struct every_table cases_base, cases_sync, cases_wakes, cases_queue, cases_connection, cases_listener,
+    cases_wait, cases_process, cases_start, cases_group, cases_pool, cases_tasks, cases_host, cases_memory,
+    cases_values;
 
 #endif

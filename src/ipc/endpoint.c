@@ -1,0 +1,217 @@
+/* Listening sockets and their files, as endpoint.h says. */
+#include "ipc/endpoint.h"
+
+#include "ipc/connection.h"
+#include "os/clock.h"
+#include "os/descriptor.h"
+#include "os/listen.h"
+#include "os/poll.h"
+#include "os/random.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HOST_ADDRESSES ((size_t)16)
+
+/* How long another listener may have the folder's lock, which it needs for a moment. */
+#define LOCK_TRIES 100
+#define LOCK_NAP   MPROC_MS(10)
+
+static int create(struct endpoint *endpoint, const struct os_address *place)
+{
+    connection_hold_forks();
+    int fd = os_socket_create(place);
+    endpoint->fd = fd < 0 ? -1 : fd;
+    connection_let_forks();
+    return fd < 0 ? fd : 0;
+}
+
+static void drop(struct endpoint *endpoint)
+{
+    connection_hold_forks();
+    if (endpoint->fd >= 0)
+        os_close(endpoint->fd);
+    endpoint->fd = -1;
+    connection_let_forks();
+}
+
+static int listen_at(struct endpoint *endpoint, const struct os_address *place, int backlog)
+{
+    int result = create(endpoint, place);
+    if (!result)
+        result = os_socket_bind(endpoint->fd, place);
+    if (!result)
+        result = os_socket_listen(endpoint->fd, backlog);
+    if (result)
+        drop(endpoint);
+    return result;
+}
+
+/* ---- tcp ---- */
+
+static int open_tcp(struct endpoint *endpoint, int backlog)
+{
+    struct os_address places[HOST_ADDRESSES], actual;
+
+    int count = os_address_of_host(places, HOST_ADDRESSES, endpoint->address.host, endpoint->address.port);
+    int result = count < 0 ? count : -EADDRNOTAVAIL;
+    for (int i = 0; i < count && result; i++)
+        result = listen_at(endpoint, &places[i], backlog);
+    if (result)
+        return result;
+    result = os_socket_address(endpoint->fd, &actual);
+    if (result)
+        drop(endpoint);
+    else
+        (void)os_address_parts(&actual, endpoint->address.host, &endpoint->address.port);
+    return result;
+}
+
+/* ---- unix ---- */
+
+/* The folder of a path, as a path. */
+static void folder_of(const char *path, char folder[OS_SOCKET_PATH_MAX + 1])
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+
+    if (!slash)
+        snprintf(folder, OS_SOCKET_PATH_MAX + 1, ".");
+    else if (length == 0)
+        snprintf(folder, OS_SOCKET_PATH_MAX + 1, "/");
+    else
+        snprintf(folder, OS_SOCKET_PATH_MAX + 1, "%.*s", (int)length, path);
+}
+
+/* A name in the folder of path that nobody can know. */
+static int secret_name(const char *path, char name[OS_SOCKET_PATH_MAX + 1])
+{
+    const char *slash = strrchr(path, '/');
+    uint64_t number;
+
+    int result = os_random(&number, sizeof number);
+    if (result)
+        return result;
+    int length = snprintf(name, OS_SOCKET_PATH_MAX + 1, "%.*s.%016llx", slash ? (int)(slash - path) + 1 : 0, path,
+                          (unsigned long long)number);
+    return length <= (int)OS_SOCKET_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* Under the folder's lock, so that nobody else takes a file for stale: remove it if it is, and put ours there. */
+static int replace(const char *hidden, const char *path)
+{
+    struct os_file_identity file;
+
+    int result = os_socket_file_find(path, &file);
+    if (result == -EEXIST || (!result && !os_socket_file_is_dead(path)))
+        return -EADDRINUSE;
+    if (!result)
+        result = os_socket_file_unlink(path);
+    if (result && result != -ENOENT)
+        return result;
+    result = os_socket_file_link(hidden, path);
+    return result == -EEXIST ? -EADDRINUSE : result;
+}
+
+/* No fork may copy the lock to a child that would keep it. */
+static int replace_locked(const char *hidden, const char *path, const char *folder)
+{
+    connection_hold_forks();
+    int lock = os_folder_lock(folder);
+    int result = lock < 0 ? lock : replace(hidden, path);
+    if (lock >= 0)
+        os_close(lock);
+    connection_let_forks();
+    return result;
+}
+
+static int publish(const char *hidden, const char *path)
+{
+    char folder[OS_SOCKET_PATH_MAX + 1];
+
+    int result = os_socket_file_link(hidden, path);
+    if (result != -EEXIST)
+        return result;
+    folder_of(path, folder);
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        result = replace_locked(hidden, path, folder);
+        if (result != -EAGAIN)
+            return result;
+        (void)os_poll(NULL, 0, LOCK_NAP);
+    }
+    return -EADDRINUSE;
+}
+
+/* Listen at a secret name. */
+static int listen_hidden(struct endpoint *endpoint, const char *ours, int backlog, bool all)
+{
+    struct os_address place;
+
+    int result = os_address_of_path(&place, ours);
+    if (!result)
+        result = listen_at(endpoint, &place, backlog);
+    if (!result)
+        result = os_socket_file_find(ours, &endpoint->file);
+    if (!result)
+        result = os_socket_file_allow(ours, all);
+    return result;
+}
+
+static int open_file(struct endpoint *endpoint, int backlog, bool all)
+{
+    char ours[OS_SOCKET_PATH_MAX + 1];
+
+    int result = secret_name(endpoint->address.path, ours);
+    if (result)
+        return result;
+    result = listen_hidden(endpoint, ours, backlog, all);
+    if (!result)
+        result = publish(ours, endpoint->address.path);
+    (void)os_socket_file_unlink(ours);
+    endpoint->has_file = !result;
+    if (result)
+        drop(endpoint);
+    return result;
+}
+
+static int choose_path(struct endpoint *endpoint)
+{
+    static const char name[] = "/listener";
+    char *folder = endpoint->folder;
+
+    int result = os_folder_create(folder, OS_SOCKET_PATH_MAX + 1 - sizeof name);
+    if (result)
+        folder[0] = '\0';
+    else
+        snprintf(endpoint->address.path, sizeof endpoint->address.path, "%.*s%s",
+                 (int)(OS_SOCKET_PATH_MAX - sizeof name), folder, name);
+    return result;
+}
+
+static int open_unix(struct endpoint *endpoint, int backlog, bool all)
+{
+    int result = endpoint->address.path[0] ? 0 : choose_path(endpoint);
+    if (!result)
+        result = open_file(endpoint, backlog, all);
+    if (result && endpoint->folder[0])
+        (void)os_folder_remove(endpoint->folder);
+    return result;
+}
+
+int endpoint_open(struct endpoint *endpoint, const struct address *address, int backlog, bool all)
+{
+    *endpoint = (struct endpoint){.fd = -1, .address = *address};
+    return address->scheme == ADDRESS_UNIX ? open_unix(endpoint, backlog, all) : open_tcp(endpoint, backlog);
+}
+
+void endpoint_close(struct endpoint *endpoint)
+{
+    struct os_file_identity file;
+
+    if (endpoint->has_file && os_socket_file_find(endpoint->address.path, &file) == 0 &&
+        os_is_same_file(&file, &endpoint->file))
+        (void)os_socket_file_unlink(endpoint->address.path);
+    drop(endpoint);
+    if (endpoint->folder[0])
+        (void)os_folder_remove(endpoint->folder);
+}

@@ -1,0 +1,68 @@
+/* Keys: what a listener or a client needs of one, and where a program may read one from. */
+#include "ipc/key.h"
+
+#include "os/descriptor.h"
+#include "os/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+int key_check(const struct handshake_key *key, const struct address *address, bool any_user)
+{
+    if (key->bytes ? key->size == 0 || key->size > MPROC_KEY_MAX : key->size > 0)
+        return -EINVAL;
+    return !key->bytes && (address->scheme != ADDRESS_UNIX || any_user) ? -EINVAL : 0;
+}
+
+/* Up to the end of file or of the room. How many bytes, or -errno. */
+static ssize_t read_up_to(int fd, unsigned char *bytes, size_t room)
+{
+    size_t have = 0;
+
+    while (have < room) {
+        ssize_t count = os_read(fd, bytes + have, room - have);
+        if (count == 0)
+            break;
+        if (count < 0 && count != -EINTR)
+            return count;
+        if (count > 0)
+            have += (size_t)count;
+    }
+    return (ssize_t)have;
+}
+
+int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
+{
+    unsigned char bytes[MPROC_KEY_MAX + 2]; /* with a newline, and one more that is too many */
+
+    if ((!key && capacity) || !size)
+        return -EINVAL;
+    ssize_t have = read_up_to(fd, bytes, sizeof bytes);
+    if (have > 0 && bytes[have - 1] == '\n')
+        have--;
+    int result = have < 0 ? (int)have : 0;
+    if (!result && (have == 0 || have > MPROC_KEY_MAX))
+        result = -EINVAL;
+    if (!result) {
+        *size = (size_t)have;
+        result = *size > capacity ? MPROC_TOO_SMALL : 0;
+    }
+    if (!result)
+        memcpy(key, bytes, *size);
+    mac_forget(bytes, sizeof bytes);
+    return result;
+}
+
+int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *size)
+{
+    if (!path || (!key && capacity) || !size)
+        return -EINVAL;
+    int fd = os_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return fd;
+    int result = os_is_private(fd);
+    if (!result)
+        result = mproc_key_from_fd(fd, key, capacity, size);
+    os_close(fd);
+    return result;
+}

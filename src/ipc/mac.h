@@ -1,0 +1,21 @@
+/* Message authentication codes: HMAC, by OpenSSL's libcrypto. Called by the handshake. */
+#ifndef MPROC_IPC_MAC_H
+#define MPROC_IPC_MAC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MAC_SHA256_SIZE ((size_t)32)
+#define MAC_MD5_SIZE    ((size_t)16)
+
+/* The code of some bytes. 0; -ENOMEM; -EOPNOTSUPP: this machine's libcrypto does not do MD5. */
+int mac_sha256(unsigned char mac[MAC_SHA256_SIZE], const void *key, size_t key_size, const void *data, size_t size);
+int mac_md5(unsigned char mac[MAC_MD5_SIZE], const void *key, size_t key_size, const void *data, size_t size);
+
+/* Whether two of them are the same; how long that takes does not tell where they differ. */
+bool mac_is_equal(const void *a, const void *b, size_t size);
+
+/* Overwrite what is secret. */
+void mac_forget(void *secret, size_t size);
+
+#endif

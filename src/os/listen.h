@@ -1,0 +1,33 @@
+/* Sockets that listen, and sockets that connect to them. Nothing here waits. Every descriptor that is made is
+ * close-on-exec. */
+#ifndef MPROC_OS_LISTEN_H
+#define MPROC_OS_LISTEN_H
+
+#include "os/address.h"
+#include <sys/types.h>
+
+/* A stream socket for such an address. The descriptor or -errno. */
+int os_socket_create(const struct os_address *address);
+
+/* Give it this address, and let it listen there. 0 or -errno; -EADDRINUSE: the address is taken. */
+int os_socket_bind(int fd, const struct os_address *address);
+int os_socket_listen(int fd, int backlog);
+
+/* The address that it has. */
+int os_socket_address(int fd, struct os_address *address);
+
+/* The next peer: a connected socket, and where it comes from. -EAGAIN: there is none; -ECONNABORTED: it has gone. */
+int os_socket_accept(int fd, struct os_address *from);
+
+/* Connect. 0; -EINPROGRESS: wait until it can be written, and ask os_socket_error(); -EAGAIN: the listener has no room
+ * at the moment, call again; -errno. */
+int os_socket_connect(int fd, const struct os_address *address);
+int os_socket_error(int fd);
+
+/* The user of the process at the other end of a unix socket, as it was when that began to listen or connected. */
+int os_socket_peer_user(int fd, uid_t *user);
+
+/* The effective user of this process. */
+uid_t os_user(void);
+
+#endif

@@ -1,0 +1,99 @@
+/* The files of unix sockets, as socket_file.h says. Called by listeners. */
+#define _GNU_SOURCE
+#include "os/socket_file.h"
+
+#include "os/address.h"
+#include "os/descriptor.h"
+#include "os/fault.h"
+#include "os/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int os_folder_create(char *path, size_t size)
+{
+    const char *parent = secure_getenv("TMPDIR");
+
+    int fault = os_fault(OS_MKDIR);
+    if (fault)
+        return fault;
+    if (!parent || parent[0] != '/')
+        parent = "/tmp";
+    int length = snprintf(path, size, "%s/mproc-XXXXXX", parent);
+    if (length < 0 || (size_t)length >= size)
+        return -ENAMETOOLONG;
+    return mkdtemp(path) ? 0 : -errno;
+}
+
+int os_folder_remove(const char *path)
+{
+    return rmdir(path) ? -errno : 0;
+}
+
+int os_socket_file_find(const char *path, struct os_file_identity *identity)
+{
+    struct stat status;
+
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    if (lstat(path, &status))
+        return -errno;
+    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
+        return -EEXIST;
+    identity->device = status.st_dev;
+    identity->number = status.st_ino;
+    return 0;
+}
+
+int os_socket_file_allow(const char *path, bool all)
+{
+    int fault = os_fault(OS_LINK);
+    if (fault)
+        return fault;
+    return chmod(path, all ? 0666 : 0600) ? -errno : 0;
+}
+
+int os_socket_file_link(const char *from, const char *to)
+{
+    int fault = os_fault(OS_LINK);
+    if (fault)
+        return fault;
+    return link(from, to) ? -errno : 0;
+}
+
+int os_socket_file_unlink(const char *path)
+{
+    return unlink(path) ? -errno : 0;
+}
+
+/* A socket of another type is refused because of its type where there is somebody, and else because there is nobody. */
+bool os_socket_file_is_dead(const char *path)
+{
+    struct os_address place;
+
+    if (os_fault(OS_SOCKET) || os_address_of_path(&place, path))
+        return false;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool is_dead = connect(fd, &place.as.any, place.size) && errno == ECONNREFUSED;
+    os_close(fd);
+    return is_dead;
+}
+
+int os_folder_lock(const char *path)
+{
+    int fd = os_open(path, O_RDONLY | O_DIRECTORY);
+    if (fd < 0)
+        return fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int result = -errno;
+    os_close(fd);
+    return result;
+}
