@@ -20,7 +20,9 @@
  * Tasks see this process's memory, if at all, as it was when the pool was made: hand data over by ctx, in and out, or
  * in shared memory.
  *
- * A handle belongs to the process that made it; any of its threads may use it. The workers die with that process. */
+ * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
+ * forks, functions on it are -EPERM, and free does nothing to the pool. The workers die with the process that made it.
+ */
 #ifndef MPROC_POOL_H
 #define MPROC_POOL_H
 
@@ -190,8 +192,9 @@ MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_t
                                 size_t in_size, size_t out_size);
 
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
- * do not copy). Of a map: what all its items wrote. 0; MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_CANCELLED;
- * MPROC_TIMEOUT. May be called again. */
+ * do not copy). Of a map: what all its items wrote, and no matter what for those that were not run. 0; else, as
+ * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_NO_FUNCTION;
+ * MPROC_TIMEOUT: it is not done; -EINVAL, -EPERM. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 
 /* What the task has written, in place: its out_size bytes, until the future is freed. Of a map: the array of all its
