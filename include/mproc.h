@@ -11,6 +11,7 @@
 #include <mproc/postmortem.h>
 #include <mproc/process.h>
 #include <mproc/queue.h>
+#include <mproc/shareable_list.h>
 #include <mproc/shared_memory.h>
 #include <mproc/sync.h>
 #include <mproc/value.h>
