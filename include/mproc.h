@@ -4,6 +4,7 @@
 
 #include <mproc/base.h>
 #include <mproc/connection.h>
+#include <mproc/containers.h>
 #include <mproc/listener.h>
 #include <mproc/log.h>
 #include <mproc/memory.h>

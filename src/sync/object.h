@@ -1,5 +1,5 @@
 /* What all synchronization objects share: the stamp by which an object is known, and the checks of the public
- * functions. Used by the files of src/sync alone.
+ * functions. Used by the files of src/sync, and for their stamps by the containers of src/manager.
  *
  * A stamp is {kind xor address, nonce}. The upper half says that this very place was set up as this kind of object, so
  * memory that was never set up, a copy, and a pointer to something else are all recognized. The nonce is another one at
@@ -20,7 +20,8 @@ enum object_kind {
     OBJECT_SEMAPHORE = 0x616d6573,
     OBJECT_EVENT = 0x746e6577,
     OBJECT_CONDITION = 0x646e6f63,
-    OBJECT_BARRIER = 0x72726163
+    OBJECT_BARRIER = 0x72726163,
+    OBJECT_CONTAINER = 0x746e6f63 /* with its type, shifted by one, in the lowest bits but one */
 };
 
 /* What each of them begins with. */

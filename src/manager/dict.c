@@ -1,0 +1,455 @@
+/* mproc_dict: its methods, and the public functions that call them. What makes them safe against deaths is the table.
+ */
+#include "manager/dict.h"
+
+#include "manager/value.h"
+#include <errno.h>
+
+enum {
+    DICT_SET,
+    DICT_GET,
+    DICT_DELETE,
+    DICT_POP,
+    DICT_POPITEM,
+    DICT_SETDEFAULT,
+    DICT_REPLACE,
+    DICT_ADD,
+    DICT_UPDATE,
+    DICT_CLEAR,
+    DICT_LENGTH,
+    DICT_KEYS,
+    DICT_VALUES,
+    DICT_ITEMS,
+    DICT_COPY,
+    DICT_METHODS
+};
+
+/* ---- what is done, under the lock and around it ---- */
+
+/* A key that is looked for, and the lock: what every method with a key begins and ends with. */
+struct search {
+    const struct object_type *type;
+    struct container *container;
+    struct table_key key;
+    struct entry *entry; /* NULL: it is not there */
+    uint64_t position;
+};
+
+static int search_begin(struct search *search, const struct object_type *type, void *object, const mproc_value *key,
+                        int64_t deadline)
+{
+    search->type = type;
+    search->container = object;
+    search->position = 0;
+    int result = table_key_make(&search->key, key);
+    if (result)
+        return result;
+    result = container_lock(type, object, deadline);
+    if (result)
+        table_key_free(&search->key);
+    else
+        search->entry = table_find(object, &search->key, &search->position);
+    return result;
+}
+
+static int search_end(struct search *search, int result)
+{
+    container_unlock(search->container);
+    table_key_free(&search->key);
+    return result;
+}
+
+static int put(struct search *search, const mproc_value *key, const mproc_value *value)
+{
+    return table_put(search->type, search->container, &search->key, key, value, search->entry, search->position);
+}
+
+static int decode(const struct entry *entry, mproc_value *value)
+{
+    return value ? value_decode(value, entry_value(entry), entry->value_size) : 0;
+}
+
+int dict_put(const struct object_type *type, struct container *container, const mproc_value *key,
+             const mproc_value *value, int64_t deadline)
+{
+    struct search search;
+    int result = search_begin(&search, type, container, key, deadline);
+    return result ? result : search_end(&search, put(&search, key, value));
+}
+
+int dict_look_up(const struct object_type *type, struct container *container, const mproc_value *key,
+                 mproc_value *value, int64_t deadline)
+{
+    struct search search;
+    int result = search_begin(&search, type, container, key, deadline);
+    if (result)
+        return result;
+    return search_end(&search, search.entry ? decode(search.entry, value) : MPROC_NOT_FOUND);
+}
+
+int dict_take_out(const struct object_type *type, struct container *container, const mproc_value *key,
+                  mproc_value *value, int64_t deadline)
+{
+    struct search search;
+    int result = search_begin(&search, type, container, key, deadline);
+    if (result)
+        return result;
+    result = search.entry ? decode(search.entry, value) : MPROC_NOT_FOUND;
+    if (!result)
+        table_remove(type, container, search.position);
+    return search_end(&search, result);
+}
+
+int dict_empty(const struct object_type *type, struct container *container, int64_t deadline)
+{
+    int result = container_lock(type, container, deadline);
+    if (result)
+        return result;
+    container_swap_table(type, container, 0, true);
+    container_unlock(container);
+    return 0;
+}
+
+int dict_count(const struct object_type *type, struct container *container, mproc_value *length, int64_t deadline)
+{
+    int result = container_lock(type, container, deadline);
+    if (result)
+        return result;
+    if (length)
+        *length = mproc_int((int64_t)table_live(container));
+    container_unlock(container);
+    return 0;
+}
+
+/* ---- methods ---- */
+
+static int set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)result;
+    return dict_put(&object_dict, object, &args[0], &args[1], deadline);
+}
+
+static int get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    return dict_look_up(&object_dict, object, &args[0], result, deadline);
+}
+
+static int delete (void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)result;
+    return dict_take_out(&object_dict, object, &args[0], NULL, deadline);
+}
+
+static int pop(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    return dict_take_out(&object_dict, object, &args[0], result, deadline);
+}
+
+/* As a list of key and value. */
+static int popitem(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    struct container *container = object;
+    int status = container_lock(&object_dict, container, deadline);
+    if (status)
+        return status;
+    if (table_live(container) == 0)
+        status = MPROC_NOT_FOUND;
+    else if (result)
+        status = table_decode_pair(table_last(container), result);
+    if (!status)
+        table_remove(&object_dict, container, table_of(container)->used - 1);
+    container_unlock(container);
+    return status;
+}
+
+static int setdefault(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    struct search search;
+    int status = search_begin(&search, &object_dict, object, &args[0], deadline);
+    if (status)
+        return status;
+    if (search.entry)
+        return search_end(&search, decode(search.entry, result));
+    mproc_value copy = mproc_nil();
+    if (result)
+        status = mproc_value_copy(&copy, args[1]);
+    if (!status)
+        status = put(&search, &args[0], &args[1]);
+    if (status)
+        mproc_value_free(&copy);
+    else if (result)
+        *result = copy;
+    return search_end(&search, status);
+}
+
+/* Whether what is there is as expected; or why that cannot be found out. */
+static int compare(const struct search *search, mproc_value expected)
+{
+    mproc_value found;
+    if (!search->entry)
+        return expected.kind == MPROC_NIL ? 0 : MPROC_NOT_FOUND;
+    int result = decode(search->entry, &found);
+    if (result)
+        return result;
+    bool equal = mproc_value_equal(found, expected);
+    mproc_value_free(&found);
+    return equal ? 0 : MPROC_NOT_FOUND;
+}
+
+static int replace(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)result;
+    struct search search;
+    int status = search_begin(&search, &object_dict, object, &args[0], deadline);
+    if (status)
+        return status;
+    status = compare(&search, args[1]);
+    if (!status)
+        status = put(&search, &args[0], &args[2]);
+    return search_end(&search, status);
+}
+
+static bool is_number(const mproc_value *value)
+{
+    return value->kind == MPROC_BOOL || value->kind == MPROC_INT || value->kind == MPROC_DOUBLE;
+}
+
+static int64_t integer_of(const mproc_value *value)
+{
+    return value->kind == MPROC_BOOL ? value->boolean : value->integer;
+}
+
+static double real_of(const mproc_value *value)
+{
+    return value->kind == MPROC_DOUBLE ? value->real : (double)integer_of(value);
+}
+
+static int sum_of(const mproc_value *a, const mproc_value *b, mproc_value *sum)
+{
+    int64_t integer;
+    if (!is_number(a) || !is_number(b))
+        return -EINVAL;
+    if (a->kind == MPROC_DOUBLE || b->kind == MPROC_DOUBLE) {
+        *sum = mproc_double(real_of(a) + real_of(b));
+        return 0;
+    }
+    if (__builtin_add_overflow(integer_of(a), integer_of(b), &integer))
+        return -ERANGE;
+    *sum = mproc_int(integer);
+    return 0;
+}
+
+static int add(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    struct search search;
+    mproc_value sum;
+    mproc_value old = mproc_int(0);
+    int status = search_begin(&search, &object_dict, object, &args[0], deadline);
+    if (status)
+        return status;
+    if (search.entry)
+        status = decode(search.entry, &old);
+    if (!status)
+        status = sum_of(&old, &args[1], &sum);
+    mproc_value_free(&old);
+    if (!status)
+        status = put(&search, &args[0], &sum);
+    if (!status && result)
+        *result = sum;
+    return search_end(&search, status);
+}
+
+static int update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)result;
+    if (args[0].kind != MPROC_MAP)
+        return -EINVAL;
+    for (size_t i = 0; i < args[0].size; i++) {
+        const mproc_pair *pair = &args[0].pairs[i];
+        int status = dict_put(&object_dict, object, &pair->key, &pair->value, deadline);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+static int clear(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    (void)result;
+    return dict_empty(&object_dict, object, deadline);
+}
+
+static int length_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    return dict_count(&object_dict, object, result, deadline);
+}
+
+static int keys(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    return table_collect(&object_dict, object, TABLE_KEYS, result, deadline);
+}
+
+static int values(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    return table_collect(&object_dict, object, TABLE_VALUES, result, deadline);
+}
+
+static int items(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    return table_collect(&object_dict, object, TABLE_ITEMS, result, deadline);
+}
+
+static int copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    return table_collect(&object_dict, object, TABLE_MAP, result, deadline);
+}
+
+static const struct object_method methods[] = {
+    [DICT_SET] = {"set", set, 2},
+    [DICT_GET] = {"get", get, 1},
+    [DICT_DELETE] = {"delete", delete, 1},
+    [DICT_POP] = {"pop", pop, 1},
+    [DICT_POPITEM] = {"popitem", popitem, 0},
+    [DICT_SETDEFAULT] = {"setdefault", setdefault, 2},
+    [DICT_REPLACE] = {"replace", replace, 3},
+    [DICT_ADD] = {"add", add, 2},
+    [DICT_UPDATE] = {"update", update, 1},
+    [DICT_CLEAR] = {"clear", clear, 0},
+    [DICT_LENGTH] = {"length", length_of, 0},
+    [DICT_KEYS] = {"keys", keys, 0},
+    [DICT_VALUES] = {"values", values, 0},
+    [DICT_ITEMS] = {"items", items, 0},
+    [DICT_COPY] = {"copy", copy, 0},
+};
+
+const struct object_type object_dict = {
+    .name = "dict",
+    .type = MPROC_TYPE_DICT,
+    .methods = methods,
+    .method_count = DICT_METHODS,
+    .holds = table_holds,
+    .empty = table_empty,
+    .renew = table_renew,
+};
+
+/* ---- the public functions ---- */
+
+static int call(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
+{
+    return object_call_for(&object_dict, dict, method, args, methods[method].count, result, timeout);
+}
+
+/* One that must have a result. */
+static int ask(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
+{
+    return result ? call(dict, method, args, result, timeout) : -EINVAL;
+}
+
+int mproc_dict_create(mproc_dict **dict)
+{
+    return container_create(&object_dict, (void **)dict);
+}
+
+mproc_dict *mproc_dict_free(mproc_dict *dict)
+{
+    container_free(&object_dict, dict);
+    return NULL;
+}
+
+int mproc_dict_set(mproc_dict *dict, mproc_value key, mproc_value value, mproc_time timeout)
+{
+    return call(dict, DICT_SET, (mproc_value[]){key, value}, NULL, timeout);
+}
+
+int mproc_dict_get(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
+{
+    return call(dict, DICT_GET, &key, value, timeout);
+}
+
+int mproc_dict_delete(mproc_dict *dict, mproc_value key, mproc_time timeout)
+{
+    return call(dict, DICT_DELETE, &key, NULL, timeout);
+}
+
+int mproc_dict_pop(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
+{
+    return ask(dict, DICT_POP, &key, value, timeout);
+}
+
+/* The pair that was taken out is one block: it stays with the value, and the key is copied. */
+int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
+{
+    mproc_value pair;
+    if (!key || !value)
+        return -EINVAL;
+    *key = *value = mproc_nil();
+    int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
+    if (result)
+        return result;
+    result = mproc_value_copy(key, pair.items[0]);
+    if (result) {
+        mproc_dict_set(dict, pair.items[0], pair.items[1], MPROC_FOREVER);
+        mproc_value_free(&pair);
+        return result;
+    }
+    *value = pair.items[1];
+    value->memory = pair.memory;
+    return 0;
+}
+
+int mproc_dict_setdefault(mproc_dict *dict, mproc_value key, mproc_value value, mproc_value *found, mproc_time timeout)
+{
+    return call(dict, DICT_SETDEFAULT, (mproc_value[]){key, value}, found, timeout);
+}
+
+int mproc_dict_replace(mproc_dict *dict, mproc_value key, mproc_value expected, mproc_value value, mproc_time timeout)
+{
+    return call(dict, DICT_REPLACE, (mproc_value[]){key, expected, value}, NULL, timeout);
+}
+
+int mproc_dict_add(mproc_dict *dict, mproc_value key, mproc_value number, mproc_value *sum, mproc_time timeout)
+{
+    return call(dict, DICT_ADD, (mproc_value[]){key, number}, sum, timeout);
+}
+
+int mproc_dict_update(mproc_dict *dict, mproc_value map, mproc_time timeout)
+{
+    return call(dict, DICT_UPDATE, &map, NULL, timeout);
+}
+
+int mproc_dict_clear(mproc_dict *dict, mproc_time timeout)
+{
+    return call(dict, DICT_CLEAR, NULL, NULL, timeout);
+}
+
+int mproc_dict_length(mproc_dict *dict, size_t *length, mproc_time timeout)
+{
+    return object_count_for(&object_dict, dict, DICT_LENGTH, NULL, 0, length, timeout);
+}
+
+int mproc_dict_keys(mproc_dict *dict, mproc_value *result, mproc_time timeout)
+{
+    return ask(dict, DICT_KEYS, NULL, result, timeout);
+}
+
+int mproc_dict_values(mproc_dict *dict, mproc_value *result, mproc_time timeout)
+{
+    return ask(dict, DICT_VALUES, NULL, result, timeout);
+}
+
+int mproc_dict_items(mproc_dict *dict, mproc_value *result, mproc_time timeout)
+{
+    return ask(dict, DICT_ITEMS, NULL, result, timeout);
+}
+
+int mproc_dict_copy(mproc_dict *dict, mproc_value *map, mproc_time timeout)
+{
+    return ask(dict, DICT_COPY, NULL, map, timeout);
+}

@@ -1,0 +1,275 @@
+/* The head of the containers: stamps, dispatch, the lock, and what is done after a death. Called by the files of each
+ * type; it knows nothing of what lies in a container but that items are blocks in a table. */
+#include "manager/object.h"
+
+#include "manager/value.h"
+#include "os/clock.h"
+#include <errno.h>
+#include <string.h>
+
+static const struct object_proxies *proxies;
+
+static const struct object_type *const types[] = {
+    [MPROC_TYPE_DICT] = &object_dict,         [MPROC_TYPE_LIST] = &object_list,
+    [MPROC_TYPE_SET] = &object_set,           [MPROC_TYPE_NAMESPACE] = &object_namespace,
+    [MPROC_TYPE_VARIABLE] = &object_variable, [MPROC_TYPE_ARRAY] = &object_array,
+};
+
+#define TYPES (sizeof types / sizeof *types)
+
+void object_set_proxies(const struct object_proxies *given)
+{
+    proxies = given;
+}
+
+/* ---- what an object is ---- */
+
+const struct object_type *object_type_of(const void *object)
+{
+    if (!region_contains(object) || ((uintptr_t)object & 7) != 0)
+        return NULL;
+    const struct object *head = object;
+    uint64_t stamp = atomic_load_explicit(&head->stamp, memory_order_acquire);
+    uint32_t type = (uint32_t)((stamp ^ object_mark(OBJECT_CONTAINER, object)) >> 32);
+    return (type & 1) == 0 && type >> 1 < TYPES ? types[type >> 1] : NULL;
+}
+
+enum mproc_type mproc_object_type(const void *object)
+{
+    const struct object_type *type = object_type_of(object);
+    if (type)
+        return type->type;
+    return object && !region_contains(object) && proxies ? proxies->type_of(object) : (enum mproc_type)0;
+}
+
+mproc_value mproc_object_value(void *object)
+{
+    mproc_value value = mproc_nil();
+    value.kind = MPROC_OBJECT;
+    value.tag = (uint32_t)mproc_object_type(object);
+    value.object = object;
+    if (value.tag == 0) /* no value either */
+        value.tag = UINT32_MAX;
+    return value;
+}
+
+int object_find(const struct object_type *type, const char *name)
+{
+    for (size_t i = 0; i < type->method_count; i++) {
+        if (strcmp(type->methods[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* ---- calls ---- */
+
+static int call_far(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
+                    size_t count, mproc_value *result, int64_t deadline)
+{
+    if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
+        return -EINVAL;
+    return proxies->call(object, method, args, count, result, deadline);
+}
+
+int object_call(const struct object_type *type, void *object, unsigned method, const mproc_value *args, size_t count,
+                mproc_value *result, int64_t deadline)
+{
+    if (result)
+        *result = mproc_nil();
+    if (method >= type->method_count || count != type->methods[method].count)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        if (!value_is_valid(&args[i]))
+            return -EINVAL;
+    }
+    if (__builtin_expect(!object_is_near(type, object), 0))
+        return call_far(type, object, method, args, count, result, deadline);
+    return type->methods[method].function(object, args, result, deadline);
+}
+
+int object_call_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
+                    size_t count, mproc_value *result, mproc_time timeout)
+{
+    if (!os_timeout_is_valid(timeout)) {
+        if (result)
+            *result = mproc_nil();
+        return -EINVAL;
+    }
+    return object_call(type, object, method, args, count, result, os_deadline(timeout));
+}
+
+int object_count_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
+                     size_t count, size_t *number, mproc_time timeout)
+{
+    if (!number)
+        return -EINVAL;
+    *number = 0;
+    mproc_value found;
+    int result = object_call_for(type, object, method, args, count, &found, timeout);
+    if (!result && found.kind == MPROC_INT)
+        *number = (size_t)found.integer;
+    mproc_value_free(&found);
+    return result;
+}
+
+/* ---- life ---- */
+
+int object_create(size_t size, void **object)
+{
+    return heap_alloc_zeroed(size, NULL, object);
+}
+
+void object_finish(const struct object_type *type, void *object)
+{
+    object_set_up((enum object_kind)(OBJECT_CONTAINER ^ (uint32_t)type->type << 1), object);
+}
+
+int container_create(const struct object_type *type, void **container)
+{
+    if (!container)
+        return -EINVAL;
+    int result = object_create(sizeof(struct container), container);
+    if (!result)
+        object_finish(type, *container);
+    return result;
+}
+
+bool object_release_proxy(const struct object_type *type, void *object)
+{
+    if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
+        return false;
+    proxies->release(object);
+    return true;
+}
+
+/* The stamp goes last: when this process dies before, the object can be freed by another. */
+void container_free(const struct object_type *type, void *object)
+{
+    struct container *container = object;
+    if (!object_is_near(type, object)) {
+        object_release_proxy(type, object);
+        return;
+    }
+    if (container_lock(type, container, OS_NEVER))
+        return;
+    container_swap_table(type, container, 0, true);
+    atomic_store_explicit(&container->object.stamp, 0, memory_order_release);
+    heap_free(container);
+}
+
+/* ---- the lock ---- */
+
+int container_lock(const struct object_type *type, struct container *container, int64_t deadline)
+{
+    mproc_time timeout = deadline == OS_NEVER ? MPROC_FOREVER : deadline == 0 ? MPROC_NOWAIT : os_until(deadline);
+    int result = owner_lock_acquire(&container->lock, timeout);
+    if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
+        return result;
+    container_recover(type, container);
+    return 0;
+}
+
+/* ---- items and tables on their way ---- */
+
+static uintptr_t load(const heap_place *place)
+{
+    return atomic_load_explicit(place, memory_order_acquire);
+}
+
+static void forget(heap_place *place)
+{
+    atomic_store_explicit(place, 0, memory_order_release);
+}
+
+void container_add_fresh(struct container *container, void *item)
+{
+    ((struct item *)item)->next = load(&container->fresh);
+    atomic_store_explicit(&container->fresh, (uintptr_t)item, memory_order_release);
+    forget(&container->moving);
+}
+
+static void free_chain(struct container *container, heap_place *chain)
+{
+    uintptr_t item;
+    while ((item = load(chain)) != 0) {
+        atomic_store_explicit(&container->moving, item, memory_order_release);
+        atomic_store_explicit(chain, ((struct item *)item)->next, memory_order_release);
+        heap_free_from(&container->moving);
+    }
+}
+
+void container_settle(struct container *container)
+{
+    forget(&container->moving);
+    forget(&container->fresh);
+    free_chain(container, &container->dropped);
+}
+
+int container_take_table(struct container *container, size_t size, void **table)
+{
+    return heap_alloc_zeroed(size, &container->arriving, table);
+}
+
+static void free_leaving(const struct object_type *type, struct container *container)
+{
+    uintptr_t table = load(&container->leaving);
+    if (table && atomic_load_explicit(&container->leaves_whole, memory_order_relaxed) && type->empty)
+        type->empty(table);
+    atomic_store_explicit(&container->leaves_whole, 0, memory_order_release);
+    heap_free_from(&container->leaving);
+}
+
+void container_swap_table(const struct object_type *type, struct container *container, uintptr_t table, bool whole)
+{
+    atomic_store_explicit(&container->leaves_whole, whole, memory_order_release);
+    atomic_store_explicit(&container->leaving, container_table(container), memory_order_release);
+    atomic_store_explicit(&container->table, table, memory_order_release); /* commit */
+    forget(&container->arriving);
+    free_leaving(type, container);
+    container_settle(container);
+}
+
+void container_free_items(heap_place *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (load(&places[i]))
+            heap_free_from(&places[i]);
+    }
+}
+
+/* ---- after a death ---- */
+
+static bool holds(const struct object_type *type, const struct container *container, uintptr_t item)
+{
+    return item && container_table(container) && type->holds && type->holds(container, item);
+}
+
+/* A chain of new items goes unless they are held already, one of old items unless they are held still. */
+static void recover_chain(const struct object_type *type, struct container *container, heap_place *chain)
+{
+    if (holds(type, container, load(chain)))
+        forget(chain);
+    free_chain(container, chain);
+}
+
+void container_recover(const struct object_type *type, struct container *container)
+{
+    uintptr_t table = container_table(container);
+    uintptr_t moving = load(&container->moving);
+    if (moving == load(&container->fresh) || moving == load(&container->dropped) || holds(type, container, moving))
+        forget(&container->moving);
+    heap_free_from(&container->moving);
+    recover_chain(type, container, &container->fresh);
+    recover_chain(type, container, &container->dropped);
+    if (load(&container->arriving) == table)
+        forget(&container->arriving);
+    heap_free_from(&container->arriving);
+    if (load(&container->leaving) == table) {
+        forget(&container->leaving);
+        atomic_store_explicit(&container->leaves_whole, 0, memory_order_release);
+    }
+    free_leaving(type, container);
+    if (table && type->renew)
+        type->renew(container);
+}

@@ -1,0 +1,109 @@
+/* mproc_variable: one value. Its table is one block, the value's stored form: commit and recovery are those of the
+ * container. */
+#include "manager/object.h"
+#include "manager/value.h"
+#include <errno.h>
+
+struct mproc_variable {
+    struct container container;
+};
+
+struct variable_value {
+    uint64_t size;
+    unsigned char bytes[];
+};
+
+enum {
+    VARIABLE_SET,
+    VARIABLE_GET,
+    VARIABLE_METHODS
+};
+
+static int put(struct container *container, const mproc_value *value)
+{
+    void *block;
+    size_t size = value_encoded_size(value);
+    int result = heap_alloc(sizeof(struct variable_value) + size, &container->arriving, &block);
+    if (result)
+        return result;
+    struct variable_value *made = block;
+    made->size = size;
+    value_encode_into(value, made->bytes);
+    container_swap_table(&object_variable, container, (uintptr_t)made, false);
+    return 0;
+}
+
+static int set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)result;
+    int status = container_lock(&object_variable, object, deadline);
+    if (status)
+        return status;
+    status = put(object, &args[0]);
+    container_unlock(object);
+    return status;
+}
+
+static int get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+{
+    (void)args;
+    int status = container_lock(&object_variable, object, deadline);
+    if (status)
+        return status;
+    const struct variable_value *held = (const struct variable_value *)container_table(object);
+    if (result)
+        status = value_decode(result, held->bytes, held->size);
+    container_unlock(object);
+    return status;
+}
+
+static const struct object_method methods[] = {
+    [VARIABLE_SET] = {"set", set, 1},
+    [VARIABLE_GET] = {"get", get, 0},
+};
+
+const struct object_type object_variable = {
+    .name = "variable",
+    .type = MPROC_TYPE_VARIABLE,
+    .methods = methods,
+    .method_count = VARIABLE_METHODS,
+};
+
+/* ---- the public functions ---- */
+
+int mproc_variable_create(mproc_variable **variable, mproc_value value)
+{
+    if (!variable)
+        return -EINVAL;
+    *variable = NULL;
+    if (!value_is_valid(&value))
+        return -EINVAL;
+    void *made;
+    int result = object_create(sizeof **variable, &made);
+    if (result)
+        return result;
+    result = put(made, &value);
+    if (result) {
+        heap_free(made);
+        return result;
+    }
+    object_finish(&object_variable, made);
+    *variable = made;
+    return 0;
+}
+
+mproc_variable *mproc_variable_free(mproc_variable *variable)
+{
+    container_free(&object_variable, variable);
+    return NULL;
+}
+
+int mproc_variable_set(mproc_variable *variable, mproc_value value, mproc_time timeout)
+{
+    return object_call_for(&object_variable, variable, VARIABLE_SET, &value, 1, NULL, timeout);
+}
+
+int mproc_variable_get(mproc_variable *variable, mproc_value *value, mproc_time timeout)
+{
+    return value ? object_call_for(&object_variable, variable, VARIABLE_GET, NULL, 0, value, timeout) : -EINVAL;
+}
