@@ -9,7 +9,7 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize crash-test soak storm bench install clean
+.PHONY: help demo test build examples lint sanitize crash-test soak storm fuzz bench install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -21,6 +21,7 @@ help:
 	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks (20 min)'
 	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
 	@echo 'make storm RUNS=100  kill one of several workers, with mproc and with CPython, and count who hangs'
+	@echo 'make fuzz SECONDS=60  feed what reads bytes with bytes that nobody thought of; needs clang'
 	@echo 'make bench     build and run the measurements'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make clean     remove everything that was built'
@@ -73,6 +74,12 @@ storm:
 	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target bench_storm
 	@scripts/storm build/release $(or $(RUNS),100)
+
+fuzz:
+	@scripts/install-deps lint
+	cmake --preset clang --log-level=WARNING >/dev/null
+	cmake --build --preset clang --target fuzz
+	@scripts/fuzz build/clang $(or $(SECONDS),60)
 
 install:
 	@scripts/install-deps build
