@@ -1,9 +1,8 @@
 /* The stored form of values: MessagePack, written by msgpack-c's packer and read by its parser, both of which its
  * headers hold whole. docs/values.md says which value becomes what.
  *
- * What is read may be any bytes. The parser is run twice, with the callbacks below: first nothing is kept but what the
- * items that are really there take, then the block for these is filled. Each item is at least one byte, so what lists
- * and maps claim together is compared with all bytes there are before anything is believed. */
+ * What is read may be any bytes. The parser is run twice, with the callbacks below: first only to count what is there,
+ * then, when all that was claimed has come, to fill a block of that size. */
 #include "manager/key.h"
 
 #include "os/allocate.h"
@@ -156,7 +155,6 @@ void value_key_into(const mproc_value *key, unsigned char *data)
 struct decoder {
     struct value_block *block;
     struct value_measure need;
-    size_t size; /* of what is read */
     bool has_map;
 };
 
@@ -275,7 +273,7 @@ static int on_ext(struct decoder *decoder, const char *data, const char *bytes, 
 static int begin_items(struct decoder *decoder, size_t values, mproc_value *value)
 {
     decoder->need.values += values;
-    if (decoder->need.values >= decoder->size)
+    if (decoder->need.values > VALUE_SIZE_MOST)
         return -EINVAL;
     value->items = decoder->block && values > 0 ? value_block_values(decoder->block, values) : NULL;
     return decoder->block && values > 0 && !value->items ? -EINVAL : 0;
@@ -335,7 +333,6 @@ static int parse(struct decoder *decoder, const void *data, size_t size, mproc_v
     size_t end = 0;
 
     decoder->need = (struct value_measure){0, 0};
-    decoder->size = size;
     context.user = *decoder;
     parser_init(&context);
     if (parser_execute(&context, data, size, &end) != 1 || end != size)
