@@ -24,9 +24,11 @@ void worker_begin_look(struct worker *worker)
 
 void worker_end_look(struct worker *worker)
 {
-    if (worker->looks)
-        atomic_store_explicit(&worker->pool->spinner, 0, memory_order_seq_cst);
+    if (!worker->looks)
+        return;
     worker->looks = false;
+    atomic_store_explicit(&worker->pool->spinner, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* before the last look at the list; pairs with that of wake_workers() */
 }
 
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while

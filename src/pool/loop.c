@@ -18,22 +18,24 @@
 #define FAR ((uintptr_t)2 << 30)
 
 /* Alone in its section, whose ends the linker knows. It calls nothing but the task, and refers to nothing but what its
- * argument points to. What changes from item to item is in registers, the rest is read from the argument: it is not
- * worth a register. */
+ * argument points to. What changes from item to item is in registers, and by how much; the rest is read from the
+ * argument, for it is not worth a register. in and out are kept apart: as a pair in a vector register they cost more.
+ */
 __attribute__((noinline, section("mproc_loop"), no_instrument_function, no_profile_instrument_function)) int
 loop_run(struct loop *loop)
 {
-    _Atomic(uint64_t) *current = loop->current;
+    size_t in_size = loop->in_size, out_size = loop->out_size;
     uint64_t mark = loop->mark;
     uintptr_t in = loop->in, out = loop->out;
     int code, stopped;
     do {
-        atomic_store_explicit(current, mark, memory_order_release);
+        atomic_store_explicit(loop->current, mark, memory_order_release);
         code = loop->task(loop->ctx, (const void *)in, (void *)out);
         mark += 2;
-        in += loop->in_size;
-        out += loop->out_size;
-        __asm__("" : "+r"(in), "+r"(out)); /* each for itself: as a pair in a vector register they cost more */
+        in += in_size;
+        __asm__("" : "+r"(in));
+        out += out_size;
+        __asm__("" : "+r"(out));
         stopped = (int)(atomic_load_explicit(loop->flags, memory_order_relaxed) & 1);
     } while (__builtin_expect((code | stopped) == 0, 1) && mark < loop->end_mark);
     loop->mark = mark;
