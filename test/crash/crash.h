@@ -56,6 +56,7 @@ extern const struct crash_case worker_cases[];
 extern const struct crash_case call_cases[];
 extern const struct crash_case elastic_cases[];
 extern const struct crash_case job_cases[];
+extern const struct crash_case container_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
 /* ---- stepping (step.c), for the runner ---- */
