@@ -172,11 +172,8 @@ static mproc_value random_string(void)
     char *text = texts[used % ROOM];
     size_t size = 0;
 
-    for (size_t left = draw() % 5; left > 0; left--) {
-        const char *piece = pieces[draw() % COUNT(pieces)];
-        memcpy(text + size, piece, strlen(piece));
-        size += strlen(piece);
-    }
+    for (size_t left = draw() % 5; left > 0; left--)
+        size = (size_t)(stpcpy(text + size, pieces[draw() % COUNT(pieces)]) - text);
     used++;
     return draw() % 3 ? mproc_string_of(text, size) : mproc_bytes(text, size);
 }
