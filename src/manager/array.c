@@ -203,7 +203,7 @@ int mproc_array_read(mproc_array *array, size_t index, size_t count, void *eleme
     mproc_value bytes;
     mproc_value args[] = {mproc_int((int64_t)index), mproc_int((int64_t)count)};
     int result = object_call_for(&object_array, array, ARRAY_READ, args, 2, &bytes, timeout);
-    if (bytes.kind == MPROC_BYTES && bytes.size)
+    if (elements && bytes.kind == MPROC_BYTES)
         memcpy(elements, bytes.bytes, bytes.size);
     mproc_value_free(&bytes);
     return result;

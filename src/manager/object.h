@@ -86,7 +86,7 @@ struct object_proxies {
                 int64_t deadline);
     void (*release)(void *proxy); /* as the type's _free */
 };
-void object_set_proxies(const struct object_proxies *proxies);
+void object_set_proxies(const struct object_proxies *given);
 
 /* Give a proxy back; whether it was one. */
 bool object_release_proxy(const struct object_type *type, void *object);

@@ -54,7 +54,7 @@ int sequence_remove(struct container *container, uint64_t index);
 int sequence_splice(struct container *container, const struct slice *slice, const mproc_value *items, uint64_t count);
 
 /* Take the items of a slice out. */
-int sequence_cut(struct container *container, const struct slice *slice);
+int sequence_cut(struct container *container, const struct slice *given);
 
 /* Bring the items into another order: order[i] is where the one that comes to i was. */
 int sequence_reorder(struct container *container, const uint64_t *order);

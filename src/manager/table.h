@@ -89,7 +89,7 @@ int table_decode_pair(const struct entry *entry, mproc_value *pair);
 
 /* The functions of object_type. */
 bool table_holds(const struct container *container, uintptr_t item);
-void table_empty(uintptr_t table);
+void table_empty(uintptr_t place);
 void table_renew(struct container *container);
 
 /* What of each entry table_collect() takes. */
@@ -101,7 +101,7 @@ enum table_part {
 };
 
 /* A snapshot of all entries, as a list or a map. Takes the lock. */
-int table_collect(const struct object_type *type, struct container *container, enum table_part part,
-                  mproc_value *result, int64_t deadline);
+int table_collect(const struct object_type *type, struct container *container, enum table_part part, mproc_value *value,
+                  int64_t deadline);
 
 #endif

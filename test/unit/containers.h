@@ -25,10 +25,8 @@ void python_expect(FILE *python, mproc_value *found, const char *expression, ...
 /* The end of the program: it must have come there. */
 void python_finish(FILE *python);
 
-/* Bytes that are in use after a call of a function beyond those before; to be 0. */
-void expect_no_leak(void (*run)(void));
-
-/* A child that holds a container's lock and is stopped there: it does what is given without end. */
+/* While a child that holds a container's lock is stopped, the operation must answer MPROC_TIMEOUT, and 0 when the child
+ * is dead. */
 void expect_timeout_while_stopped(int (*operate)(void *container), void *container);
 
 #endif
