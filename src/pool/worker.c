@@ -19,6 +19,9 @@
 #define RUN_SHORT MPROC_US(25)
 #define RUN_LONG  MPROC_US(100)
 
+/* Chunks that were drawn so long ago and not begun are given back: workers may have come that find nothing to draw. */
+#define RUN_STALE MPROC_MS(5)
+
 /* Between two looks at the worker's memory. */
 #define MEASURE_PAUSE MPROC_MS(1)
 
@@ -167,6 +170,18 @@ static void set_limit(struct worker *worker, int64_t limit)
         cell_wake(&worker->pool->server, CELL_ALL);
 }
 
+/* Give back what was drawn and not begun, if the chunk that was just run began long after the draw. */
+static void give_back_stale(struct worker *worker, struct job *job)
+{
+    int64_t chunk_at = atomic_load_explicit(&worker->words->chunk_at, memory_order_relaxed);
+    if (!worker->run_began || chunk_at - worker->run_began < RUN_STALE)
+        return;
+    worker->run_end = worker->run_at;
+    worker->run_length = 1;
+    report(worker, job);
+    pool_offer_again(worker->pool, job); /* where it cannot, the others find it as they find what a dead one drew */
+}
+
 /* False: the worker is to end, and what it drew beside is left to others. */
 static bool run_job(struct worker *worker, struct job *job)
 {
@@ -193,8 +208,11 @@ static bool run_job(struct worker *worker, struct job *job)
     atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);
     if (job->item_timeout)
         set_limit(worker, job->item_timeout);
-    while (more && take_next(worker, job, &chunk, &settled))
+    while (more && take_next(worker, job, &chunk, &settled)) {
         more = worker_run_chunk(worker, job, chunk, settled) && !worker_is_surplus(worker) && !is_bloated(worker);
+        if (more && worker->run_at < worker->run_end)
+            give_back_stale(worker, job);
+    }
     if (job->item_timeout)
         set_limit(worker, 0);
     report(worker, job);

@@ -256,6 +256,58 @@ static void long_items_are_spread_over_the_workers(void **state)
     mproc_free(begun);
 }
 
+/* What the second worker and the first share. */
+struct meeting {
+    atomic_int long_items; /* begun */
+    atomic_int last_items; /* begun */
+};
+
+/* An item of 1 takes some time; one of 2 waits for another one. */
+static int take_time_or_meet(void *ctx, const void *in, void *out)
+{
+    struct meeting *meeting = ctx;
+    (void)out;
+    if (*(const int *)in == 1) {
+        atomic_fetch_add(&meeting->long_items, 1);
+        nap(10);
+    } else if (*(const int *)in == 2) {
+        atomic_fetch_add(&meeting->last_items, 1);
+        while (atomic_load(&meeting->last_items) < 2)
+            nap(1);
+    }
+    return 0;
+}
+
+static bool has_begun_long_items(void *meeting)
+{
+    return atomic_load(&((struct meeting *)meeting)->long_items) > 0;
+}
+
+/* One worker alone draws more and more at a time, until all is drawn; then its items take long, and the other comes. */
+static void a_worker_that_comes_late_gets_what_another_has_drawn(void **state)
+{
+    int in[2000] = {0};
+    mproc_pool *pool = make_pool(2);
+    struct gate *gate = make_gate();
+    struct meeting *meeting = mproc_calloc(1, sizeof *meeting);
+    mproc_future *future, *busy = submit_at_gate(pool, gate);
+    const mproc_map map = {.count = 2000, .in = in, .in_size = sizeof *in};
+    (void)state;
+    assert_non_null(meeting);
+    for (int i = 1950; i < 2000; i++)
+        in[i] = i < 1998 ? 1 : 2;
+    assert_true(wait_until(gate_has_begun, gate, 20000));
+    assert_int_equal(mproc_pool_map_async(pool, &future, take_time_or_meet, meeting, &map), 0);
+    assert_true(wait_until(has_begun_long_items, meeting, 20000));
+    atomic_store(&gate->open, true);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(30)), 0);
+    mproc_future_free(future);
+    mproc_future_free(busy);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+    mproc_free(meeting);
+}
+
 static void a_thousand_maps_leave_no_bytes(void **state)
 {
     long in[10], out[10];
@@ -434,6 +486,7 @@ int main(void)
         unit(out_is_zero_and_ctx_the_same_for_all),
         unit(large_items_are_zeroed_and_copied_whole),
         unit(long_items_are_spread_over_the_workers),
+        unit(a_worker_that_comes_late_gets_what_another_has_drawn),
         unit(a_thousand_maps_leave_no_bytes),
         unit(large_private_arrays_pass_in_portions),
         unit(a_map_in_portions_is_stopped_in_the_middle),
