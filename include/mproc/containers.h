@@ -19,7 +19,8 @@
  * the container at that moment, which is short unless that process is stopped; timeout bounds it.
  *
  * Freeing one that others still use is an error of the program; after it, -EINVAL is the answer as far as the library
- * can know. The _free functions return NULL and ignore what is no such container.
+ * can know. The _free functions wait for the one that is at the container, return NULL, and ignore what is
+ * no such container.
  *
  * Every function returns 0; -EINVAL for NULL, for what is no such container, for a value that is none, for a key that
  * is a list or map, and for a timeout below -1; MPROC_TIMEOUT; -ENOMEM, and the container is as before; -errno when

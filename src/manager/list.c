@@ -160,10 +160,10 @@ static int insert(void *object, const mproc_value *args, mproc_value *result, in
         return status;
     int64_t count = (int64_t)sequence_count(object);
     int64_t at = args[0].integer < 0 ? args[0].integer + count : args[0].integer;
-    if (at <= 0 && count > 0)
-        status = sequence_prepend(object, &args[1]);
-    else if (at >= count)
+    if (count == 0 || at >= count)
         status = sequence_extend(object, &args[1], 1);
+    else if (at <= 0)
+        status = sequence_prepend(object, &args[1]);
     else
         status = sequence_splice(object, &(struct slice){(uint64_t)at, 1, 0}, &args[1], 1);
     return unlock(object, status);

@@ -80,8 +80,9 @@ int object_call(const struct object_type *type, void *object, unsigned method, c
     if (method >= type->method_count || count != type->methods[method].count)
         return -EINVAL;
     for (size_t i = 0; i < count; i++) {
-        if (!value_is_valid(&args[i]))
-            return -EINVAL;
+        int wrong = value_check(&args[i]);
+        if (wrong)
+            return wrong;
     }
     if (__builtin_expect(!object_is_near(type, object), 0))
         return call_far(type, object, method, args, count, result, deadline);

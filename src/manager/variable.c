@@ -76,10 +76,10 @@ int mproc_variable_create(mproc_variable **variable, mproc_value value)
     if (!variable)
         return -EINVAL;
     *variable = NULL;
-    if (!value_is_valid(&value))
-        return -EINVAL;
     void *made;
-    int result = object_create(sizeof **variable, &made);
+    int result = value_check(&value);
+    if (!result)
+        result = object_create(sizeof **variable, &made);
     if (result)
         return result;
     result = put(made, &value);

@@ -64,6 +64,11 @@ static void an_index_counts_from_either_end(void **state)
     mproc_list_free(list);
     list = make();
     assert_int_equal(mproc_list_pop(list, -1, &found, FOREVER), MPROC_NOT_FOUND);
+    assert_int_equal(mproc_list_insert(list, -1, mproc_int(1), FOREVER), 0);
+    assert_int_equal(mproc_list_insert(list, -9, mproc_int(0), FOREVER), 0);
+    assert_int_equal(mproc_list_insert(list, 9, mproc_int(2), FOREVER), 0);
+    assert_int_equal(mproc_list_copy(list, &found, FOREVER), 0);
+    value_is(&found, mproc_list_of((mproc_value[]){mproc_int(0), mproc_int(1), mproc_int(2)}, 3));
     mproc_list_free(list);
 }
 
