@@ -240,7 +240,7 @@ static int64_t some_bound(char *text, size_t size)
 /* One step with a slice; Python says what must come of it. */
 static void slice_step(mproc_list *list, FILE *python, int number)
 {
-    char start_text[8], stop_text[8];
+    char start_text[16], stop_text[16];
     int64_t start = some_bound(start_text, sizeof start_text);
     int64_t stop = some_bound(stop_text, sizeof stop_text);
     int step = random_below(2) ? 1 : (int)random_below(7) - 3;
