@@ -124,3 +124,12 @@ uid_t os_user(void)
 {
     return geteuid();
 }
+
+int os_socket_peer_address(int fd, struct os_address *address)
+{
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    address->size = sizeof address->as;
+    return getpeername(fd, &address->as.any, &address->size) ? -errno : 0;
+}

@@ -16,6 +16,9 @@ int os_socket_listen(int fd, int backlog);
 /* The address that it has. */
 int os_socket_address(int fd, struct os_address *address);
 
+/* The address of whom it is connected to. */
+int os_socket_peer_address(int fd, struct os_address *address);
+
 /* The next peer: a connected socket, and where it comes from. -EAGAIN: there is none; -ECONNABORTED: it has gone. */
 int os_socket_accept(int fd, struct os_address *from);
 
