@@ -7,6 +7,7 @@
 #include <mproc/containers.h>
 #include <mproc/listener.h>
 #include <mproc/log.h>
+#include <mproc/manager.h>
 #include <mproc/memory.h>
 #include <mproc/pool.h>
 #include <mproc/postmortem.h>

@@ -13,7 +13,7 @@ enum {
 static const struct every_table *const tables[] = {
     &cases_base, &cases_sync,    &cases_wakes,  &cases_queue,      &cases_connection, &cases_listener,
     &cases_wait, &cases_process, &cases_start,  &cases_group,      &cases_pool,       &cases_tasks,
-    &cases_host, &cases_memory,  &cases_values, &cases_containers,
+    &cases_host, &cases_memory,  &cases_values, &cases_containers, &cases_manager,
 };
 
 enum {

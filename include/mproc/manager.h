@@ -1,0 +1,192 @@
+/* Managers: shared objects in a server, for processes of other families and on other hosts.
+ *
+ *     mproc_manager *manager;
+ *     mproc_dict *ages;
+ *     mproc_manager_create(&manager, NULL);                          // a server, in a process of its own
+ *     mproc_manager_dict(manager, &ages, "ages", MPROC_SEC(5));
+ *     mproc_dict_set(ages, mproc_string("Ada"), mproc_int(36), MPROC_SEC(5));
+ *
+ *     mproc_manager_connect(&manager, address, &(mproc_manager_options){ .key = key, .key_size = size }, MPROC_SEC(5));
+ *     mproc_manager_dict(manager, &ages, "ages", MPROC_SEC(5));      // elsewhere: the same dict
+ *
+ * Within a family the containers of <mproc/containers.h> need no server and are faster.
+ *
+ * Addresses are unix:PATH, tcp:HOST:PORT and tls:HOST:PORT; "unix:" is a socket in a new folder that nobody else may
+ * enter, port 0 one that is free, and no HOST is 127.0.0.1. Both sides prove to each other that they have the key
+ * before anything else is said. tls: is TLS 1.3 with a key made of that key; with unix: and tcp: what follows is
+ * neither encrypted nor sealed. Only methods that are named here or were registered can be called from afar.
+ *
+ * What comes back: beside what <mproc/containers.h> says, MPROC_SERVER_DIED: the server is gone, or was started anew,
+ * or does not answer; a request that was sent may or may not have been done. MPROC_TIMEOUT of a container's function:
+ * there was no answer in time; the request may still be done. When only the connection was lost it is made again, and
+ * requests without an answer are sent again; each is done once. What a client held is released when its connection
+ * ends.
+ *
+ * A manager is used by all threads of its process. A forked child may use it, and all its proxies, over a connection of
+ * its own that is made when it first does; it holds what it acquires itself. The key is 1 to 4096 bytes, see
+ * mproc_key_from_file(); without one it is the family's, mproc_authkey(). */
+#ifndef MPROC_MANAGER_H
+#define MPROC_MANAGER_H
+
+#include <mproc/containers.h>
+#include <mproc/process.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mproc_manager mproc_manager;
+typedef struct mproc_remote mproc_remote;
+typedef struct mproc_object mproc_object;
+
+/* What mproc_object_type() says of a mproc_object; of a mproc_remote it is its kind. */
+#define MPROC_TYPE_USER ((enum mproc_type)64)
+
+typedef struct mproc_manager_options {
+    const char *address;            /* of create only; NULL: "unix:" */
+    const void *key;                /* copied; NULL: the family's */
+    size_t key_size;                /* 1 to 4096 */
+    enum mproc_start_method method; /* of create only: how the server is started */
+    size_t frame_most;              /* bytes of a request or an answer; 0: 1 GiB and 64 KiB */
+    size_t waiting_most;            /* server: how many may be at their authentication at a time; 0: 64 */
+    mproc_time authentication_time; /* server: how long that may take; 0: 10 s */
+    mproc_time stall_time;  /* server: how long a client may not go on in a request, or not read its answers; 0: 30 s */
+    mproc_time linger_time; /* server: how long a client that lost its connection may come back; 0: 30 s */
+    bool any_user;          /* unix: let in clients of other users */
+} mproc_manager_options;
+
+/* ---- servers and connections ---- */
+
+/* Start a server as a daemon of this process, and connect to it. -EINVAL, -EADDRINUSE and the other errors of
+ * mproc_listener_create() and mproc_process_start(). */
+MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options);
+
+/* Be the server, until somebody calls mproc_manager_shutdown(). 0, or an error as above. */
+MPROC_API int mproc_manager_serve(const char *address, const mproc_manager_options *options);
+
+/* Connect to a server. MPROC_AUTH: one of the two has another key, or the peer is no such server. MPROC_TIMEOUT.
+ * -ENOENT, -ECONNREFUSED: nobody listens there. -EPERM: the server is of another user. -EINVAL. */
+MPROC_API int mproc_manager_connect(mproc_manager **manager, const char *address, const mproc_manager_options *options,
+                                    mproc_time timeout);
+
+/* Where the server can be found. Valid until the manager is freed. NULL for NULL. */
+MPROC_API const char *mproc_manager_address(const mproc_manager *manager);
+
+/* End the server, with all that is in it, and wait until it has ended where this process has started it. 0,
+ * MPROC_TIMEOUT, MPROC_SERVER_DIED. */
+MPROC_API int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout);
+
+/* Give up the connection, all proxies that came by it, and the server where this process has started it. Returns NULL;
+ * NULL is ignored. No other thread may be in a call. */
+MPROC_API mproc_manager *mproc_manager_free(mproc_manager *manager);
+
+/* ---- proxies of containers ----
+ *
+ * A new object in the server, or with a name the one of that name, which is made if there is none. The proxy is used
+ * by the functions of <mproc/containers.h>, and given back by the _free function of its type. An object lives while it
+ * has a name, a proxy, or a place in another object that lives. -EEXIST: the name is another type's. MPROC_SERVER_DIED,
+ * MPROC_TIMEOUT, -EINVAL, -ENOMEM.
+ *
+ * Proxies are nested by mproc_object_value(), in objects of the same server. A proxy that comes out of a value belongs
+ * to the manager: it is valid until that is freed, and giving it back does nothing. */
+
+MPROC_API int mproc_manager_dict(mproc_manager *manager, mproc_dict **dict, const char *name, mproc_time timeout);
+MPROC_API int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *name, mproc_time timeout);
+MPROC_API int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout);
+MPROC_API int mproc_manager_namespace(mproc_manager *manager, mproc_namespace **names, const char *name,
+                                      mproc_time timeout);
+
+/* value, count and element_size are of a new one. */
+MPROC_API int mproc_manager_variable(mproc_manager *manager, mproc_variable **variable, const char *name,
+                                     mproc_value value, mproc_time timeout);
+MPROC_API int mproc_manager_array(mproc_manager *manager, mproc_array **array, const char *name, size_t count,
+                                  size_t element_size, mproc_time timeout);
+
+/* Take a name away. MPROC_NOT_FOUND. */
+MPROC_API int mproc_manager_forget(mproc_manager *manager, const char *name, mproc_time timeout);
+
+/* ---- locks, queues and the like, in the server ----
+ *
+ * Who waits is served in the order in which requests came. MPROC_TIMEOUT: nothing was done. */
+
+enum mproc_remote_kind {
+    MPROC_REMOTE_LOCK = 65,
+    MPROC_REMOTE_RLOCK,
+    MPROC_REMOTE_SEMAPHORE,         /* number: its value at first */
+    MPROC_REMOTE_BOUNDED_SEMAPHORE, /* and never more */
+    MPROC_REMOTE_EVENT,
+    MPROC_REMOTE_CONDITION, /* with a lock of its own, which is an rlock */
+    MPROC_REMOTE_BARRIER,   /* number: the parties */
+    MPROC_REMOTE_QUEUE      /* number: the most items, 0: no limit */
+};
+
+MPROC_API int mproc_manager_remote(mproc_manager *manager, mproc_remote **remote, enum mproc_remote_kind kind,
+                                   int64_t number, const char *name, mproc_time timeout);
+MPROC_API mproc_remote *mproc_remote_free(mproc_remote *remote);
+
+/* Lock, rlock, semaphore, condition. MPROC_OWNER_DIED: the lock is yours; the connection of its last owner ended while
+ * it held it. Release is -EPERM where this process (for an rlock or a condition: this thread) does not hold it, and
+ * -EOVERFLOW where a bounded semaphore has its first value. */
+MPROC_API int mproc_remote_acquire(mproc_remote *remote, mproc_time timeout);
+MPROC_API int mproc_remote_release(mproc_remote *remote, mproc_time timeout);
+
+/* Event. */
+MPROC_API int mproc_remote_set(mproc_remote *remote, mproc_time timeout);
+MPROC_API int mproc_remote_clear(mproc_remote *remote, mproc_time timeout);
+MPROC_API int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout);
+
+/* Event: until it is set. Condition, whose lock this thread holds: until it is notified; the lock is held again when
+ * this returns, also with MPROC_TIMEOUT, for which it may be waited longer. Barrier: until all parties wait;
+ * MPROC_BROKEN when one gave up or died, or it was aborted. */
+MPROC_API int mproc_remote_wait(mproc_remote *remote, mproc_time timeout);
+
+/* Condition, whose lock this thread holds: wake up to count that wait. */
+MPROC_API int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time timeout);
+
+/* Barrier: break it, and mend it. Those who wait are told MPROC_BROKEN. */
+MPROC_API int mproc_remote_abort(mproc_remote *remote, mproc_time timeout);
+MPROC_API int mproc_remote_reset(mproc_remote *remote, mproc_time timeout);
+
+/* Queue. task_done is -EINVAL when it was called as often as items were put; join waits until it was. */
+MPROC_API int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout);
+MPROC_API int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout);
+MPROC_API int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout);
+MPROC_API int mproc_remote_task_done(mproc_remote *remote, mproc_time timeout);
+MPROC_API int mproc_remote_join(mproc_remote *remote, mproc_time timeout);
+
+/* ---- types of the program's own ---- */
+
+/* A method, run in the server, one at a time: it must not wait, and must not use the manager. *result is nil before; a
+ * value that it writes may borrow from the object. What it returns is the result of the call. */
+typedef struct mproc_manager_method {
+    const char *name;
+    int (*function)(void *object, const mproc_value *args, size_t count, mproc_value *result);
+} mproc_manager_method;
+
+typedef struct mproc_manager_type {
+    const char *name;
+    int (*construct)(void **object, const mproc_value *args, size_t count);
+    void (*destroy)(void *object); /* may be NULL */
+    const mproc_manager_method *methods;
+    size_t method_count;
+} mproc_manager_type;
+
+/* Let servers that this process becomes, or starts by fork from now on, have objects of that type. What it points to
+ * stays the caller's and must stay. -EINVAL; -EEXIST: there is one of that name. */
+MPROC_API int mproc_manager_register(const mproc_manager_type *type);
+
+/* A new object of a registered type, or with a name the one of that name. MPROC_NOT_FOUND: the server has no such type.
+ * Else what its constructor returned. */
+MPROC_API int mproc_manager_object(mproc_manager *manager, mproc_object **object, const char *type, const char *name,
+                                   const mproc_value *args, size_t count, mproc_time timeout);
+MPROC_API mproc_object *mproc_object_free(mproc_object *object);
+
+/* Call a method. result may be NULL. MPROC_NOT_FOUND: there is no such method. Else what it returned. */
+MPROC_API int mproc_object_call(mproc_object *object, const char *method, const mproc_value *args, size_t count,
+                                mproc_value *result, mproc_time timeout);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,21 @@
+/* The way between a client and a server of a manager: a socket that does not wait, plain or under TLS. Called by both
+ * sides; it knows nothing of frames. */
+#ifndef MPROC_MANAGER_CHANNEL_H
+#define MPROC_MANAGER_CHANNEL_H
+
+#include "manager/tls.h"
+#include <sys/uio.h>
+
+struct channel {
+    int fd; /* -1: none */
+    struct tls *tls;
+};
+
+/* Both close what they were given, or NULL it. */
+void channel_close(struct channel *channel);
+
+/* As os_socket_send() and os_socket_receive(). */
+ssize_t channel_send(struct channel *channel, const struct iovec *parts, int count);
+ssize_t channel_receive(struct channel *channel, void *buffer, size_t size);
+
+#endif

@@ -1,0 +1,95 @@
+/* The client's end: one connection to a server, shared by all threads of a process. Called by proxy.c and manager.c.
+ *
+ * A thread that calls puts its request into a list, sends what the socket takes, and waits for its answer. One of those
+ * that wait is the leader: it alone waits at the socket, and gives each answer to whose it is; when it has its own,
+ * another one becomes leader. All is done under the mutex but the waits and the making of a connection. */
+#ifndef MPROC_MANAGER_LINK_H
+#define MPROC_MANAGER_LINK_H
+
+#include "ipc/address.h"
+#include "manager/channel.h"
+#include "manager/wire.h"
+#include "os/clock.h"
+#include <pthread.h>
+
+#define LINK_KEY_MOST 4096
+
+struct link_call {
+    struct link_call *next;
+    uint64_t number;
+    unsigned char *frame;
+    size_t size, sent;
+    bool is_done, is_abandoned, is_new;
+    int status;
+    mproc_value value;
+    pthread_cond_t *wake; /* of the thread that waits */
+};
+
+/* How a connection is to be made: constant. */
+struct link_way {
+    char text[MPROC_ADDRESS_MAX];
+    struct address address;
+    bool tls;
+    bool any_user;
+    unsigned char key[LINK_KEY_MOST];
+    size_t key_size;
+};
+
+/* What two sides have agreed on when a connection is made. */
+struct link_meeting {
+    struct channel channel;
+    unsigned char instance[WIRE_IDENTITY];
+    uint64_t received;
+};
+
+struct link {
+    pthread_mutex_t mutex;
+    struct link_way way;
+    size_t frame_most;
+    struct channel channel;
+    bool is_connected, has_leader;
+    bool was_connected; /* there is a session to go on with */
+    unsigned char identity[WIRE_IDENTITY], instance[WIRE_IDENTITY];
+    unsigned epoch; /* grows when the server is another one */
+    int failures;   /* connections lost since the last answer */
+    uint64_t number, received;
+    struct link_call *calls, **calls_end; /* in the order of their numbers */
+    struct link_call *next_out;           /* the first that was not sent whole */
+    unsigned char *in;
+    size_t in_size, in_capacity;
+    /* Under the mutex: an answer has come, which is changed in place; is_new: its object is for the caller to keep. */
+    int (*arrived)(struct link *link, mproc_value *answer, bool is_new);
+    void (*renewed)(struct link *link); /* under the mutex: the server does not know this client */
+};
+
+/* link_meet.c: make a connection. resumes: as the client that the server knows. 0, MPROC_AUTH, MPROC_TIMEOUT, -errno;
+ * MPROC_CLOSED: it ended meanwhile; MPROC_NOT_FOUND: the client is not known. */
+int link_meet(const struct link_way *way, const unsigned char identity[WIRE_IDENTITY], bool resumes, uint64_t received,
+              struct link_meeting *meeting, int64_t deadline);
+
+/* Take an address apart: 0, -EINVAL, -ENAMETOOLONG. */
+int link_parse(struct link_way *way, const char *text);
+
+int link_open(struct link *link, int64_t deadline);
+void link_close(struct link *link);
+
+struct link_request {
+    uint64_t object;
+    unsigned epoch; /* of the object */
+    const char *method;
+    const mproc_value *args;
+    size_t count;
+    bool server_waits; /* the method has a timeout of its own, and is always answered */
+    bool is_new;       /* the answer is an object for the caller to keep */
+};
+
+/* Call a method and wait for the answer. *result, which may be NULL, is written when there is one. */
+int link_call(struct link *link, const struct link_request *request, mproc_value *result, int64_t deadline);
+
+/* Call a method of the server without waiting, and for nobody. With the mutex. */
+void link_tell(struct link *link, const char *method, const mproc_value *args, size_t count);
+
+/* In a forked child: whose all this is is another process. */
+void link_forget(struct link *link);
+
+#endif

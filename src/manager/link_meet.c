@@ -1,0 +1,262 @@
+/* Making a connection to a server: reaching it, TLS, and the proofs of both sides. Called by link.c. It waits, and
+ * holds no lock. */
+#include "manager/link.h"
+
+#include "ipc/mac.h"
+#include "os/descriptor.h"
+#include "os/listen.h"
+#include "os/poll.h"
+#include "os/random.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define HOST_ADDRESSES ((size_t)16)
+
+int link_parse(struct link_way *way, const char *text)
+{
+    char plain[MPROC_ADDRESS_MAX];
+
+    if (!text)
+        return -EINVAL;
+    size_t length = strlen(text);
+    if (length >= sizeof plain)
+        return -ENAMETOOLONG;
+    memcpy(plain, text, length + 1);
+    way->tls = strncmp(plain, "tls:", 4) == 0;
+    if (way->tls)
+        memcpy(plain, "tcp:", 4);
+    memcpy(way->text, text, length + 1);
+    return address_parse(&way->address, plain);
+}
+
+static int await(int fd, short events, int64_t deadline)
+{
+    for (;;) {
+        int64_t nap = os_nap(deadline);
+        if (nap == 0)
+            return MPROC_TIMEOUT;
+        struct pollfd watch = {.fd = fd, .events = events};
+        int ready = os_poll(&watch, fd >= 0, nap);
+        if (ready > 0)
+            return 0;
+        if (ready < 0 && ready != -EINTR)
+            return ready;
+        if (fd < 0)
+            return 0;
+    }
+}
+
+/* ---- reaching it ---- */
+
+static int reach(int fd, const struct os_address *place, int64_t deadline)
+{
+    int result;
+    while ((result = os_socket_connect(fd, place)) != 0) {
+        if (result == -EINPROGRESS) {
+            result = await(fd, POLLOUT, deadline);
+            return result ? result : os_socket_error(fd);
+        }
+        if (result == -EAGAIN) { /* there is no room with the listener, and nothing to wait at */
+            int64_t soon = os_now() + MPROC_MS(5);
+            if (soon >= deadline)
+                return MPROC_TIMEOUT;
+            result = await(-1, 0, soon);
+            result = result == MPROC_TIMEOUT ? 0 : result;
+        }
+        if (result && result != -EINTR)
+            return result;
+    }
+    return 0;
+}
+
+static int check_user(int fd, const struct os_address *place, const struct link_way *way)
+{
+    uid_t user;
+    if (!os_address_is_local(place) || way->any_user)
+        return 0;
+    int result = os_socket_peer_user(fd, &user);
+    if (result)
+        return result;
+    return user == os_user() ? 0 : -EPERM;
+}
+
+static int connect_to(const struct link_way *way, const struct os_address *place, struct channel *channel,
+                      int64_t deadline)
+{
+    int fd = os_socket_create(place);
+    if (fd < 0)
+        return fd;
+    int result = reach(fd, place, deadline);
+    if (!result)
+        result = check_user(fd, place, way);
+    if (result)
+        os_close(fd);
+    else
+        *channel = (struct channel){.fd = fd};
+    return result;
+}
+
+static int dial(const struct link_way *way, struct channel *channel, int64_t deadline)
+{
+    struct os_address places[HOST_ADDRESSES];
+    int count = 1;
+    int result = -EHOSTUNREACH;
+
+    if (way->address.scheme == ADDRESS_UNIX) {
+        result = os_address_of_path(&places[0], way->address.path);
+        if (result)
+            return result;
+    } else {
+        count = os_address_of_host(places, HOST_ADDRESSES, way->address.host, way->address.port);
+        if (count < 0)
+            return count;
+    }
+    for (int i = 0; i < count; i++) {
+        result = connect_to(way, &places[i], channel, deadline);
+        if (result >= 0)
+            break;
+    }
+    return result;
+}
+
+/* ---- speaking ---- */
+
+static int ended(ssize_t result)
+{
+    return result == 0 || result == -EPIPE || result == -ECONNRESET ? MPROC_CLOSED : (int)result;
+}
+
+static int send_all(struct channel *channel, const void *data, size_t size, int64_t deadline)
+{
+    const unsigned char *at = data;
+    while (size) {
+        const struct iovec part = {(void *)(uintptr_t)at, size};
+        ssize_t sent = channel_send(channel, &part, 1);
+        int result = sent == -EAGAIN ? await(channel->fd, POLLOUT, deadline) : 0;
+        if (result || (sent < 0 && sent != -EAGAIN && sent != -EINTR))
+            return result ? result : ended(sent);
+        at += sent > 0 ? sent : 0;
+        size -= sent > 0 ? (size_t)sent : 0;
+    }
+    return 0;
+}
+
+static int receive_all(struct channel *channel, void *buffer, size_t size, int64_t deadline)
+{
+    unsigned char *at = buffer;
+    while (size) {
+        ssize_t got = channel_receive(channel, at, size);
+        int result = got == -EAGAIN ? await(channel->fd, POLLIN, deadline) : 0;
+        if (result || (got <= 0 && got != -EAGAIN && got != -EINTR))
+            return result ? result : ended(got);
+        at += got > 0 ? got : 0;
+        size -= got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
+/* A frame of just this size: another is another protocol. */
+static int receive_frame(struct channel *channel, void *data, size_t size, int64_t deadline)
+{
+    unsigned char head[WIRE_HEAD];
+    int result = receive_all(channel, head, sizeof head, deadline);
+    if (result)
+        return result;
+    return wire_get_size(head) == size ? receive_all(channel, data, size, deadline) : MPROC_AUTH;
+}
+
+static int begin_tls(const struct link_way *way, struct channel *channel, int64_t deadline)
+{
+    bool wants_output;
+    int result;
+
+    channel->tls = tls_new(channel->fd, way->key, way->key_size, false);
+    if (!channel->tls)
+        return -ENOMEM;
+    while ((result = tls_handshake(channel->tls, &wants_output)) == -EAGAIN) {
+        result = await(channel->fd, wants_output ? POLLOUT : POLLIN, deadline);
+        if (result)
+            return result;
+    }
+    return result == -EPROTO ? MPROC_AUTH : result ? ended(result) : 0;
+}
+
+static int make_hello(struct wire_client_hello *hello, const unsigned char identity[WIRE_IDENTITY], bool resumes,
+                      uint64_t received)
+{
+    memcpy(hello->identity, identity, WIRE_IDENTITY);
+    hello->resumes = resumes;
+    wire_put_size(hello->received, received);
+    return os_random(hello->nonce, WIRE_NONCE);
+}
+
+static int judge(const struct wire_verdict *verdict, struct wire_transcript *transcript)
+{
+    if (verdict->refused == WIRE_UNKNOWN)
+        return MPROC_NOT_FOUND;
+    transcript->received = verdict->received;
+    return verdict->refused == WIRE_WELCOME && wire_is_proof(transcript, verdict->proof) ? 0 : MPROC_AUTH;
+}
+
+/* The hello of the server is in: prove that we have the key, and see whether it has. */
+static int prove(const struct link_way *way, struct channel *channel, const struct wire_server_hello *server,
+                 struct wire_client_hello *hello, uint64_t *received, int64_t deadline)
+{
+    unsigned char binding[TLS_BINDING], frame[WIRE_HEAD + sizeof *hello];
+    char endpoint[MPROC_ADDRESS_MAX];
+    struct os_address place;
+    struct wire_verdict verdict;
+    struct wire_transcript transcript = {.key = way->key,
+                                         .key_size = way->key_size,
+                                         .server = server,
+                                         .client = hello,
+                                         .endpoint = endpoint,
+                                         .binding = channel->tls ? binding : NULL};
+
+    int result = os_socket_peer_address(channel->fd, &place);
+    if (result)
+        return result == -ENOTCONN ? MPROC_CLOSED : result;
+    address_write_peer(&place, endpoint);
+    if (channel->tls && tls_binding(channel->tls, binding))
+        return MPROC_AUTH;
+    result = wire_prove(&transcript, hello->proof);
+    if (result)
+        return result;
+    wire_put_size(frame, sizeof *hello);
+    memcpy(frame + WIRE_HEAD, hello, sizeof *hello);
+    result = send_all(channel, frame, sizeof frame, deadline);
+    if (!result)
+        result = receive_frame(channel, &verdict, sizeof verdict, deadline);
+    if (!result)
+        result = judge(&verdict, &transcript);
+    if (!result)
+        *received = wire_get_size(verdict.received);
+    return result;
+}
+
+int link_meet(const struct link_way *way, const unsigned char identity[WIRE_IDENTITY], bool resumes, uint64_t received,
+              struct link_meeting *meeting, int64_t deadline)
+{
+    struct wire_server_hello server;
+    struct wire_client_hello hello;
+    struct channel *channel = &meeting->channel;
+
+    int result = dial(way, channel, deadline);
+    if (result)
+        return result;
+    if (way->tls)
+        result = begin_tls(way, channel, deadline);
+    if (!result)
+        result = receive_frame(channel, &server, sizeof server, deadline);
+    if (!result && memcmp(server.magic, WIRE_MAGIC, sizeof server.magic) != 0)
+        result = MPROC_AUTH;
+    if (!result)
+        result = make_hello(&hello, identity, resumes, received);
+    if (!result)
+        result = prove(way, channel, &server, &hello, &meeting->received, deadline);
+    memcpy(meeting->instance, server.instance, WIRE_IDENTITY);
+    if (result)
+        channel_close(channel);
+    return result;
+}

@@ -1,0 +1,389 @@
+/* The public functions of managers: starting a server, connecting to one, and asking it for objects. Called by users.
+ */
+#include "manager/proxy.h"
+
+#include "ipc/mac.h"
+#include "manager/serve.h"
+#include "os/allocate.h"
+#include "os/fork.h"
+#include "os/socket_file.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define START_TIME MPROC_SEC(30) /* for a server to say that it listens, and to let us in */
+#define END_TIME   MPROC_SEC(1)  /* for one to end by itself */
+
+/* ---- forks ---- */
+
+/* All managers of this process, so that a fork finds them whole. Taken before the mutexes of their links. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mproc_manager *managers;
+static bool handles_forks;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked)
+        pthread_mutex_lock(&manager->link.mutex);
+}
+
+static void after_fork(void)
+{
+    for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked)
+        pthread_mutex_unlock(&manager->link.mutex);
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void in_child(void)
+{
+    for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked) {
+        link_forget(&manager->link);
+        manager->server = NULL; /* it is our parent's */
+        manager->folder[0] = 0;
+    }
+    os_mutex_reset(&list_lock, true);
+}
+
+static void enlist(struct mproc_manager *manager)
+{
+    pthread_mutex_lock(&list_lock);
+    manager->next_forked = managers;
+    managers = manager;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void delist(struct mproc_manager *manager)
+{
+    pthread_mutex_lock(&list_lock);
+    struct mproc_manager **at = &managers;
+    while (*at && *at != manager)
+        at = &(*at)->next_forked;
+    if (*at)
+        *at = manager->next_forked;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static int handle_forks(void)
+{
+    pthread_mutex_lock(&list_lock);
+    int result = handles_forks ? 0 : -pthread_atfork(before_fork, after_fork, in_child);
+    handles_forks = !result;
+    pthread_mutex_unlock(&list_lock);
+    return result;
+}
+
+/* ---- connections ---- */
+
+static struct mproc_manager *make(const struct serve_plan *plan)
+{
+    struct mproc_manager *manager = os_malloc(sizeof *manager);
+    struct proxy **proxies = manager ? os_malloc(PROXY_BUCKETS * sizeof(struct proxy *)) : NULL;
+
+    if (!proxies) {
+        free(manager);
+        return NULL;
+    }
+    memset(proxies, 0, PROXY_BUCKETS * sizeof(struct proxy *));
+    *manager = (struct mproc_manager){.proxies = proxies,
+                                      .link = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                               .way = plan->way,
+                                               .frame_most = plan->frame_most,
+                                               .arrived = proxy_arrived,
+                                               .renewed = proxy_renewed}};
+    return manager;
+}
+
+static void destroy(struct mproc_manager *manager)
+{
+    delist(manager);
+    link_close(&manager->link);
+    proxy_free_all(manager);
+    pthread_mutex_destroy(&manager->link.mutex);
+    mac_forget(&manager->link.way, sizeof manager->link.way);
+    free(manager);
+}
+
+/* The descriptor must not stay in a process that is forked meanwhile, so the manager is listed first. */
+static int connect_by(const struct serve_plan *plan, mproc_manager **manager, int64_t deadline)
+{
+    struct mproc_manager *made = make(plan);
+    if (!made)
+        return -ENOMEM;
+    enlist(made);
+    int result = link_open(&made->link, deadline);
+    if (result)
+        destroy(made);
+    else
+        *manager = made;
+    return result;
+}
+
+int mproc_manager_connect(mproc_manager **manager, const char *address, const mproc_manager_options *options,
+                          mproc_time timeout)
+{
+    if (!manager || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    *manager = NULL;
+    struct serve_plan *plan = os_malloc(sizeof *plan);
+    if (!plan)
+        return -ENOMEM;
+    int result = serve_plan(plan, address, options);
+    if (!result && ((plan->way.address.scheme == ADDRESS_UNIX && !plan->way.address.path[0]) ||
+                    (plan->way.address.scheme == ADDRESS_TCP && !plan->way.address.port)))
+        result = -EINVAL;
+    if (!result)
+        result = handle_forks();
+    if (!result)
+        result = connect_by(plan, manager, os_deadline(timeout));
+    mac_forget(plan, sizeof *plan);
+    free(plan);
+    return result;
+}
+
+const char *mproc_manager_address(const mproc_manager *manager)
+{
+    return manager ? manager->link.way.text : NULL;
+}
+
+/* ---- a server of our own ---- */
+
+struct report {
+    int result;
+    char address[MPROC_ADDRESS_MAX];
+};
+
+static void report(void *arg, int result, const char *address)
+{
+    struct report report = {.result = result};
+    snprintf(report.address, sizeof report.address, "%s", address);
+    mproc_connection *parent = arg;
+    mproc_connection_send(parent, &report, sizeof report, START_TIME);
+    mproc_connection_free(parent);
+}
+
+static int be_server(void *arg)
+{
+    return serve(arg, report, mproc_inherited_connection(0)) ? 1 : 0;
+}
+
+/* Start the server and learn its address. */
+static int start(const struct serve_plan *plan, enum mproc_start_method method, mproc_process **server,
+                 struct report *report)
+{
+    mproc_connection *ours, *theirs;
+    int result = mproc_pipe(&ours, &theirs, true);
+    if (result)
+        return result;
+    const mproc_process_options options = {.name = "Manager",
+                                           .arg_size = sizeof *plan,
+                                           .method = method,
+                                           .daemon = true,
+                                           .connections = &theirs,
+                                           .connection_count = 1};
+    result = mproc_process_start(server, be_server, plan, &options);
+    mproc_connection_free(theirs);
+    if (!result)
+        result = mproc_connection_recv(ours, report, sizeof *report, NULL, START_TIME);
+    mproc_connection_free(ours);
+    if (result == MPROC_CLOSED || result == MPROC_BROKEN)
+        return MPROC_SERVER_DIED;
+    return result ? result : report->result;
+}
+
+static void end_process(mproc_process *server)
+{
+    if (!server)
+        return;
+    if (mproc_process_join(server, END_TIME)) {
+        mproc_process_kill(server);
+        if (mproc_process_join(server, MPROC_FOREVER)) /* it may have failed for once */
+            mproc_process_join(server, MPROC_FOREVER);
+    }
+    mproc_process_free(server);
+}
+
+/* What a server that was killed has left of a socket in a folder of its own. */
+static void remove_folder(char *folder, const struct link_way *way)
+{
+    if (!folder[0])
+        return;
+    os_socket_file_unlink(way->address.path);
+    os_folder_remove(folder);
+}
+
+static void find_folder(const struct link_way *way, char folder[MPROC_ADDRESS_MAX])
+{
+    snprintf(folder, MPROC_ADDRESS_MAX, "%s", way->address.path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = 0;
+    else
+        folder[0] = 0;
+}
+
+static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_start_method method)
+{
+    bool has_folder = plan->way.address.scheme == ADDRESS_UNIX && !plan->way.address.path[0];
+    mproc_process *server = NULL;
+    struct report report;
+
+    int result = start(plan, method, &server, &report);
+    if (!result)
+        result = link_parse(&plan->way, report.address);
+    if (!result)
+        result = connect_by(plan, manager, os_now() + START_TIME);
+    if (result) {
+        if (server)
+            mproc_process_kill(server);
+        end_process(server);
+        return result;
+    }
+    (*manager)->server = server;
+    if (has_folder)
+        find_folder(&plan->way, (*manager)->folder);
+    return 0;
+}
+
+int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options)
+{
+    if (!manager)
+        return -EINVAL;
+    *manager = NULL;
+    struct serve_plan *plan = os_malloc(sizeof *plan);
+    if (!plan)
+        return -ENOMEM;
+    int result = serve_plan(plan, options && options->address ? options->address : "unix:", options);
+    if (!result)
+        result = handle_forks();
+    if (!result)
+        result = create(plan, manager, options ? options->method : MPROC_START_DEFAULT);
+    mac_forget(plan, sizeof *plan);
+    free(plan);
+    return result;
+}
+
+/* ---- the end ---- */
+
+static int call_server(mproc_manager *manager, const char *method, const mproc_value *args, size_t count,
+                       mproc_time timeout)
+{
+    const struct link_request request = {.method = method, .args = args, .count = count};
+    return proxy_call(manager, NULL, &request, NULL, os_deadline(timeout));
+}
+
+int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
+{
+    if (!manager || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int64_t deadline = os_deadline(timeout);
+    int result = call_server(manager, "shutdown", NULL, 0, timeout);
+    if (result || !manager->server)
+        return result;
+    int64_t left = os_until(deadline);
+    return mproc_process_join(manager->server, left == OS_NEVER ? MPROC_FOREVER : left);
+}
+
+mproc_manager *mproc_manager_free(mproc_manager *manager)
+{
+    if (!manager)
+        return NULL;
+    if (manager->server && mproc_process_is_alive(manager->server))
+        call_server(manager, "shutdown", NULL, 0, END_TIME);
+    else if (manager->link.is_connected && !manager->server)
+        call_server(manager, "leave", NULL, 0, END_TIME);
+    end_process(manager->server);
+    remove_folder(manager->folder, &manager->link.way);
+    destroy(manager);
+    return NULL;
+}
+
+/* ---- objects ---- */
+
+struct wish {
+    const char *type, *name;
+    const mproc_value *args;
+    size_t count;
+};
+
+static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc_time timeout)
+{
+    if (!object)
+        return -EINVAL;
+    *object = NULL;
+    if (!manager || (wish.name && !*wish.name) || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    const mproc_value args[] = {mproc_string(wish.type), wish.name ? mproc_string(wish.name) : mproc_nil(),
+                                mproc_list_of(wish.args, wish.count)};
+    const struct link_request request = {.method = "make", .args = args, .count = 3, .is_new = true};
+    mproc_value made = mproc_nil();
+    int result = proxy_prepare(manager);
+    if (!result)
+        result = proxy_call(manager, NULL, &request, &made, os_deadline(timeout));
+    if (!result && made.kind != MPROC_OBJECT)
+        result = MPROC_SERVER_DIED;
+    if (!result)
+        *object = made.object;
+    mproc_value_free(&made);
+    return result;
+}
+
+int mproc_manager_dict(mproc_manager *manager, mproc_dict **dict, const char *name, mproc_time timeout)
+{
+    return obtain(manager, (void **)dict, (struct wish){"dict", name, NULL, 0}, timeout);
+}
+
+int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *name, mproc_time timeout)
+{
+    return obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout);
+}
+
+int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout)
+{
+    return obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout);
+}
+
+int mproc_manager_namespace(mproc_manager *manager, mproc_namespace **names, const char *name, mproc_time timeout)
+{
+    return obtain(manager, (void **)names, (struct wish){"namespace", name, NULL, 0}, timeout);
+}
+
+int mproc_manager_variable(mproc_manager *manager, mproc_variable **variable, const char *name, mproc_value value,
+                           mproc_time timeout)
+{
+    return obtain(manager, (void **)variable, (struct wish){"variable", name, &value, 1}, timeout);
+}
+
+int mproc_manager_array(mproc_manager *manager, mproc_array **array, const char *name, size_t count,
+                        size_t element_size, mproc_time timeout)
+{
+    const mproc_value args[] = {mproc_int(count > INT64_MAX ? 0 : (int64_t)count),
+                                mproc_int(element_size > INT64_MAX ? 0 : (int64_t)element_size)};
+    return obtain(manager, (void **)array, (struct wish){"array", name, args, 2}, timeout);
+}
+
+int mproc_manager_remote(mproc_manager *manager, mproc_remote **remote, enum mproc_remote_kind kind, int64_t number,
+                         const char *name, mproc_time timeout)
+{
+    const mproc_value args[] = {mproc_int(kind), mproc_int(number)};
+    return obtain(manager, (void **)remote, (struct wish){"remote", name, args, 2}, timeout);
+}
+
+int mproc_manager_object(mproc_manager *manager, mproc_object **object, const char *type, const char *name,
+                         const mproc_value *args, size_t count, mproc_time timeout)
+{
+    char full[256];
+    if (object)
+        *object = NULL;
+    if (!type || (!args && count) || (size_t)snprintf(full, sizeof full, "type:%s", type) >= sizeof full)
+        return -EINVAL;
+    return obtain(manager, (void **)object, (struct wish){full, name, args, count}, timeout);
+}
+
+int mproc_manager_forget(mproc_manager *manager, const char *name, mproc_time timeout)
+{
+    if (!manager || !name || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    const mproc_value value = mproc_string(name);
+    return call_server(manager, "forget", &value, 1, timeout);
+}

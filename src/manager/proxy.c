@@ -1,0 +1,248 @@
+/* Proxies, as proxy.h says: objects in values become numbers on the way out and proxies on the way in, and the server
+ * is told which are given back. */
+#include "manager/proxy.h"
+
+#include "manager/object.h"
+#include "os/allocate.h"
+#include <errno.h>
+
+#define STAMP UINT64_C(0x79786f72706d5043)
+
+static uint64_t stamp_of(const struct proxy *proxy)
+{
+    return STAMP ^ (uintptr_t)proxy;
+}
+
+struct proxy *proxy_of(const void *object)
+{
+    struct proxy *proxy = (struct proxy *)(uintptr_t)object;
+    bool is_one = proxy && !region_contains(proxy) && (uintptr_t)proxy % _Alignof(struct proxy) == 0 &&
+                  proxy->stamp == stamp_of(proxy);
+    return is_one ? proxy : NULL;
+}
+
+/* ---- which there are ---- */
+
+static struct proxy **bucket_of(const struct mproc_manager *manager, uint64_t id)
+{
+    return &manager->proxies[(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PROXY_BUCKETS];
+}
+
+static struct proxy *find(const struct mproc_manager *manager, uint64_t id)
+{
+    struct proxy *proxy = *bucket_of(manager, id);
+    while (proxy && (proxy->id != id || proxy->epoch != manager->link.epoch))
+        proxy = proxy->next;
+    return proxy;
+}
+
+static struct proxy *find_or_make(struct mproc_manager *manager, uint64_t id, uint32_t type)
+{
+    struct proxy *proxy = find(manager, id);
+    if (proxy)
+        return proxy;
+    proxy = os_malloc(sizeof *proxy);
+    if (!proxy) {
+        proxy = manager->spare;
+        manager->spare = NULL;
+    }
+    if (!proxy)
+        return NULL;
+    struct proxy **bucket = bucket_of(manager, id);
+    *proxy = (struct proxy){.stamp = stamp_of(proxy),
+                            .manager = manager,
+                            .id = id,
+                            .type = (enum mproc_type)type,
+                            .epoch = manager->link.epoch,
+                            .next = *bucket};
+    *bucket = proxy;
+    return proxy;
+}
+
+int proxy_prepare(struct mproc_manager *manager)
+{
+    pthread_mutex_lock(&manager->link.mutex);
+    if (!manager->spare)
+        manager->spare = os_malloc(sizeof *manager->spare);
+    int result = manager->spare ? 0 : -ENOMEM;
+    pthread_mutex_unlock(&manager->link.mutex);
+    return result;
+}
+
+static void unlink_proxy(struct proxy *proxy)
+{
+    struct proxy **at = bucket_of(proxy->manager, proxy->id);
+    while (*at != proxy)
+        at = &(*at)->next;
+    *at = proxy->next;
+    proxy->stamp = 0;
+    free(proxy);
+}
+
+void proxy_release(struct proxy *proxy)
+{
+    struct link *link = &proxy->manager->link;
+    pthread_mutex_lock(&link->mutex);
+    proxy->holders -= proxy->holders > 0;
+    if (!proxy->holders && !proxy->is_found) {
+        const mproc_value args[] = {mproc_int((int64_t)proxy->id), mproc_int((int64_t)proxy->seen)};
+        if (proxy->epoch == link->epoch)
+            link_tell(link, "release", args, 2);
+        unlink_proxy(proxy);
+    }
+    pthread_mutex_unlock(&link->mutex);
+}
+
+void proxy_free_all(struct mproc_manager *manager)
+{
+    for (size_t i = 0; i < PROXY_BUCKETS; i++)
+        while (manager->proxies[i])
+            unlink_proxy(manager->proxies[i]);
+    free(manager->spare);
+    free(manager->proxies);
+}
+
+/* ---- values on their way ---- */
+
+static int arrive(struct mproc_manager *manager, mproc_value *value, bool is_new)
+{
+    int result = 0;
+    if (value->kind == MPROC_OBJECT) {
+        struct proxy *proxy = find_or_make(manager, (uintptr_t)value->object, value->tag);
+        if (!proxy) {
+            const mproc_value args[] = {mproc_int((int64_t)(uintptr_t)value->object), mproc_int(1)};
+            link_tell(&manager->link, "release", args, 2);
+            return -ENOMEM;
+        }
+        proxy->seen++;
+        proxy->holders += is_new;
+        proxy->is_found = proxy->is_found || !is_new;
+        value->object = proxy;
+    }
+    for (size_t i = 0; value->kind == MPROC_LIST && i < value->size && !result; i++)
+        result = arrive(manager, (mproc_value *)(uintptr_t)&value->items[i], is_new);
+    for (size_t i = 0; value->kind == MPROC_MAP && i < value->size && !result; i++) {
+        result = arrive(manager, (mproc_value *)(uintptr_t)&value->pairs[i].key, is_new);
+        if (!result)
+            result = arrive(manager, (mproc_value *)(uintptr_t)&value->pairs[i].value, is_new);
+    }
+    return result;
+}
+
+/* Where there is no memory for a proxy its answer is an error, and the reference is given back. */
+int proxy_arrived(struct link *link, mproc_value *answer, bool is_new)
+{
+    return arrive((struct mproc_manager *)link, answer, is_new);
+}
+
+/* The server does not know this client, or this is a forked child: tell it what we have. */
+void proxy_renewed(struct link *link)
+{
+    struct mproc_manager *manager = (struct mproc_manager *)link;
+    for (size_t i = 0; i < PROXY_BUCKETS; i++) {
+        for (struct proxy *proxy = manager->proxies[i]; proxy; proxy = proxy->next) {
+            const mproc_value id = mproc_int((int64_t)proxy->id);
+            proxy->seen = 1;
+            if (proxy->epoch == link->epoch)
+                link_tell(link, "adopt", &id, 1);
+        }
+    }
+}
+
+static bool has_objects(const mproc_value *value)
+{
+    if (value->kind == MPROC_OBJECT)
+        return true;
+    for (size_t i = 0; value->kind == MPROC_LIST && i < value->size; i++)
+        if (has_objects(&value->items[i]))
+            return true;
+    for (size_t i = 0; value->kind == MPROC_MAP && i < value->size; i++)
+        if (has_objects(&value->pairs[i].key) || has_objects(&value->pairs[i].value))
+            return true;
+    return false;
+}
+
+/* In a copy: proxies of this manager become numbers. Anything else is no object there: -EINVAL. */
+static int depart(const struct mproc_manager *manager, mproc_value *value)
+{
+    int result = 0;
+    if (value->kind == MPROC_OBJECT) {
+        const struct proxy *proxy = proxy_of(value->object);
+        if (!proxy || proxy->manager != manager || proxy->type != (enum mproc_type)value->tag)
+            return -EINVAL;
+        value->object = (void *)(uintptr_t)proxy->id; // NOLINT: objects are numbers there
+    }
+    for (size_t i = 0; value->kind == MPROC_LIST && i < value->size && !result; i++)
+        result = depart(manager, (mproc_value *)(uintptr_t)&value->items[i]);
+    for (size_t i = 0; value->kind == MPROC_MAP && i < value->size && !result; i++) {
+        result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].key);
+        if (!result)
+            result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].value);
+    }
+    return result;
+}
+
+int proxy_call(struct mproc_manager *manager, const struct proxy *proxy, const struct link_request *request,
+               mproc_value *result, int64_t deadline)
+{
+    const mproc_value args = mproc_list_of(request->args, request->count);
+    struct link_request with_numbers = *request;
+    mproc_value copy = mproc_nil();
+    int status = 0;
+
+    with_numbers.object = proxy ? proxy->id : 0;
+    with_numbers.epoch = proxy ? proxy->epoch : 0;
+    if (has_objects(&args)) {
+        status = mproc_value_copy(&copy, args);
+        if (!status)
+            status = depart(manager, &copy);
+        with_numbers.args = copy.items;
+    }
+    if (!status)
+        status = link_call(&manager->link, &with_numbers, result, deadline);
+    mproc_value_free(&copy);
+    return status;
+}
+
+/* ---- as the containers see them ---- */
+
+static enum mproc_type hook_type(const void *object)
+{
+    const struct proxy *proxy = proxy_of(object);
+    return proxy ? proxy->type : (enum mproc_type)0;
+}
+
+static const struct object_type *type_of(const struct proxy *proxy)
+{
+    static const struct object_type *const types[] = {
+        [MPROC_TYPE_DICT] = &object_dict,         [MPROC_TYPE_LIST] = &object_list,
+        [MPROC_TYPE_SET] = &object_set,           [MPROC_TYPE_NAMESPACE] = &object_namespace,
+        [MPROC_TYPE_VARIABLE] = &object_variable, [MPROC_TYPE_ARRAY] = &object_array,
+    };
+    return proxy->type < sizeof types / sizeof *types ? types[proxy->type] : NULL;
+}
+
+static int hook_call(void *object, unsigned method, const mproc_value *args, size_t count, mproc_value *result,
+                     int64_t deadline)
+{
+    struct proxy *proxy = proxy_of(object);
+    const struct object_type *type = proxy ? type_of(proxy) : NULL;
+    if (!type || method >= type->method_count)
+        return -EINVAL;
+    const struct link_request request = {.method = type->methods[method].name, .args = args, .count = count};
+    return proxy_call(proxy->manager, proxy, &request, result, deadline);
+}
+
+static void hook_release(void *object)
+{
+    struct proxy *proxy = proxy_of(object);
+    if (proxy)
+        proxy_release(proxy);
+}
+
+static const struct object_proxies hooks = {hook_type, hook_call, hook_release};
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    object_set_proxies(&hooks);
+}

@@ -1,0 +1,163 @@
+/* The public functions for locks, queues and the like of a server, and for types of the program's own: thin calls of
+ * methods by name. */
+#include "manager/proxy.h"
+#include "os/crash.h"
+#include <errno.h>
+#include <string.h>
+
+/* ---- locks, queues and the like ---- */
+
+static struct proxy *proxy_of_remote(const mproc_remote *remote)
+{
+    struct proxy *proxy = proxy_of(remote);
+    bool is_remote = proxy && (unsigned)proxy->type >= MPROC_REMOTE_LOCK && (unsigned)proxy->type <= MPROC_REMOTE_QUEUE;
+    return is_remote ? proxy : NULL;
+}
+
+mproc_remote *mproc_remote_free(mproc_remote *remote)
+{
+    struct proxy *proxy = proxy_of_remote(remote);
+    if (proxy)
+        proxy_release(proxy);
+    return NULL;
+}
+
+struct ask {
+    const char *method;
+    const mproc_value *value; /* its first argument, or NULL */
+    bool has_thread, waits;
+};
+
+static int ask(const mproc_remote *remote, struct ask ask, mproc_value *result, mproc_time timeout)
+{
+    const struct proxy *proxy = proxy_of_remote(remote);
+    mproc_value args[3];
+    size_t count = 0;
+
+    if (!proxy || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    if (ask.value)
+        args[count++] = *ask.value;
+    if (ask.has_thread)
+        args[count++] = mproc_int(os_thread_id());
+    if (ask.waits)
+        args[count++] = mproc_int(timeout);
+    const struct link_request request = {.method = ask.method, .args = args, .count = count, .server_waits = ask.waits};
+    /* The lock of a condition may be another's for as long as that likes. */
+    bool is_patient = (unsigned)proxy->type == MPROC_REMOTE_CONDITION && ask.waits && strcmp(ask.method, "wait") == 0;
+    return proxy_call(proxy->manager, proxy, &request, result, is_patient ? OS_NEVER : os_deadline(timeout));
+}
+
+int mproc_remote_acquire(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "acquire", .has_thread = true, .waits = true}, NULL, timeout);
+}
+
+int mproc_remote_release(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "release", .has_thread = true}, NULL, timeout);
+}
+
+int mproc_remote_set(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "set"}, NULL, timeout);
+}
+
+int mproc_remote_clear(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "clear"}, NULL, timeout);
+}
+
+int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
+{
+    mproc_value found = mproc_nil();
+    if (!is_set)
+        return -EINVAL;
+    int result = ask(remote, (struct ask){.method = "is_set"}, &found, timeout);
+    *is_set = !result && found.kind == MPROC_BOOL && found.boolean;
+    mproc_value_free(&found);
+    return result;
+}
+
+int mproc_remote_wait(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "wait", .has_thread = true, .waits = true}, NULL, timeout);
+}
+
+int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time timeout)
+{
+    const mproc_value most = mproc_int(count > INT64_MAX ? INT64_MAX : (int64_t)count);
+    return ask(remote, (struct ask){.method = "notify", .value = &most, .has_thread = true}, NULL, timeout);
+}
+
+int mproc_remote_abort(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "abort"}, NULL, timeout);
+}
+
+int mproc_remote_reset(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "reset"}, NULL, timeout);
+}
+
+int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "put", .value = &value, .waits = true}, NULL, timeout);
+}
+
+int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout)
+{
+    if (!value)
+        return -EINVAL;
+    *value = mproc_nil();
+    return ask(remote, (struct ask){.method = "get", .waits = true}, value, timeout);
+}
+
+int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
+{
+    mproc_value found = mproc_nil();
+    if (!size)
+        return -EINVAL;
+    int result = ask(remote, (struct ask){.method = "size"}, &found, timeout);
+    *size = !result && found.kind == MPROC_INT ? (size_t)found.integer : 0;
+    mproc_value_free(&found);
+    return result;
+}
+
+int mproc_remote_task_done(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "task_done"}, NULL, timeout);
+}
+
+int mproc_remote_join(mproc_remote *remote, mproc_time timeout)
+{
+    return ask(remote, (struct ask){.method = "join", .waits = true}, NULL, timeout);
+}
+
+/* ---- types of the program's own ---- */
+
+static struct proxy *proxy_of_object(const mproc_object *object)
+{
+    struct proxy *proxy = proxy_of(object);
+    return proxy && proxy->type == MPROC_TYPE_USER ? proxy : NULL;
+}
+
+mproc_object *mproc_object_free(mproc_object *object)
+{
+    struct proxy *proxy = proxy_of_object(object);
+    if (proxy)
+        proxy_release(proxy);
+    return NULL;
+}
+
+int mproc_object_call(mproc_object *object, const char *method, const mproc_value *args, size_t count,
+                      mproc_value *result, mproc_time timeout)
+{
+    const struct proxy *proxy = proxy_of_object(object);
+    if (result)
+        *result = mproc_nil();
+    if (!proxy || !method || (!args && count) || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    const struct link_request request = {.method = method, .args = args, .count = count};
+    return proxy_call(proxy->manager, proxy, &request, result, os_deadline(timeout));
+}

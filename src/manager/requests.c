@@ -1,0 +1,288 @@
+/* What a request asks for: methods of the server itself, of its containers, of locks and queues, and of the program's
+ * own types. Called by peer.c with a request that is well formed. Only what is in a table here, in the table of a type,
+ * or was registered can be called. */
+#include "manager/server.h"
+
+#include <errno.h>
+#include <mproc/log.h>
+#include <string.h>
+
+struct call {
+    struct server *server;
+    struct session *session;
+    const mproc_value *args;
+    size_t count;
+    mproc_value *result;
+};
+
+/* ---- the server's own methods ---- */
+
+static const struct object_type *const containers[] = {&object_dict,      &object_list,     &object_set,
+                                                       &object_namespace, &object_variable, &object_array};
+
+static const struct object_type *container_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++)
+        if (strcmp(containers[i]->name, name) == 0)
+            return containers[i];
+    return NULL;
+}
+
+static int make_container(const struct call *call, const struct object_type *type, struct served *served)
+{
+    const mproc_value *args = call->args;
+    void **object = &served->object;
+
+    served->container = type;
+    served->type = type->type;
+    switch (type->type) {
+    case MPROC_TYPE_DICT:
+        return mproc_dict_create((mproc_dict **)object);
+    case MPROC_TYPE_LIST:
+        return mproc_list_create((mproc_list **)object);
+    case MPROC_TYPE_SET:
+        return mproc_set_create((mproc_set **)object);
+    case MPROC_TYPE_NAMESPACE:
+        return mproc_namespace_create((mproc_namespace **)object);
+    case MPROC_TYPE_VARIABLE:
+        return call->count == 1 ? mproc_variable_create((mproc_variable **)object, args[0]) : -EINVAL;
+    case MPROC_TYPE_ARRAY:
+        if (call->count != 2 || args[0].kind != MPROC_INT || args[1].kind != MPROC_INT || args[0].integer < 1 ||
+            args[1].integer < 1)
+            return -EINVAL;
+        return mproc_array_create((mproc_array **)object, (size_t)args[0].integer, (size_t)args[1].integer);
+    default:
+        return -EINVAL;
+    }
+}
+
+static int make_remote(const struct call *call, struct served *served)
+{
+    if (call->count != 2 || call->args[0].kind != MPROC_INT || call->args[1].kind != MPROC_INT)
+        return -EINVAL;
+    int64_t kind = call->args[0].integer, number = call->args[1].integer;
+    if (kind < MPROC_REMOTE_LOCK || kind > MPROC_REMOTE_QUEUE || number < 0 ||
+        (kind == MPROC_REMOTE_BARRIER && number == 0))
+        return -EINVAL;
+    served->type = (enum mproc_type)kind;
+    served->turns = turns_create(call->server, (enum mproc_remote_kind)kind, number);
+    return served->turns ? 0 : -ENOMEM;
+}
+
+static int make_user(const struct call *call, const char *name, struct served *served)
+{
+    const mproc_manager_type *type = types_find(name);
+    if (!type)
+        return MPROC_NOT_FOUND;
+    served->type = MPROC_TYPE_USER;
+    int result = type->construct(&served->object, call->args, call->count);
+    if (!result)
+        served->user = type;
+    return result;
+}
+
+/* Types of the program's own are "type:NAME", so that they have no name of ours. */
+#define USER_PREFIX "type:"
+
+static int make_any(const struct call *call, const char *type, struct served *served)
+{
+    const struct object_type *container = container_named(type);
+    if (container)
+        return make_container(call, container, served);
+    if (strcmp(type, "remote") == 0)
+        return make_remote(call, served);
+    if (strncmp(type, USER_PREFIX, sizeof USER_PREFIX - 1) == 0)
+        return make_user(call, type + sizeof USER_PREFIX - 1, served);
+    return MPROC_NOT_FOUND;
+}
+
+/* Whether an object of that name may be what is asked for. */
+static bool is_such(const struct served *served, const struct call *call, const char *type)
+{
+    const struct object_type *container = container_named(type);
+    if (container)
+        return served->container == container;
+    if (strcmp(type, "remote") == 0)
+        return served->turns && call->count == 2 && call->args[0].kind == MPROC_INT &&
+               (int64_t)served->type == call->args[0].integer;
+    return served->user && strncmp(type, USER_PREFIX, sizeof USER_PREFIX - 1) == 0 &&
+           strcmp(served->user->name, type + sizeof USER_PREFIX - 1) == 0;
+}
+
+static bool is_text(const mproc_value *value)
+{
+    return value->kind == MPROC_STRING && strlen(value->string) == value->size;
+}
+
+static mproc_value value_of(const struct served *served)
+{
+    mproc_value value = {.kind = MPROC_OBJECT, .tag = (uint32_t)served->type};
+    value.object = (void *)(uintptr_t)served->id; // NOLINT: objects are numbers here
+    return value;
+}
+
+static int do_make(const struct call *call)
+{
+    const mproc_value *args = call->args;
+    if (call->count != 3 || !is_text(&args[0]) || (!is_text(&args[1]) && args[1].kind != MPROC_NIL) ||
+        args[2].kind != MPROC_LIST)
+        return -EINVAL;
+    struct call inner = *call;
+    inner.args = args[2].items;
+    inner.count = args[2].size;
+    const char *name = args[1].kind == MPROC_NIL ? NULL : args[1].string;
+    struct served *served = name ? registry_named(&call->server->registry, name) : NULL;
+    if (served && !is_such(served, &inner, args[0].string))
+        return -EEXIST;
+    int result = 0;
+    if (!served) {
+        bool holds = false;
+        if (!registry_knows_all(&call->server->registry, &args[2], true, &holds))
+            return -EINVAL;
+        served = registry_add(&call->server->registry, name);
+        if (!served)
+            return -ENOMEM;
+        served->holds = holds;
+        result = make_any(&inner, args[0].string, served);
+        if (result)
+            registry_forget(call->server, served);
+    }
+    if (!result)
+        *call->result = value_of(served);
+    return result;
+}
+
+static int do_release(const struct call *call)
+{
+    if (call->count != 2 || call->args[0].kind != MPROC_INT || call->args[1].kind != MPROC_INT)
+        return -EINVAL;
+    session_release(call->server, call->session, (uint64_t)call->args[0].integer, (uint64_t)call->args[1].integer);
+    return 0;
+}
+
+/* A forked child has the proxies of its parent. */
+static int do_adopt(const struct call *call)
+{
+    for (size_t i = 0; i < call->count; i++)
+        if (call->args[i].kind == MPROC_INT)
+            session_refer(call->server, call->session, (uint64_t)call->args[i].integer, 1);
+    return 0;
+}
+
+static int do_forget(const struct call *call)
+{
+    if (call->count != 1 || !is_text(&call->args[0]))
+        return -EINVAL;
+    struct served *served = registry_named(&call->server->registry, call->args[0].string);
+    if (!served)
+        return MPROC_NOT_FOUND;
+    registry_forget(call->server, served);
+    return 0;
+}
+
+static int do_leave(const struct call *call)
+{
+    call->session->leaves = true;
+    return 0;
+}
+
+static int do_shutdown(const struct call *call)
+{
+    mproc_log(MPROC_LOG_INFO, "manager: %s ends the server", call->session->peer->name);
+    call->server->stop_at = call->server->now + MPROC_SEC(1);
+    return 0;
+}
+
+static int do_nothing(const struct call *call)
+{
+    (void)call;
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*function)(const struct call *call);
+} own_methods[] = {
+    {"make", do_make},   {"release", do_release},   {"adopt", do_adopt},  {"forget", do_forget},
+    {"leave", do_leave}, {"shutdown", do_shutdown}, {"ping", do_nothing},
+};
+
+static int call_server(const struct call *call, const char *method)
+{
+    for (size_t i = 0; i < sizeof own_methods / sizeof *own_methods; i++)
+        if (strcmp(own_methods[i].name, method) == 0)
+            return own_methods[i].function(call);
+    return MPROC_NOT_FOUND;
+}
+
+/* ---- methods of objects ---- */
+
+static int call_container(const struct call *call, struct served *served, const char *method)
+{
+    bool holds = false;
+    int number = object_find(served->container, method);
+    if (number < 0)
+        return MPROC_NOT_FOUND;
+    for (size_t i = 0; i < call->count; i++)
+        if (!registry_knows_all(&call->server->registry, &call->args[i], true, &holds))
+            return -EINVAL;
+    served->holds = served->holds || holds;
+    return object_call(served->container, served->object, (unsigned)number, call->args, call->count, call->result,
+                       OS_NEVER);
+}
+
+/* What a method of the program's writes may borrow, so it is no owned value: it is answered and not freed. */
+static int call_user(const struct call *call, struct served *served, const char *method)
+{
+    const mproc_manager_method *found = types_method(served->user, method);
+    bool any = false;
+    if (!found)
+        return MPROC_NOT_FOUND;
+    for (size_t i = 0; i < call->count; i++)
+        if (!registry_knows_all(&call->server->registry, &call->args[i], false, &any))
+            return -EINVAL;
+    return found->function(served->object, call->args, call->count, call->result);
+}
+
+static int do_call(const struct call *call, const struct wire_request *request)
+{
+    if (request->object == 0)
+        return call_server(call, request->method);
+    struct served *served = registry_find(&call->server->registry, request->object);
+    if (!served)
+        return -EINVAL;
+    if (served->turns && turns_has(served->turns, request->method))
+        return turns_call(call->server, call->session, served, request, call->result);
+    if (served->container)
+        return call_container(call, served, request->method);
+    return served->user ? call_user(call, served, request->method) : MPROC_NOT_FOUND;
+}
+
+/* Whether a request was sent again, after its connection was lost, and is done already. */
+static bool is_done(struct server *server, struct session *session, uint64_t number)
+{
+    if (number > session->highest) {
+        session->highest = number;
+        return false;
+    }
+    if (session_has_answer(session, number))
+        return true;
+    if (number > session->forgotten)
+        return false;
+    session_answer(server, session, number, MPROC_SERVER_DIED, NULL);
+    return true;
+}
+
+void request_do(struct server *server, struct session *session, const struct wire_request *request)
+{
+    mproc_value result = mproc_nil();
+    const struct call call = {server, session, request->args, request->count, &result};
+
+    if (is_done(server, session, request->number))
+        return;
+    int status = do_call(&call, request);
+    if (status != SERVER_STATUS_END)
+        session_answer(server, session, request->number, status, &result);
+    mproc_value_free(&result);
+    registry_look(server);
+}

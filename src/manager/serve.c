@@ -1,0 +1,114 @@
+/* Setting up a server, as serve.h says, and mproc_manager_serve(). */
+#include "manager/serve.h"
+
+#include "ipc/mac.h"
+#include "manager/server.h"
+#include "os/allocate.h"
+#include "os/random.h"
+#include "process/authkey.h"
+#include <errno.h>
+#include <mproc/log.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BACKLOG 1024
+
+static int take_key(struct link_way *way, const mproc_manager_options *options)
+{
+    way->key_size = options->key_size;
+    if (!options->key)
+        return options->key_size ? -EINVAL : mproc_authkey(way->key, sizeof way->key, &way->key_size);
+    if (options->key_size == 0 || options->key_size > sizeof way->key)
+        return -EINVAL;
+    memcpy(way->key, options->key, options->key_size);
+    return 0;
+}
+
+static int64_t time_or(mproc_time time, mproc_time otherwise)
+{
+    return time == 0 ? otherwise : time == MPROC_FOREVER ? OS_NEVER / 4 : time;
+}
+
+int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager_options *options)
+{
+    static const mproc_manager_options defaults;
+
+    options = options ? options : &defaults;
+    if (!os_timeout_is_valid(options->authentication_time) || !os_timeout_is_valid(options->stall_time) ||
+        !os_timeout_is_valid(options->linger_time) || options->frame_most > INT64_MAX / 2)
+        return -EINVAL;
+    memset(plan, 0, sizeof *plan);
+    int result = link_parse(&plan->way, address);
+    if (!result)
+        result = take_key(&plan->way, options);
+    plan->way.any_user = options->any_user;
+    plan->frame_most = options->frame_most ? options->frame_most : WIRE_FRAME_MOST;
+    plan->waiting_most = options->waiting_most ? options->waiting_most : 64;
+    plan->authentication_time = time_or(options->authentication_time, MPROC_SEC(10));
+    plan->stall_time = time_or(options->stall_time, MPROC_SEC(30));
+    plan->linger_time = time_or(options->linger_time, MPROC_SEC(30));
+    return result;
+}
+
+static void write_address(const struct server *server, char text[MPROC_ADDRESS_MAX])
+{
+    address_write(&server->endpoint.address, text);
+    if (server->tls)
+        memcpy(text, "tls:", 4);
+}
+
+int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, const char *address), void *arg)
+{
+    char address[MPROC_ADDRESS_MAX] = "";
+    struct server *server = os_malloc(sizeof *server);
+    int result = server ? 0 : -ENOMEM;
+
+    if (server) {
+        memset(server, 0, sizeof *server);
+        server->tls = plan->way.tls;
+        server->key = plan->way.key;
+        server->key_size = plan->way.key_size;
+        server->limits = (struct server_limits){plan->frame_most, plan->waiting_most, plan->authentication_time,
+                                                plan->stall_time, plan->linger_time,  plan->way.any_user};
+        result = os_random(server->instance, WIRE_IDENTITY);
+    }
+    if (!result)
+        result = endpoint_open(&server->endpoint, &plan->way.address, BACKLOG, plan->way.any_user);
+    if (!result) {
+        result = server_open(server);
+        if (result)
+            endpoint_close(&server->endpoint);
+    }
+    if (result) {
+        free(server);
+        ready(arg, result, address);
+        return result;
+    }
+    write_address(server, address);
+    mproc_log(MPROC_LOG_INFO, "manager: serving at %s", address);
+    ready(arg, 0, address);
+    result = server_loop(server);
+    endpoint_close(&server->endpoint);
+    free(server);
+    return result;
+}
+
+static void nobody_waits(void *arg, int result, const char *address)
+{
+    (void)arg;
+    (void)result;
+    (void)address;
+}
+
+int mproc_manager_serve(const char *address, const mproc_manager_options *options)
+{
+    struct serve_plan *plan = os_malloc(sizeof *plan);
+    if (!plan)
+        return -ENOMEM;
+    int result = serve_plan(plan, address, options);
+    if (!result)
+        result = serve(plan, nobody_waits, NULL);
+    mac_forget(plan, sizeof *plan);
+    free(plan);
+    return result;
+}

@@ -1,0 +1,21 @@
+/* Setting up a server, in the process that is to be it. Called by manager.c. */
+#ifndef MPROC_MANAGER_SERVE_H
+#define MPROC_MANAGER_SERVE_H
+
+#include "manager/link.h"
+#include <mproc/manager.h>
+
+/* All that a server is told. It can be copied to another process. */
+struct serve_plan {
+    struct link_way way;
+    size_t frame_most, waiting_most;
+    int64_t authentication_time, stall_time, linger_time;
+};
+
+/* Check options and fill in what they leave out. 0 or -EINVAL and others. */
+int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager_options *options);
+
+/* Listen, call ready with 0 and the address, and serve. Where it cannot listen it calls ready with that error. */
+int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, const char *address), void *arg);
+
+#endif

@@ -1,0 +1,59 @@
+/* The types that the program has registered. Read by the server, which was forked or has become one since. */
+#include "manager/server.h"
+
+#include "os/allocate.h"
+#include "process/local.h"
+#include <errno.h>
+#include <string.h>
+
+/* Entries are added in front and never change, so a reader needs no lock. */
+struct type {
+    const struct type *next;
+    const mproc_manager_type *type;
+};
+
+static _Atomic(const struct type *) types;
+
+const mproc_manager_type *types_find(const char *name)
+{
+    const struct type *entry = atomic_load_explicit(&types, memory_order_acquire);
+    while (entry && strcmp(entry->type->name, name) != 0)
+        entry = entry->next;
+    return entry ? entry->type : NULL;
+}
+
+const mproc_manager_method *types_method(const mproc_manager_type *type, const char *name)
+{
+    for (size_t i = 0; i < type->method_count; i++)
+        if (strcmp(type->methods[i].name, name) == 0)
+            return &type->methods[i];
+    return NULL;
+}
+
+static bool is_whole(const mproc_manager_type *type)
+{
+    if (!type || !type->name || !*type->name || !type->construct || (type->method_count && !type->methods))
+        return false;
+    for (size_t i = 0; i < type->method_count; i++)
+        if (!type->methods[i].name || !type->methods[i].function)
+            return false;
+    return true;
+}
+
+int mproc_manager_register(const mproc_manager_type *type)
+{
+    if (!is_whole(type))
+        return -EINVAL;
+    struct type *entry = os_malloc(sizeof *entry);
+    if (!entry)
+        return -ENOMEM;
+    local_lock();
+    bool is_new = !types_find(type->name);
+    *entry = (struct type){.next = atomic_load_explicit(&types, memory_order_relaxed), .type = type};
+    if (is_new)
+        atomic_store_explicit(&types, entry, memory_order_release);
+    local_unlock();
+    if (!is_new)
+        free(entry);
+    return is_new ? 0 : -EEXIST;
+}
