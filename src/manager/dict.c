@@ -383,7 +383,12 @@ int mproc_dict_pop(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_
     return ask(dict, DICT_POP, &key, value, timeout);
 }
 
-/* The pair that was taken out is one block: it stays with the value, and the key is copied. */
+static bool has_memory(const mproc_value *value)
+{
+    return value->size > 0 || value->kind == MPROC_STRING || value->kind == MPROC_BYTES || value->kind == MPROC_OPAQUE;
+}
+
+/* The pair that was taken out is one block: it stays with the value, if that needs one, and the key is copied. */
 int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
 {
     mproc_value pair;
@@ -400,7 +405,10 @@ int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, m
         return result;
     }
     *value = pair.items[1];
-    value->memory = pair.memory;
+    if (has_memory(value))
+        value->memory = pair.memory;
+    else
+        mproc_value_free(&pair);
     return 0;
 }
 

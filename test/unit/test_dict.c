@@ -42,6 +42,7 @@ static void what_is_set_is_found_and_in_order(void **state)
 {
     (void)state;
     mproc_value found;
+    mproc_value last;
     mproc_dict *dict = make();
     assert_int_equal(mproc_dict_get(dict, mproc_int(1), &found, FOREVER), MPROC_NOT_FOUND);
     assert_int_equal(found.kind, MPROC_NIL);
@@ -54,8 +55,9 @@ static void what_is_set_is_found_and_in_order(void **state)
     value_is(&found, mproc_list_of((mproc_value[]){mproc_string("b"), mproc_string("a")}, 2));
     assert_int_equal(mproc_dict_values(dict, &found, FOREVER), 0);
     value_is(&found, mproc_list_of((mproc_value[]){mproc_double(1.5), mproc_string("two")}, 2));
-    assert_int_equal(mproc_dict_popitem(dict, &found, &(mproc_value){0}, FOREVER), 0);
+    assert_int_equal(mproc_dict_popitem(dict, &found, &last, FOREVER), 0);
     value_is(&found, mproc_string("a"));
+    value_is(&last, mproc_string("two"));
     assert_int_equal(mproc_dict_get(dict, mproc_string("b"), NULL, FOREVER), 0);
     mproc_dict_free(dict);
 }
