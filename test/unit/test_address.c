@@ -46,20 +46,17 @@ static void what_is_no_address_is_refused(void **state)
 
 static void long_addresses_are_refused(void **state)
 {
-    char text[1024] = "unix:";
+    char text[1024];
     struct address address;
 
     (void)state;
-    memset(text + 5, 'p', OS_SOCKET_PATH_MAX);
+    snprintf(text, sizeof text, "unix:%0*d", (int)OS_SOCKET_PATH_MAX, 0);
     expect_text(text, text);
-    text[5 + OS_SOCKET_PATH_MAX] = 'p';
+    snprintf(text, sizeof text, "unix:%0*d", (int)OS_SOCKET_PATH_MAX + 1, 0);
     assert_int_equal(address_parse(&address, text), -ENAMETOOLONG);
-    memset(text, 0, sizeof text);
-    memcpy(text, "tcp:", 4);
-    memset(text + 4, 'h', OS_HOST_SIZE - 1);
-    memcpy(text + 4 + OS_HOST_SIZE - 1, ":9", 2);
+    snprintf(text, sizeof text, "tcp:%0*d:9", OS_HOST_SIZE - 1, 0);
     expect_text(text, text);
-    memcpy(text + 4 + OS_HOST_SIZE - 1, "h:9", 3);
+    snprintf(text, sizeof text, "tcp:%0*d:9", OS_HOST_SIZE, 0);
     assert_int_equal(address_parse(&address, text), -EINVAL);
 }
 
