@@ -49,7 +49,7 @@ typedef int mproc_task(void *ctx, const void *in, void *out);
 typedef int mproc_initializer(void *arg, void **state);
 
 /* Run with the worker's state when a worker ends in good order: the pool was closed and is done, or the worker is
- * replaced by max_items. Not in one that is killed. */
+ * replaced by max_items. Not in one that is killed, or that ends when the pool is terminated, unless it is a thread. */
 typedef void mproc_finalizer(void *state);
 
 /* What a pool does at SIGINT, which a terminal sends at Ctrl-C. Its server and workers do nothing at it; a program that

@@ -323,7 +323,7 @@ bool worker_serve(struct worker *worker)
     worker_end_look(worker);
     if (list_first(&pool->list)) /* whoever added it may have counted on this one */
         cell_wake(&pool->work, 1);
-    if (worker->finalizer && pool_state(pool) != POOL_TERMINATED)
+    if (worker->finalizer && (worker->is_thread || pool_state(pool) != POOL_TERMINATED))
         worker->finalizer(worker->state);
     return !more && !worker_is_surplus(worker);
 }

@@ -140,6 +140,8 @@ static void an_initializer_that_fails_later_is_tried_again(void **unused)
     (void)unused;
     mproc_pool *pool;
     int out[4];
+    atomic_store(&begun, 0);
+    atomic_store(&ended, 0);
     atomic_store(&failures, 0);
     const mproc_pool_options options = {
         .workers = 1, .threads = true, .initializer = begin, .finalizer = end, .max_items = 2};
@@ -148,6 +150,7 @@ static void an_initializer_that_fails_later_is_tried_again(void **unused)
     const mproc_map map = {.count = 4, .out = out, .out_size = sizeof *out, .chunk = 1};
     assert_int_equal(mproc_pool_map(pool, use_state, NULL, &map, MPROC_SEC(20)), 0);
     mproc_pool_free(pool);
+    assert_int_equal(atomic_load(&ended), atomic_load(&begun)); /* also where it was terminated */
 }
 
 static void a_task_that_ends_its_thread_costs_one_item(void **state)
