@@ -6,6 +6,7 @@
 #   the name of the process of a task     Process-N, for any of the three
 #   the number of CPUs                    COUNT
 #   the time that N sleepers took         SOON when it is below N / 2 s
+#   the address of an object              ADDRESS
 # The program must also exit with 0 and write nothing to stderr.
 set -eu
 
@@ -31,6 +32,7 @@ awk '
     / is done by Process-[1-3]$/ { sub(/[1-3]$/, "N") }
     /^The number of CPU/ { sub(/ [1-9][0-9]*$/, " COUNT") }
     / took [0-9.]+ s$/ && $(NF - 1) < $1 / 2 { sub(/[0-9.]+ s$/, "SOON") }
+    / object at 0x[0-9a-f]+>$/ { sub(/0x[0-9a-f]+/, "ADDRESS") }
     { print }
 ' "$work/output" >"$work/actual"
 
