@@ -1,9 +1,11 @@
 # Each file in bench/ and bench/peers/ is a program of its own, built only by the target `bench`. A peer is linked with
-# what it needs and no more, so that starting one costs what it would cost a user. Where the compiler has no OpenMP these
-# peers are left out; scripts/bench says so.
+# what it needs and no more, so that starting one costs what it would cost a user. Where the compiler has no OpenMP, or
+# the library of a peer is not there, these peers are left out; scripts/bench says so.
 
 add_custom_target(bench)
 find_package(OpenMP COMPONENTS C QUIET)
+find_library(MPROC_ZMQ zmq)
+find_library(MPROC_NNG nng)
 
 function(mproc_add_bench folder)
     file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${folder}/*.c)
@@ -15,6 +17,13 @@ function(mproc_add_bench folder)
                 continue()
             endif()
             list(APPEND libraries OpenMP::OpenMP_C)
+        endif()
+        if(name MATCHES "^(zmq|nng)$")
+            string(TOUPPER "MPROC_${name}" library)
+            if(NOT ${library})
+                continue()
+            endif()
+            list(APPEND libraries ${${library}})
         endif()
         string(MAKE_C_IDENTIFIER "${folder}_${name}" target)
         add_executable(${target} EXCLUDE_FROM_ALL ${source})
