@@ -95,9 +95,13 @@ void proxy_release(struct proxy *proxy)
 
 void proxy_free_all(struct mproc_manager *manager)
 {
-    for (size_t i = 0; i < PROXY_BUCKETS; i++)
-        while (manager->proxies[i])
-            unlink_proxy(manager->proxies[i]);
+    for (size_t i = 0; i < PROXY_BUCKETS; i++) {
+        for (struct proxy *proxy = manager->proxies[i], *next; proxy; proxy = next) {
+            next = proxy->next;
+            proxy->stamp = 0;
+            free(proxy);
+        }
+    }
     free(manager->spare);
     free(manager->proxies);
 }

@@ -53,8 +53,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
 static void write_address(const struct server *server, char text[MPROC_ADDRESS_MAX])
 {
     address_write(&server->endpoint.address, text);
-    if (server->tls)
-        memcpy(text, "tls:", 4);
+    for (size_t i = 0; server->tls && i < strlen("tls"); i++)
+        text[i] = "tls"[i]; /* instead of tcp */
 }
 
 int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, const char *address), void *arg)

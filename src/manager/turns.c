@@ -12,21 +12,16 @@
 
 /* ---- those that wait ---- */
 
-static void unlink_waiter(struct server *server, struct waiter *waiter)
+static void dequeue(struct turns *turns, struct waiter *waiter)
 {
-    struct turns *turns = waiter->turns;
-    struct waiter **at = &turns->first;
-    while (*at != waiter)
-        at = &(*at)->next;
-    *at = waiter->next;
-    if (turns->end == &waiter->next)
-        turns->end = at;
-    if (waiter->all_next)
-        waiter->all_next->all_previous = waiter->all_previous;
-    if (waiter->all_previous)
-        waiter->all_previous->all_next = waiter->all_next;
+    if (turns->last == waiter)
+        turns->last = waiter->previous;
     else
-        server->waiters = waiter->all_next;
+        waiter->next->previous = waiter->previous;
+    if (turns->first == waiter)
+        turns->first = waiter->next;
+    else
+        waiter->previous->next = waiter->next;
 }
 
 /* Put it, or put it again, at the end. */
@@ -34,14 +29,30 @@ static void enqueue(struct waiter *waiter)
 {
     struct turns *turns = waiter->turns;
     waiter->next = NULL;
-    *turns->end = waiter;
-    turns->end = &waiter->next;
+    waiter->previous = turns->last;
+    if (turns->last)
+        turns->last->next = waiter;
+    else
+        turns->first = waiter;
+    turns->last = waiter;
+}
+
+static void unlink_waiter(struct server *server, struct turns *turns, struct waiter *waiter)
+{
+    dequeue(turns, waiter);
+    if (waiter->all_next)
+        waiter->all_next->all_previous = waiter->all_previous;
+    if (server->waiters == waiter)
+        server->waiters = waiter->all_next;
+    else
+        waiter->all_previous->all_next = waiter->all_next;
 }
 
 /* Answer one that waits, and forget it. */
-static void finish(struct server *server, struct waiter *waiter, int status, const mproc_value *result)
+static void finish(struct server *server, struct turns *turns, struct waiter *waiter, int status,
+                   const mproc_value *result)
 {
-    unlink_waiter(server, waiter);
+    unlink_waiter(server, turns, waiter);
     if (waiter->session)
         session_answer(server, waiter->session, waiter->number, status, result);
     if (waiter->session && waiter->session->peer)
@@ -89,12 +100,12 @@ static struct waiter *first_of(const struct turns *turns, enum waiter_what what,
     return waiter;
 }
 
-static bool finish_first(struct server *server, struct turns *turns, enum waiter_what what, int status)
+/* Answer all that wait for this. */
+static void finish_all(struct server *server, struct turns *turns, enum waiter_what what, int status)
 {
-    struct waiter *waiter = first_of(turns, what, what);
-    if (waiter)
-        finish(server, waiter, status, NULL);
-    return waiter != NULL;
+    struct waiter *waiter;
+    while ((waiter = first_of(turns, what, what)))
+        finish(server, turns, waiter, status, NULL);
 }
 
 /* ---- lock, rlock, and the lock of a condition ---- */
@@ -124,7 +135,7 @@ static void pass_lock_on(struct server *server, struct turns *turns)
     if (!waiter)
         return;
     int result = take_lock(turns, waiter->session, waiter->thread, waiter->depth ? waiter->depth : 1);
-    finish(server, waiter, result ? result : waiter->result, NULL);
+    finish(server, turns, waiter, result ? result : waiter->result, NULL);
 }
 
 static int lock_acquire(struct turn *turn)
@@ -157,12 +168,7 @@ static void go_for_lock(struct server *server, struct waiter *waiter, int result
     waiter->what = WAITS_FOR_LOCK_AGAIN;
     waiter->result = result;
     waiter->deadline = OS_NEVER;
-    struct waiter **at = &turns->first;
-    while (*at != waiter)
-        at = &(*at)->next;
-    *at = waiter->next;
-    if (turns->end == &waiter->next)
-        turns->end = at;
+    dequeue(turns, waiter);
     enqueue(waiter);
     if (!turns->depth)
         pass_lock_on(server, turns);
@@ -228,7 +234,7 @@ static void give_units(struct server *server, struct turns *turns, int64_t count
     if (turns->kind == MPROC_REMOTE_BOUNDED_SEMAPHORE && turns->number > turns->at_first)
         turns->number = turns->at_first;
     while (turns->number > 0 && (waiter = first_of(turns, WAITS_FOR_UNIT, WAITS_FOR_UNIT)))
-        finish(server, waiter, take_unit(turns, waiter->session), NULL);
+        finish(server, turns, waiter, take_unit(turns, waiter->session), NULL);
 }
 
 static int semaphore_acquire(struct turn *turn)
@@ -257,8 +263,7 @@ static int semaphore_release(struct turn *turn)
 static int event_set(struct turn *turn)
 {
     turn->turns->is_set = true;
-    while (finish_first(turn->server, turn->turns, WAITS_FOR_EVENT, 0))
-        ;
+    finish_all(turn->server, turn->turns, WAITS_FOR_EVENT, 0);
     return 0;
 }
 
@@ -284,8 +289,7 @@ static int event_wait(struct turn *turn)
 static void break_barrier(struct server *server, struct turns *turns)
 {
     turns->is_broken = true;
-    while (finish_first(server, turns, WAITS_FOR_PARTIES, MPROC_BROKEN))
-        ;
+    finish_all(server, turns, WAITS_FOR_PARTIES, MPROC_BROKEN);
 }
 
 static int barrier_wait(struct turn *turn)
@@ -297,8 +301,7 @@ static int barrier_wait(struct turn *turn)
     for (const struct waiter *waiter = turns->first; waiter; waiter = waiter->next)
         there++;
     if (there >= turns->number) {
-        while (finish_first(turn->server, turns, WAITS_FOR_PARTIES, 0))
-            ;
+        finish_all(turn->server, turns, WAITS_FOR_PARTIES, 0);
         return 0;
     }
     int result = turns_wait(turn, WAITS_FOR_PARTIES, NULL);
@@ -349,7 +352,7 @@ static int queue_put(struct turn *turn)
         return turns_wait(turn, WAITS_FOR_ROOM, &turn->args[0]);
     int result = getter ? 0 : push(turns, &turn->args[0]);
     if (getter)
-        finish(turn->server, getter, 0, &turn->args[0]);
+        finish(turn->server, turns, getter, 0, &turn->args[0]);
     turns->unfinished += !result;
     return result;
 }
@@ -370,7 +373,7 @@ static int queue_get(struct turn *turn)
     if (putter) {
         int status = push(turns, &putter->value);
         turns->unfinished += !status;
-        finish(turn->server, putter, status, NULL);
+        finish(turn->server, turns, putter, status, NULL);
     }
     return 0;
 }
@@ -387,8 +390,7 @@ static int queue_task_done(struct turn *turn)
     if (!turns->unfinished)
         return -EINVAL;
     if (--turns->unfinished == 0)
-        while (finish_first(turn->server, turns, WAITS_FOR_DONE, 0))
-            ;
+        finish_all(turn->server, turns, WAITS_FOR_DONE, 0);
     return 0;
 }
 
@@ -481,7 +483,7 @@ static void expire(struct server *server, struct waiter *waiter)
         go_for_lock(server, waiter, MPROC_TIMEOUT);
         return;
     }
-    finish(server, waiter, MPROC_TIMEOUT, NULL);
+    finish(server, turns, waiter, MPROC_TIMEOUT, NULL);
     if (turns->kind == MPROC_REMOTE_BARRIER)
         break_barrier(server, turns);
 }
@@ -505,7 +507,7 @@ void turns_expire(struct server *server)
             server->next_deadline = waiter->deadline;
 }
 
-static bool stop_waiting(struct server *server, const struct turns *turns, const struct session *session)
+static bool stop_waiting(struct server *server, struct turns *turns, const struct session *session)
 {
     bool any = false;
     struct waiter *next;
@@ -514,7 +516,7 @@ static bool stop_waiting(struct server *server, const struct turns *turns, const
         if (waiter->session != session)
             continue;
         waiter->session = NULL;
-        finish(server, waiter, 0, NULL);
+        finish(server, turns, waiter, 0, NULL);
         any = true;
     }
     return any;
@@ -562,7 +564,6 @@ struct turns *turns_create(struct server *server, enum mproc_remote_kind kind, i
     if (!turns)
         return NULL;
     *turns = (struct turns){.kind = kind, .number = number, .at_first = number, .all_next = server->all_turns};
-    turns->end = &turns->first;
     turns->items_end = &turns->items;
     if (server->all_turns)
         server->all_turns->all_previous = turns;
@@ -576,7 +577,7 @@ void turns_free(struct server *server, struct turns *turns)
     if (!turns)
         return;
     while (turns->first)
-        finish(server, turns->first, -EINVAL, NULL);
+        finish(server, turns, turns->first, -EINVAL, NULL);
     while (turns->items) {
         struct queued *queued = turns->items;
         turns->items = queued->next;

@@ -18,7 +18,7 @@ enum waiter_what {
 
 /* A request that waits. */
 struct waiter {
-    struct waiter *next;                    /* of the object */
+    struct waiter *next, *previous;         /* of the object */
     struct waiter *all_next, *all_previous; /* of the server */
     struct turns *turns;
     struct session *session; /* NULL: nobody is to be answered */
@@ -55,7 +55,7 @@ struct turns {
     bool owner_died; /* and nobody was told */
     bool is_set, is_broken;
     struct holding *holdings;
-    struct waiter *first, **end;
+    struct waiter *first, *last;
     struct queued *items, **items_end;
     int64_t item_count, unfinished;
 };

@@ -68,7 +68,7 @@ static void a_stopped_server_is_waited_for_no_longer_than_was_said(void **state)
 /* Every connection that this process has, as if the network had lost it. */
 static void cut_connections(void)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     for (int fd = 3; fd < 256; fd++) {
         socklen_t size = sizeof address;
         if (getpeername(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_INET)
