@@ -120,10 +120,11 @@ static int read_ahead(struct receiver *receiver, struct stream *stream, int64_t 
     memmove(receiver->ahead, receiver->ahead + receiver->start, count);
     receiver->start = 0;
     receiver->end = count;
-    int result = receiver->idle ? stream_await(stream, POLLIN, deadline) : 0;
+    int result = receiver->idle && stream->kind == OS_STREAM_PIPE ? stream_await(stream, POLLIN, deadline) : 0;
     receiver->idle = result != 0;
     while (!result) {
-        ssize_t got = stream_receive(stream, receiver->ahead + count, RECEIVER_AHEAD - count, &receiver->passed);
+        ssize_t got =
+            stream_receive_first(stream, receiver->ahead + count, RECEIVER_AHEAD - count, &receiver->passed, deadline);
         if (got > 0) {
             receiver->end += (size_t)got;
             return 0;
@@ -174,12 +175,12 @@ static void take_small(struct receiver *receiver, const struct frame *frame, voi
 /* ---- large messages ---- */
 
 /* Bytes of the large message: first those that were read ahead. */
-static ssize_t pull(struct receiver *receiver, struct stream *stream, unsigned char *to, size_t size)
+static ssize_t pull(struct receiver *receiver, struct stream *stream, unsigned char *to, size_t size, int64_t deadline)
 {
     size_t count = ahead_count(receiver);
 
     if (count == 0)
-        return stream_receive(stream, to, size, NULL);
+        return stream_receive_first(stream, to, size, NULL, deadline);
     if (count > size)
         count = size;
     memcpy(to, receiver->ahead + receiver->start, count);
@@ -195,8 +196,8 @@ static int pull_all(struct receiver *receiver, struct stream *stream, unsigned c
 
     while (!result && *have < end) {
         size_t missing = end - *have;
-        bool drains = ahead_count(receiver) == 0;
-        ssize_t got = pull(receiver, stream, to + *have, missing);
+        bool drains = ahead_count(receiver) == 0 && stream->kind == OS_STREAM_PIPE;
+        ssize_t got = pull(receiver, stream, to + *have, missing, deadline);
         if (got == 0)
             return MPROC_BROKEN;
         if (got < 0) {

@@ -12,6 +12,7 @@ void stream_init(struct stream *stream, int fd, enum os_stream_kind kind)
     stream->fd = fd;
     stream->kind = kind;
     atomic_init(&stream->ability, OS_PIPE_QUIET);
+    atomic_init(&stream->waits, STREAM_WAITS_UNKNOWN);
 }
 
 /* After a pipe said -EOPNOTSUPP: go down a step. False when there is none. */
@@ -63,6 +64,27 @@ ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *pa
         got = os_socket_receive_descriptor(stream->fd, buffer, size, passed);
     else
         got = os_socket_receive(stream->fd, buffer, size);
+    return got == -ECONNRESET ? 0 : got;
+}
+
+/* Whether a receive on the socket may wait: it wakes after a tick. */
+static bool can_wait(struct stream *stream)
+{
+    int waits = atomic_load_explicit(&stream->waits, memory_order_relaxed);
+    if (waits == STREAM_WAITS_UNKNOWN) {
+        waits = os_socket_set_wait(stream->fd, OS_TICK) ? STREAM_WAITS_NOT : STREAM_WAITS;
+        atomic_store_explicit(&stream->waits, waits, memory_order_relaxed);
+    }
+    return waits == STREAM_WAITS;
+}
+
+ssize_t stream_receive_first(struct stream *stream, void *buffer, size_t size, int *passed, int64_t deadline)
+{
+    if (stream->kind == OS_STREAM_PIPE || os_until(deadline) < OS_TICK || !can_wait(stream))
+        return stream_receive(stream, buffer, size, passed);
+    if (passed)
+        *passed = OS_PASSED_NONE;
+    ssize_t got = os_socket_receive_first(stream->fd, buffer, size, stream->kind == OS_STREAM_UNIX ? passed : NULL);
     return got == -ECONNRESET ? 0 : got;
 }
 

@@ -7,10 +7,17 @@
 #include <mproc/base.h>
 #include <stdatomic.h>
 
+enum stream_waits {
+    STREAM_WAITS_UNKNOWN = 0,
+    STREAM_WAITS,
+    STREAM_WAITS_NOT
+};
+
 struct stream {
     int fd; /* -1 once it was closed */
     enum os_stream_kind kind;
     _Atomic(int) ability; /* enum os_pipe_ability, of a pipe; only grows */
+    _Atomic(int) waits;   /* of a socket: whether one can wait in a receive; enum stream_waits, set once */
 };
 
 void stream_init(struct stream *stream, int fd, enum os_stream_kind kind);
@@ -21,6 +28,10 @@ ssize_t stream_send(struct stream *stream, const struct iovec *parts, int count)
 /* Receive up to size bytes; how many, or -errno. 0: end of file, also when the peer went without reading all of ours.
  * passed NULL: descriptors that come along are closed; else as os_socket_receive_descriptor(). */
 ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *passed);
+
+/* The same, but wait for the first byte, at most a tick, if that is possible and the deadline is not before: it saves
+ * asking first whether something is there. */
+ssize_t stream_receive_first(struct stream *stream, void *buffer, size_t size, int *passed, int64_t deadline);
 
 /* Wait until events (POLLIN, POLLOUT) or the end of file, at most a tick. 0: there it is; -EAGAIN: look again;
  * MPROC_TIMEOUT: the deadline has come; -errno. */

@@ -32,6 +32,7 @@ enum os_call {
     OS_RESOLVE,
     OS_LINK,
     OS_MKDIR,
+    OS_SETSOCKOPT,
     OS_SENDMSG,
     OS_RECVMSG,
     OS_POLL,

@@ -82,13 +82,27 @@ ssize_t os_socket_send(int fd, const struct iovec *parts, int count)
     return sent < 0 ? -errno : sent;
 }
 
-ssize_t os_socket_receive(int fd, void *buffer, size_t size)
+static ssize_t receive_bytes(int fd, void *buffer, size_t size, int flags)
 {
     int fault = os_fault(OS_RECVMSG);
     if (fault)
         return fault;
-    ssize_t got = recv(fd, buffer, size, MSG_DONTWAIT);
+    ssize_t got = recv(fd, buffer, size, flags);
     return got < 0 ? -errno : got;
+}
+
+ssize_t os_socket_receive(int fd, void *buffer, size_t size)
+{
+    return receive_bytes(fd, buffer, size, MSG_DONTWAIT);
+}
+
+int os_socket_set_wait(int fd, int64_t nanoseconds)
+{
+    const struct timeval span = {.tv_sec = nanoseconds / 1000000000, .tv_usec = nanoseconds % 1000000000 / 1000};
+    int fault = os_fault(OS_SETSOCKOPT);
+    if (fault)
+        return fault;
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof span) ? -errno : 0;
 }
 
 int os_socket_send_descriptor(int fd, unsigned char byte, int passed)
@@ -133,7 +147,7 @@ static int keep_first(struct msghdr *message)
     return kept;
 }
 
-ssize_t os_socket_receive_descriptor(int fd, void *buffer, size_t size, int *passed)
+static ssize_t receive_descriptor(int fd, void *buffer, size_t size, int *passed, int flags)
 {
     *passed = OS_PASSED_NONE;
     int fault = os_fault(OS_RECVMSG);
@@ -147,7 +161,7 @@ ssize_t os_socket_receive_descriptor(int fd, void *buffer, size_t size, int *pas
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return -errno;
     if (message.msg_controllen)
@@ -155,4 +169,14 @@ ssize_t os_socket_receive_descriptor(int fd, void *buffer, size_t size, int *pas
     if (*passed == OS_PASSED_NONE && message.msg_flags & MSG_CTRUNC)
         *passed = OS_PASSED_LOST;
     return got;
+}
+
+ssize_t os_socket_receive_descriptor(int fd, void *buffer, size_t size, int *passed)
+{
+    return receive_descriptor(fd, buffer, size, passed, MSG_DONTWAIT);
+}
+
+ssize_t os_socket_receive_first(int fd, void *buffer, size_t size, int *passed)
+{
+    return passed ? receive_descriptor(fd, buffer, size, passed, 0) : receive_bytes(fd, buffer, size, 0);
 }

@@ -33,6 +33,13 @@ ssize_t os_socket_send(int fd, const struct iovec *parts, int count);
 /* Receive up to size bytes; how many, 0 at the end of file, or -errno. Descriptors that come along are closed. */
 ssize_t os_socket_receive(int fd, void *buffer, size_t size);
 
+/* As os_socket_receive() or, with passed, os_socket_receive_descriptor(), but wait for the first byte, where the socket
+ * lets one wait: no longer than was set for it, then -EAGAIN. */
+ssize_t os_socket_receive_first(int fd, void *buffer, size_t size, int *passed);
+
+/* Set how long that is, for the socket in whatever process: 0 or -errno. */
+int os_socket_set_wait(int fd, int64_t nanoseconds);
+
 /* Send one byte, and a descriptor that goes with it, over a unix socket. 0 or -errno; -EBADF when passed is not open.
  */
 int os_socket_send_descriptor(int fd, unsigned char byte, int passed);

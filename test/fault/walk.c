@@ -38,6 +38,7 @@ static const struct {
     [OS_DUP] = {"dup", {EMFILE}},
     [OS_FCNTL] = {"fcntl", {EMFILE}},
     [OS_IOCTL] = {"ioctl", {ENOTTY, EIO}},
+    [OS_SETSOCKOPT] = {"setsockopt", {ENOBUFS}},
     [OS_SOCKETPAIR] = {"socketpair", {EMFILE, ENFILE, ENOMEM}},
     [OS_SOCKET] = {"socket", {EMFILE, ENFILE, ENOMEM}},
     [OS_BIND] = {"bind", {ENOMEM, EACCES}},
