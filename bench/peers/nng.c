@@ -40,6 +40,8 @@ static void receive_message(void *message, size_t size)
 int main(int argc, char **argv)
 {
     static const struct exchange kind = {choose_address, enter, send_message, receive_message};
+    int result = measure_exchange(argc, argv, &kind);
 
-    return measure_exchange(argc, argv, &kind);
+    unlink(address + strlen("ipc://"));
+    return result;
 }
