@@ -18,7 +18,7 @@
 #define PARTS     64
 #define READ      ((size_t)1 << 16)
 #define RECONNECT MPROC_SEC(5) /* for all that making a connection again takes */
-#define FAILURES  3            /* without an answer in between: the server does not want what we send */
+#define FAILURES  20           /* without an answer in between: the server does not want what we send */
 #define GRACE     MPROC_SEC(5) /* for a server to say that the time of a request is over */
 
 /* ---- calls ---- */
@@ -143,18 +143,19 @@ static int meet(struct link *link, int64_t deadline)
     return result == MPROC_NOT_FOUND ? MPROC_AUTH : result;
 }
 
-/* The way is lost: make it again, once, or give up for all that wait. */
+/* The way is lost: make it again, or give up for all that wait. One that is lost while it is made is tried again, by
+ * the next call of this. */
 static void meet_again(struct link *link, int64_t deadline)
 {
     int64_t latest = os_now() + RECONNECT;
-    int result = link->failures > FAILURES ? MPROC_CLOSED : meet(link, deadline < latest ? deadline : latest);
-    if (result == MPROC_TIMEOUT && deadline < latest)
+    int result = meet(link, deadline < latest ? deadline : latest);
+    if (result == 0 || (result == MPROC_TIMEOUT && deadline < latest))
         return;
-    if (result) {
-        mproc_log(MPROC_LOG_INFO, "manager: %s cannot be reached: %s", link->way.text, mproc_strerror(result));
-        fail_all(link, MPROC_SERVER_DIED, false);
-        link->failures = 0;
-    }
+    if ((result == MPROC_CLOSED || result == -ECONNRESET) && ++link->failures <= FAILURES)
+        return;
+    mproc_log(MPROC_LOG_INFO, "manager: %s cannot be reached: %s", link->way.text, mproc_strerror(result));
+    fail_all(link, MPROC_SERVER_DIED, false);
+    link->failures = 0;
 }
 
 /* ---- out and in ---- */
@@ -282,7 +283,10 @@ static bool receive(struct link *link)
 static void lead(struct link *link, int64_t deadline)
 {
     link->has_leader = true;
-    if (!link->is_connected) {
+    if (!link->is_connected && link->failures > FAILURES) {
+        fail_all(link, MPROC_SERVER_DIED, false);
+        link->failures = 0;
+    } else if (!link->is_connected) {
         meet_again(link, deadline);
     } else {
         struct pollfd watch = {.fd = link->channel.fd, .events = POLLIN | (link->next_out ? POLLOUT : 0)};

@@ -93,6 +93,8 @@ static void nothing_is_left_of_a_server(void **state)
     assert_int_equal(stat(path, &status), -1);
 }
 
+static char own_address[64];
+
 static int serve_here(void *arg)
 {
     return mproc_manager_serve(arg, &(mproc_manager_options){.key = manager_key, .key_size = sizeof manager_key});
@@ -100,18 +102,18 @@ static int serve_here(void *arg)
 
 static bool connects(void *arg)
 {
-    return mproc_manager_connect(arg, "unix:/tmp/mproc-test-manager",
+    return mproc_manager_connect(arg, own_address,
                                  &(mproc_manager_options){.key = manager_key, .key_size = sizeof manager_key},
                                  SOON) == 0;
 }
 
 static void a_process_serves_until_it_is_shut_down(void **state)
 {
-    char address[] = "unix:/tmp/mproc-test-manager";
     mproc_manager *manager;
 
     (void)state;
-    pid_t child = child_start(serve_here, address);
+    snprintf(own_address, sizeof own_address, "unix:/tmp/mproc-test-manager-%d", (int)getpid());
+    pid_t child = child_start(serve_here, own_address);
     assert_true(wait_until(connects, &manager, 20000));
     assert_serves(manager);
     assert_int_equal(mproc_manager_shutdown(manager, SOON), 0);
