@@ -198,7 +198,8 @@ MPROC_API int mproc_array_unlock(mproc_array *array);
 
 /* Copy so many elements from index on, out and in, with the lock held meanwhile, also by one that holds it already.
  * MPROC_NOT_FOUND: beyond the end. MPROC_OWNER_DIED: it is done, and the lock's last holder died, as above. A writer
- * that dies may leave some old and some new ones, each whole as the processor writes it. */
+ * that dies may leave some old and some new ones, each whole as the processor writes it. MPROC_BROKEN: a server has
+ * sent something else than what was asked for; nothing was written. */
 MPROC_API int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout);
 MPROC_API int mproc_array_write(mproc_array *array, size_t index, size_t count, const void *elements,
                                 mproc_time timeout);

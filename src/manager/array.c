@@ -194,19 +194,30 @@ int mproc_array_unlock(mproc_array *array)
     return object_is_near(&object_array, array) ? mproc_rlock_release(&array->lock) : -EINVAL;
 }
 
+/* Through a proxy. What the server sends is taken only if it is as much as was asked for. */
+static int read_far(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
+{
+    size_t size;
+    mproc_value bytes;
+    mproc_value args[] = {mproc_int((int64_t)index), mproc_int((int64_t)count)};
+    if (__builtin_mul_overflow(count, mproc_array_element_size(array), &size))
+        return MPROC_NOT_FOUND;
+    int result = object_call_for(&object_array, array, ARRAY_READ, args, 2, &bytes, timeout);
+    if (bytes.kind == MPROC_BYTES && bytes.size != size)
+        result = MPROC_BROKEN;
+    else if (bytes.kind == MPROC_BYTES && size)
+        memcpy(elements, bytes.bytes, size);
+    mproc_value_free(&bytes);
+    return result;
+}
+
 int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
     if ((!elements && count) || !os_timeout_is_valid(timeout) || index > INT64_MAX || count > INT64_MAX)
         return -EINVAL;
     if (object_is_near(&object_array, array))
         return transfer(array, index, count, elements, NULL, os_deadline(timeout));
-    mproc_value bytes;
-    mproc_value args[] = {mproc_int((int64_t)index), mproc_int((int64_t)count)};
-    int result = object_call_for(&object_array, array, ARRAY_READ, args, 2, &bytes, timeout);
-    if (elements && bytes.kind == MPROC_BYTES)
-        memcpy(elements, bytes.bytes, bytes.size);
-    mproc_value_free(&bytes);
-    return result;
+    return read_far(array, index, count, elements, timeout);
 }
 
 int mproc_array_write(mproc_array *array, size_t index, size_t count, const void *elements, mproc_time timeout)
