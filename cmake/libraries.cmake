@@ -29,6 +29,6 @@ set_target_properties(mproc_static PROPERTIES OUTPUT_NAME mproc LINKER_LANGUAGE 
 foreach(library mproc mproc_static)
     target_include_directories(${library} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-    target_link_libraries(${library} PUBLIC Threads::Threads PRIVATE OpenSSL::SSL OpenSSL::Crypto)
+    target_link_libraries(${library} PUBLIC Threads::Threads)
     add_library(mproc::${library} ALIAS ${library})
 endforeach()

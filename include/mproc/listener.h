@@ -51,7 +51,9 @@ typedef struct mproc_listener_options {
 /* Listen at an address. options may be NULL. unix:PATH: a socket that an ended listener left there is replaced, any
  * other file is not. -EINVAL: no address as above, bad options, TCP or any_user without a key. -EADDRINUSE: somebody
  * listens there, or it is a file. -EADDRNOTAVAIL, -EACCES, -ENOENT: not here. -EHOSTUNREACH: HOST has no address.
- * -ENAMETOOLONG, -ENOMEM, -EMFILE. Waits for the name service where HOST is a name. */
+ * -ENAMETOOLONG, -ENOMEM, -EMFILE. -ELIBACC: there is a key, for which OpenSSL's libssl and libcrypto are loaded, and
+ * they are not there; a process that did not find them once does not look again. Waits for the name service where HOST
+ * is a name. */
 MPROC_API int mproc_listener_create(mproc_listener **listener, const char *address,
                                     const mproc_listener_options *options);
 
@@ -90,7 +92,8 @@ typedef struct mproc_connect_options {
  * name. MPROC_AUTH: one of the two did not prove that it has the key, or only by MD5, or the peer is no listener of
  * this kind. MPROC_CLOSED: the peer closed in the middle of the handshake. MPROC_TIMEOUT. -ENOENT, -ECONNREFUSED:
  * nobody listens there. -EPERM: the listener is of another user. -EINVAL: as for mproc_listener_create(), also for port
- * 0 and "unix:" without a path. -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT, -EACCES, -EMFILE, -ENOMEM. */
+ * 0 and "unix:" without a path. -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT, -EACCES, -EMFILE, -ENOMEM,
+ * -ELIBACC: as for mproc_listener_create(). */
 MPROC_API int mproc_connect(mproc_connection **connection, const char *address, const mproc_connect_options *options,
                             mproc_time timeout);
 

@@ -58,14 +58,15 @@ typedef struct mproc_manager_options {
 /* ---- servers and connections ---- */
 
 /* Start a server as a daemon of this process, and connect to it. -EINVAL, -EADDRINUSE and the other errors of
- * mproc_listener_create() and mproc_process_start(). */
+ * mproc_listener_create() and mproc_process_start(); -ELIBACC: OpenSSL is needed, whatever the
+ * address, and is not there. */
 MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options);
 
 /* Be the server, until somebody calls mproc_manager_shutdown(). 0, or an error as above. */
 MPROC_API int mproc_manager_serve(const char *address, const mproc_manager_options *options);
 
 /* Connect to a server. MPROC_AUTH: one of the two has another key, or the peer is no such server. MPROC_TIMEOUT.
- * -ENOENT, -ECONNREFUSED: nobody listens there. -EPERM: the server is of another user. -EINVAL. */
+ * -ENOENT, -ECONNREFUSED: nobody listens there. -EPERM: the server is of another user. -EINVAL, -ELIBACC. */
 MPROC_API int mproc_manager_connect(mproc_manager **manager, const char *address, const mproc_manager_options *options,
                                     mproc_time timeout);
 

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/file.h"
+#include "os/openssl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,7 +12,9 @@ int key_check(const struct handshake_key *key, const struct address *address, bo
 {
     if (key->bytes ? key->size == 0 || key->size > MPROC_KEY_MAX : key->size > 0)
         return -EINVAL;
-    return !key->bytes && (address->scheme != ADDRESS_UNIX || any_user) ? -EINVAL : 0;
+    if (!key->bytes)
+        return address->scheme != ADDRESS_UNIX || any_user ? -EINVAL : 0;
+    return os_openssl_load();
 }
 
 /* Up to the end of file or of the room. How many bytes, or -errno. */

@@ -1,4 +1,5 @@
-/* Message authentication codes: HMAC, by OpenSSL's libcrypto. Called by the handshake. */
+/* Message authentication codes: HMAC, by OpenSSL's libcrypto, which they load when they are first called. Called by the
+ * handshake, by managers, and by all who have had a key to forget. */
 #ifndef MPROC_IPC_MAC_H
 #define MPROC_IPC_MAC_H
 
@@ -8,7 +9,8 @@
 #define MAC_SHA256_SIZE ((size_t)32)
 #define MAC_MD5_SIZE    ((size_t)16)
 
-/* The code of some bytes. 0; -ENOMEM; -EOPNOTSUPP: this machine's libcrypto does not do MD5. */
+/* The code of some bytes. 0; -ENOMEM; -ELIBACC: there is no OpenSSL; -EOPNOTSUPP: this machine's libcrypto does not do
+ * MD5. */
 int mac_sha256(unsigned char mac[MAC_SHA256_SIZE], const void *key, size_t key_size, const void *data, size_t size);
 int mac_md5(unsigned char mac[MAC_MD5_SIZE], const void *key, size_t key_size, const void *data, size_t size);
 

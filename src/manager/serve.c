@@ -4,6 +4,7 @@
 #include "ipc/mac.h"
 #include "manager/server.h"
 #include "os/allocate.h"
+#include "os/openssl.h"
 #include "os/random.h"
 #include "process/authkey.h"
 #include <errno.h>
@@ -47,7 +48,7 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     plan->authentication_time = time_or(options->authentication_time, MPROC_SEC(10));
     plan->stall_time = time_or(options->stall_time, MPROC_SEC(30));
     plan->linger_time = time_or(options->linger_time, MPROC_SEC(30));
-    return result;
+    return result ? result : os_openssl_load();
 }
 
 static void write_address(const struct server *server, char text[MPROC_ADDRESS_MAX])
@@ -72,6 +73,8 @@ int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, co
                                                 plan->stall_time, plan->linger_time,  plan->way.any_user};
         result = os_random(server->instance, WIRE_IDENTITY);
     }
+    if (!result)
+        result = os_openssl_load(); /* which a server that was spawned has not done */
     if (!result)
         result = endpoint_open(&server->endpoint, &plan->way.address, BACKLOG, plan->way.any_user);
     if (!result) {

@@ -10,7 +10,8 @@
 
 struct tls; /* one connection */
 
-/* Both sides derive the pre-shared key from the key that they are given. NULL: -ENOMEM. fd stays the caller's. */
+/* Both sides derive the pre-shared key from the key that they are given. NULL: -ENOMEM, or there is
+ * no OpenSSL, which os_openssl_load() tells before. fd stays the caller's. */
 struct tls *tls_new(int fd, const void *key, size_t key_size, bool server);
 void tls_free(struct tls *tls);
 

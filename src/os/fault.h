@@ -50,6 +50,7 @@ enum os_call {
     OS_THREAD_CREATE,
     OS_AFFINITY,
     OS_RLIMIT,
+    OS_LOAD,
     OS_MALLOC,
     OS_CALL_COUNT
 };

@@ -65,6 +65,7 @@ static const struct {
     [OS_THREAD_CREATE] = {"thread create", {EAGAIN}},
     [OS_AFFINITY] = {"affinity", {EINVAL}},
     [OS_RLIMIT] = {"rlimit", {EPERM}},
+    [OS_LOAD] = {"load", {ELIBACC}},
     [OS_MALLOC] = {"malloc", {ENOMEM}},
 };
 
