@@ -205,7 +205,7 @@ static int read_far(mproc_array *array, size_t index, size_t count, void *elemen
     int result = object_call_for(&object_array, array, ARRAY_READ, args, 2, &bytes, timeout);
     if (bytes.kind == MPROC_BYTES && bytes.size != size)
         result = MPROC_BROKEN;
-    else if (bytes.kind == MPROC_BYTES && size)
+    else if (elements && bytes.kind == MPROC_BYTES)
         memcpy(elements, bytes.bytes, size);
     mproc_value_free(&bytes);
     return result;
