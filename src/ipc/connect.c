@@ -3,16 +3,13 @@
 #include "ipc/connection.h"
 #include "ipc/greet.h"
 #include "ipc/key.h"
+#include "ipc/reach.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
-#include "os/listen.h"
-#include "os/poll.h"
 #include <errno.h>
+#include <poll.h>
 
 #define HOST_ADDRESSES ((size_t)16)
-
-/* A unix socket whose listener has no room cannot be waited for. */
-#define ROOM_NAP MPROC_MS(5)
 
 static int open_socket(mproc_connection **connection, const struct os_address *place)
 {
@@ -26,42 +23,6 @@ static int open_socket(mproc_connection **connection, const struct os_address *p
     }
     connection_let_forks();
     return result;
-}
-
-static int await_room(int64_t deadline)
-{
-    int64_t left = os_until(deadline);
-    if (left == 0)
-        return MPROC_TIMEOUT;
-    int result = os_poll(NULL, 0, left < ROOM_NAP ? left : ROOM_NAP);
-    return result == -EINTR ? 0 : result;
-}
-
-static int reach(const struct stream *stream, const struct os_address *place, int64_t deadline)
-{
-    for (;;) {
-        int result = os_socket_connect(stream->fd, place);
-        if (result == -EINPROGRESS) {
-            result = stream_await(stream, POLLOUT, deadline);
-            return result ? result : os_socket_error(stream->fd);
-        }
-        if (result == -EAGAIN)
-            result = await_room(deadline);
-        else if (result != -EINTR)
-            return result;
-        if (result && result != -EINTR)
-            return result;
-    }
-}
-
-static int check_user(const struct stream *stream)
-{
-    uid_t user;
-
-    int result = os_socket_peer_user(stream->fd, &user);
-    if (result)
-        return result;
-    return user == os_user() ? 0 : -EPERM;
 }
 
 static int shake_hands(struct stream *stream, const struct handshake_key *key, int64_t deadline)
@@ -87,7 +48,7 @@ static int connect_to(mproc_connection **connection, const struct os_address *pl
     struct stream *stream = connection_stream(made);
     result = reach(stream, place, deadline);
     if (!result && os_address_is_local(place) && !options->any_user)
-        result = check_user(stream);
+        result = reach_check_user(stream);
     if (!result && key.bytes)
         result = shake_hands(stream, &key, deadline);
     if (result)

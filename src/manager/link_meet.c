@@ -3,8 +3,8 @@
 #include "manager/link.h"
 
 #include "ipc/mac.h"
+#include "ipc/reach.h"
 #include "os/descriptor.h"
-#include "os/listen.h"
 #include "os/poll.h"
 #include "os/random.h"
 #include <errno.h>
@@ -37,49 +37,15 @@ static int await(int fd, short events, int64_t deadline)
         if (nap == 0)
             return MPROC_TIMEOUT;
         struct pollfd watch = {.fd = fd, .events = events};
-        int ready = os_poll(&watch, fd >= 0, nap);
+        int ready = os_poll(&watch, 1, nap);
         if (ready > 0)
             return 0;
         if (ready < 0 && ready != -EINTR)
             return ready;
-        if (fd < 0)
-            return 0;
     }
 }
 
 /* ---- reaching it ---- */
-
-static int reach(int fd, const struct os_address *place, int64_t deadline)
-{
-    int result;
-    while ((result = os_socket_connect(fd, place)) != 0) {
-        if (result == -EINPROGRESS) {
-            result = await(fd, POLLOUT, deadline);
-            return result ? result : os_socket_error(fd);
-        }
-        if (result == -EAGAIN) { /* there is no room with the listener, and nothing to wait at */
-            int64_t soon = os_now() + MPROC_MS(5);
-            if (soon >= deadline)
-                return MPROC_TIMEOUT;
-            result = await(-1, 0, soon);
-            result = result == MPROC_TIMEOUT ? 0 : result;
-        }
-        if (result && result != -EINTR)
-            return result;
-    }
-    return 0;
-}
-
-static int check_user(int fd, const struct os_address *place, const struct link_way *way)
-{
-    uid_t user;
-    if (!os_address_is_local(place) || way->any_user)
-        return 0;
-    int result = os_socket_peer_user(fd, &user);
-    if (result)
-        return result;
-    return user == os_user() ? 0 : -EPERM;
-}
 
 static int connect_to(const struct link_way *way, const struct os_address *place, struct channel *channel,
                       int64_t deadline)
@@ -87,9 +53,11 @@ static int connect_to(const struct link_way *way, const struct os_address *place
     int fd = os_socket_create(place);
     if (fd < 0)
         return fd;
-    int result = reach(fd, place, deadline);
-    if (!result)
-        result = check_user(fd, place, way);
+    struct stream stream;
+    stream_init(&stream, fd, OS_STREAM_SOCKET);
+    int result = reach(&stream, place, deadline);
+    if (!result && os_address_is_local(place) && !way->any_user)
+        result = reach_check_user(&stream);
     if (result)
         os_close(fd);
     else
