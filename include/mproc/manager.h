@@ -186,6 +186,55 @@ MPROC_API mproc_object *mproc_object_free(mproc_object *object);
 MPROC_API int mproc_object_call(mproc_object *object, const char *method, const mproc_value *args, size_t count,
                                 mproc_value *result, mproc_time timeout);
 
+/* ---- many calls at a time ----
+ *
+ *     const mproc_value ada[] = {mproc_string("Ada"), mproc_int(36)};
+ *     mproc_call calls[] = {{.object = ages, .method = "set", .args = ada, .count = 2},
+ *                           {.object = ages, .method = "length"}};
+ *     int result = mproc_manager_call(manager, calls, 2, MPROC_SEC(5));
+ *     if (result == 0 && calls[1].status == 0)
+ *         printf("%ld\n", (long)calls[1].result.integer);
+ *     for (size_t i = 0; i < 2; i++)
+ *         mproc_value_free(&calls[i].result);
+ *
+ * A call that waits for its answer before the next one begins takes the time of the way there and back. These go
+ * together, and are done in their order; those of other clients, and of other threads, may come in between. */
+
+/* object: any proxy of the manager. method, args: of a registered type its own; else what follows the type in the name
+ * of the function that does the same, and what it takes in, in its order, without the timeout: bool and numbers as
+ * values, elements of an array as bytes. What would wait in the server (an acquire, a get) is done with MPROC_NOWAIT.
+ */
+typedef struct mproc_call {
+    void *object;
+    const char *method;
+    const mproc_value *args;
+    size_t count;
+    int status;         /* written: what the function of one call would return; MPROC_NOT_FOUND: no such method, too */
+    mproc_value result; /* written: what it would write, owned by the caller */
+} mproc_call;
+
+typedef struct mproc_batch mproc_batch;
+
+/* Send these calls and wait for all their answers. 0: each has a status and a result. MPROC_TIMEOUT: so they have, and
+ * those without an answer have the status MPROC_TIMEOUT; they may still be done. -EINVAL: nothing was sent: a NULL, no
+ * calls, a timeout below -1, an object that is no proxy of this manager, an argument that is no value. -ENOMEM,
+ * -EMSGSIZE, likewise. */
+MPROC_API int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout);
+
+/* The same in two steps, to do something else meanwhile, or to ask several servers at once. calls stays the caller's
+ * and must stay until the batch is freed; args and what they hold need not. It never waits: what the socket does not
+ * take at once goes out while anybody waits for an answer of this manager. Errors as above. In a forked child of the
+ * process that has sent it, a batch is MPROC_SERVER_DIED for each call. */
+MPROC_API int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch);
+
+/* Wait until all its calls have their answers: 0, and status and result of each are written. MPROC_TIMEOUT: nothing is
+ * written yet. -EINVAL. One thread at a time waits for a batch. */
+MPROC_API int mproc_batch_wait(mproc_batch *batch, mproc_time timeout);
+
+/* Free a batch, before its manager. Of calls whose answers were not waited for status and result are written as they
+ * are, MPROC_TIMEOUT where there is none. Returns NULL; NULL is ignored. */
+MPROC_API mproc_batch *mproc_batch_free(mproc_batch *batch);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/socket.h"
+#include <errno.h>
 
 void channel_close(struct channel *channel)
 {
@@ -11,6 +12,12 @@ void channel_close(struct channel *channel)
     if (channel->fd >= 0)
         os_close(channel->fd);
     channel->fd = -1;
+}
+
+void channel_shut(const struct channel *channel)
+{
+    if (channel->fd >= 0)
+        os_socket_shut(channel->fd);
 }
 
 ssize_t channel_send(struct channel *channel, const struct iovec *parts, int count)
@@ -32,4 +39,14 @@ ssize_t channel_send(struct channel *channel, const struct iovec *parts, int cou
 ssize_t channel_receive(struct channel *channel, void *buffer, size_t size)
 {
     return channel->tls ? tls_receive(channel->tls, buffer, size) : os_socket_receive(channel->fd, buffer, size);
+}
+
+int channel_set_wait(const struct channel *channel, int64_t nanoseconds)
+{
+    return channel->tls ? -EOPNOTSUPP : os_socket_set_wait(channel->fd, nanoseconds);
+}
+
+ssize_t channel_receive_first(const struct channel *channel, void *buffer, size_t size)
+{
+    return os_socket_receive_first(channel->fd, buffer, size, NULL);
 }

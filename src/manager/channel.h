@@ -4,6 +4,7 @@
 #define MPROC_MANAGER_CHANNEL_H
 
 #include "manager/tls.h"
+#include <stdint.h>
 #include <sys/uio.h>
 
 struct channel {
@@ -14,8 +15,17 @@ struct channel {
 /* Both close what they were given, or NULL it. */
 void channel_close(struct channel *channel);
 
+/* End it without closing it: whoever waits for it wakes. */
+void channel_shut(const struct channel *channel);
+
 /* As os_socket_send() and os_socket_receive(). */
 ssize_t channel_send(struct channel *channel, const struct iovec *parts, int count);
 ssize_t channel_receive(struct channel *channel, void *buffer, size_t size);
+
+/* Set how long channel_receive_first() may wait: 0; -EOPNOTSUPP under TLS; -errno. */
+int channel_set_wait(const struct channel *channel, int64_t nanoseconds);
+
+/* As os_socket_receive_first(), where a time was set. */
+ssize_t channel_receive_first(const struct channel *channel, void *buffer, size_t size);
 
 #endif

@@ -34,8 +34,8 @@ static void settle(struct link_call *call, int status)
 {
     call->is_done = true;
     call->status = status;
-    if (call->wake)
-        pthread_cond_signal(call->wake);
+    if (--call->waiter->left == 0 && call->waiter->sleeps)
+        pthread_cond_signal(&call->waiter->wake);
 }
 
 static void unlink_call(struct link *link, struct link_call *call)
@@ -59,10 +59,10 @@ static void fail_all(struct link *link, int status, bool if_sent)
         if (if_sent && call->sent == 0)
             continue;
         unlink_call(link, call);
-        if (call->is_abandoned)
-            free_call(call);
-        else
+        if (call->waiter)
             settle(call, status);
+        else
+            free_call(call);
     }
 }
 
@@ -79,9 +79,14 @@ static void add_call(struct link *link, struct link_call *call)
 
 /* ---- the connection ---- */
 
+/* A leader that waits at the socket closes it when it wakes: the number of a descriptor that is closed under its feet
+ * might be another file's. */
 static void lose(struct link *link)
 {
-    channel_close(&link->channel);
+    if (link->is_watched)
+        channel_shut(&link->channel);
+    else
+        channel_close(&link->channel);
     link->is_connected = false;
     link->in_size = 0;
     link->failures++;
@@ -99,6 +104,7 @@ static void begin(struct link *link, const struct link_meeting *meeting)
 {
     bool is_same = memcmp(link->instance, meeting->instance, WIRE_IDENTITY) == 0;
     link->channel = meeting->channel;
+    link->may_wait = channel_set_wait(&link->channel, OS_TICK) == 0;
     link->is_connected = true;
     link->received = meeting->received;
     if (!is_same) {
@@ -160,8 +166,7 @@ static void meet_again(struct link *link, int64_t deadline)
 
 /* ---- out and in ---- */
 
-/* Send what the socket takes. */
-static void flush(struct link *link)
+void link_flush(struct link *link)
 {
     while (link->is_connected && link->next_out) {
         struct iovec parts[PARTS];
@@ -204,10 +209,10 @@ static bool deliver(struct link *link, const unsigned char *data, size_t size)
     struct link_call *call = link->calls;
     while (call && call->number != number)
         call = call->next;
-    int arrived = link->arrived ? link->arrived(link, &whole, call && call->is_new && !call->is_abandoned) : 0;
+    int arrived = link->arrived ? link->arrived(link, &whole, call && call->is_new && call->waiter) : 0;
     if (call)
         unlink_call(link, call);
-    if (call && !call->is_abandoned) {
+    if (call && call->waiter) {
         call->value = whole;
         settle(call, arrived ? arrived : status);
         return true;
@@ -252,51 +257,111 @@ static bool make_room(struct link *link)
     return true;
 }
 
-/* Take what has come, without waiting. Whether anything has. */
-static bool receive(struct link *link)
+/* What a receive into the buffer has given. Whether more may be there. */
+static bool took(struct link *link, ssize_t got)
 {
-    bool any = false;
-    while (link->is_connected) {
-        if (!make_room(link))
-            break;
-        ssize_t got = channel_receive(&link->channel, link->in + link->in_size, link->in_capacity - link->in_size);
-        if (got == -EINTR)
-            continue;
-        if (got == -EAGAIN)
-            return any;
-        any = true;
-        bool is_all = got > 0 && !link->channel.tls && (size_t)got < link->in_capacity - link->in_size;
-        link->in_size += got > 0 ? (size_t)got : 0;
-        if (got <= 0 || !deliver_all(link))
-            break;
-        if (is_all)
-            return any;
-    }
-    if (link->is_connected)
+    bool may_be_more = link->channel.tls || got == (ssize_t)(link->in_capacity - link->in_size);
+    if (got == -EINTR || got == -EAGAIN)
+        return got == -EINTR;
+    link->in_size += got > 0 ? (size_t)got : 0;
+    if (got <= 0 || !deliver_all(link))
         lose(link);
-    return true;
+    return link->is_connected && may_be_more;
+}
+
+static ssize_t receive(struct link *link)
+{
+    return channel_receive(&link->channel, link->in + link->in_size, link->in_capacity - link->in_size);
+}
+
+/* Take what has come, without waiting. */
+static void receive_all(struct link *link)
+{
+    bool more = link->is_connected;
+    while (more) {
+        if (make_room(link)) {
+            more = took(link, receive(link));
+        } else {
+            lose(link);
+            more = false;
+        }
+    }
 }
 
 /* ---- waiting ---- */
+
+#define SOMETHING (-EINTR) /* look again, with the mutex */
+
+/* What is there now. TLS is for one thread at a time, so there it is only asked whether something is there. */
+static ssize_t probe(struct link *link)
+{
+    struct pollfd watched = {.fd = link->channel.fd, .events = POLLIN};
+    if (!link->channel.tls)
+        return receive(link);
+    return os_poll(&watched, 1, 0) > 0 ? SOMETHING : -EAGAIN;
+}
+
+/* Look for an answer without sleeping. */
+static ssize_t look(struct link *link)
+{
+    int64_t end = spin_begin(&link->spin);
+    ssize_t got = -EAGAIN;
+    if (!end)
+        return got;
+    while (got == -EAGAIN && os_now() < end)
+        got = probe(link);
+    spin_end(&link->spin, got != -EAGAIN);
+    return got;
+}
+
+static ssize_t sleep_at_socket(struct link *link, bool has_output, int64_t deadline)
+{
+    struct pollfd watched = {.fd = link->channel.fd, .events = POLLIN | (has_output ? POLLOUT : 0)};
+    if (!has_output && link->may_wait && os_until(deadline) >= OS_TICK)
+        return channel_receive_first(&link->channel, link->in + link->in_size, link->in_capacity - link->in_size);
+    return os_poll(&watched, 1, os_nap(deadline)) > 0 ? SOMETHING : -EAGAIN;
+}
+
+/* Wait for the socket, without the mutex. The link's buffer is the leader's. Returns what was received. */
+static ssize_t watch(struct link *link, int64_t deadline)
+{
+    bool has_output = link->next_out != NULL;
+    link->is_watched = true;
+    pthread_mutex_unlock(&link->mutex);
+    ssize_t got = has_output ? -EAGAIN : look(link);
+    if (got == -EAGAIN)
+        got = sleep_at_socket(link, has_output, deadline);
+    pthread_mutex_lock(&link->mutex);
+    link->is_watched = false;
+    return got;
+}
+
+static void serve_socket(struct link *link, int64_t deadline)
+{
+    if (!make_room(link)) {
+        lose(link);
+        return;
+    }
+    ssize_t got = watch(link, deadline);
+    if (!link->is_connected)
+        channel_close(&link->channel); /* it was lost meanwhile */
+    else if (took(link, got))
+        receive_all(link);
+}
 
 /* Wait at the socket for a while, and do what is to be done then. */
 static void lead(struct link *link, int64_t deadline)
 {
     link->has_leader = true;
-    if (!link->is_connected && link->failures > FAILURES) {
+    if (link->is_connected) {
+        serve_socket(link, deadline);
+    } else if (link->failures > FAILURES) {
         fail_all(link, MPROC_SERVER_DIED, false);
         link->failures = 0;
-    } else if (!link->is_connected) {
-        meet_again(link, deadline);
     } else {
-        struct pollfd watch = {.fd = link->channel.fd, .events = POLLIN | (link->next_out ? POLLOUT : 0)};
-        pthread_mutex_unlock(&link->mutex);
-        int ready = os_poll(&watch, 1, os_nap(deadline));
-        pthread_mutex_lock(&link->mutex);
-        if (ready > 0)
-            receive(link);
+        meet_again(link, deadline);
     }
-    flush(link);
+    link_flush(link);
     link->has_leader = false;
 }
 
@@ -306,63 +371,66 @@ static void pass_on(struct link *link)
     if (link->has_leader)
         return;
     for (struct link_call *call = link->calls; call; call = call->next) {
-        if (call->wake) {
-            pthread_cond_signal(call->wake);
+        if (call->waiter && call->waiter->sleeps) {
+            pthread_cond_signal(&call->waiter->wake);
             return;
         }
     }
 }
 
-static void follow(struct link *link, struct link_call *call, int64_t deadline)
+static void follow(struct link *link, struct link_waiter *waiter, int64_t deadline)
 {
     int64_t end = os_now() + os_nap(deadline);
     struct timespec until = {.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
-    pthread_cond_clockwait(call->wake, &link->mutex, CLOCK_MONOTONIC, &until);
+    waiter->sleeps = true;
+    pthread_cond_clockwait(&waiter->wake, &link->mutex, CLOCK_MONOTONIC, &until);
+    waiter->sleeps = false;
 }
 
-/* Wait for the answer until the deadline: 0, or MPROC_TIMEOUT. */
-static int await(struct link *link, struct link_call *call, int64_t deadline)
+int link_await(struct link *link, struct link_waiter *waiter, int64_t deadline)
 {
-    flush(link);
-    while (!call->is_done) {
+    int result = 0;
+    link_flush(link);
+    while (!result && waiter->left) {
         if (!link->has_leader)
             lead(link, deadline);
         else
-            follow(link, call, deadline);
-        if (!call->is_done && os_until(deadline) == 0)
-            return MPROC_TIMEOUT;
+            follow(link, waiter, deadline);
+        if (waiter->left && os_until(deadline) == 0)
+            result = MPROC_TIMEOUT;
     }
-    return 0;
-}
-
-/* The caller goes without an answer. What was not sent at all is not sent any more. */
-static void abandon(struct link *link, struct link_call *call)
-{
-    call->wake = NULL;
-    call->is_abandoned = true;
-    if (call->sent == 0) {
-        unlink_call(link, call);
-        free_call(call);
-    }
+    pass_on(link);
+    return result;
 }
 
 /* ---- calling ---- */
 
-static struct link_call *make_call(const struct link_request *request, size_t most, int *result)
+int link_make(const struct link *link, const struct link_request *request, struct link_call **call)
 {
-    struct link_call *call = os_malloc(sizeof *call);
-    *result = -ENOMEM;
-    if (!call)
-        return NULL;
-    *call = (struct link_call){.is_new = request->is_new};
-    *result =
-        wire_encode_request(request->object, request->method, request->args, request->count, &call->frame, &call->size);
-    if (!*result && call->size - WIRE_HEAD > most)
-        *result = -EMSGSIZE;
-    if (!*result)
-        return call;
-    free_call(call);
-    return NULL;
+    struct link_call *made = os_malloc(sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    *made = (struct link_call){.is_new = request->is_new, .server_waits = request->server_waits};
+    int result =
+        wire_encode_request(request->object, request->method, request->args, request->count, &made->frame, &made->size);
+    if (!result && made->size - WIRE_HEAD > link->frame_most)
+        result = -EMSGSIZE;
+    if (result)
+        free_call(made);
+    else
+        *call = made;
+    return result;
+}
+
+void link_begin(struct link *link, struct link_call *call, const struct link_request *request,
+                struct link_waiter *waiter)
+{
+    call->waiter = waiter;
+    waiter->left++;
+    if (request->object && request->epoch != link->epoch)
+        settle(call, MPROC_SERVER_DIED);
+    else
+        add_call(link, call);
 }
 
 /* The result is part of the answer's block: that is what is to be freed with it. */
@@ -377,68 +445,63 @@ static void take_result(struct link_call *call, mproc_value *result)
     call->value = mproc_nil();
 }
 
-/* Nobody waits for this any more. What the server may still give to it would be nobody's: then the connection ends,
- * which gives it back. */
-static int give_up(struct link *link, struct link_call *call, bool server_waits)
+/* What the server may still give to a call that nobody wants would be nobody's: the end of the connection gives it
+ * back. */
+static int abandon(struct link *link, struct link_call *call)
 {
-    abandon(link, call);
-    if (!server_waits)
+    bool ends = call->server_waits && call->sent;
+    call->waiter->left--;
+    call->waiter = NULL;
+    if (call->sent == 0) {
+        unlink_call(link, call);
+        free_call(call);
+    }
+    if (!ends)
         return MPROC_TIMEOUT;
     lose(link);
     fail_all(link, MPROC_SERVER_DIED, false);
     return MPROC_SERVER_DIED;
 }
 
-static int call_and_wait(struct link *link, struct link_call *call, const struct link_request *request,
-                         mproc_value *result, int64_t deadline)
+int link_end(struct link *link, struct link_call *call, mproc_value *result)
 {
-    int status = MPROC_SERVER_DIED;
-    if (request->object && request->epoch != link->epoch) {
-        free_call(call);
-        return status;
-    }
-    add_call(link, call);
-    if (await(link, call, deadline)) {
-        status = give_up(link, call, request->server_waits);
-    } else {
-        status = call->status;
-        take_result(call, result);
-        free_call(call);
-    }
-    pass_on(link);
+    if (call->waiter && !call->is_done)
+        return abandon(link, call);
+    int status = call->status;
+    take_result(call, result);
+    free_call(call);
     return status;
 }
 
 int link_call(struct link *link, const struct link_request *request, mproc_value *result, int64_t deadline)
 {
-    pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-    int status;
+    struct link_waiter waiter = {.wake = PTHREAD_COND_INITIALIZER};
+    struct link_call *call;
 
     if (request->server_waits && deadline < OS_NEVER - GRACE)
         deadline = (deadline ? deadline : os_now()) + GRACE;
     if (os_until(deadline) == 0)
         return MPROC_TIMEOUT;
-    struct link_call *call = make_call(request, link->frame_most, &status);
-    if (!call)
+    int status = link_make(link, request, &call);
+    if (status)
         return status;
-    call->wake = &wake;
     pthread_mutex_lock(&link->mutex);
-    status = call_and_wait(link, call, request, result, deadline);
+    link_begin(link, call, request, &waiter);
+    (void)link_await(link, &waiter, deadline);
+    status = link_end(link, call, result);
     pthread_mutex_unlock(&link->mutex);
-    pthread_cond_destroy(&wake);
+    pthread_cond_destroy(&waiter.wake);
     return status;
 }
 
 void link_tell(struct link *link, const char *method, const mproc_value *args, size_t count)
 {
     const struct link_request request = {.method = method, .args = args, .count = count};
-    int result;
-    struct link_call *call = link->is_connected ? make_call(&request, link->frame_most, &result) : NULL;
-    if (!call)
+    struct link_call *call;
+    if (!link->is_connected || link_make(link, &request, &call))
         return;
-    call->is_abandoned = true;
     add_call(link, call);
-    flush(link);
+    link_flush(link);
 }
 
 /* ---- life ---- */
@@ -470,10 +533,11 @@ void link_forget(struct link *link)
 {
     os_mutex_reset(&link->mutex, true);
     channel_close(&link->channel);
-    link->is_connected = link->has_leader = false;
+    link->is_connected = link->has_leader = link->is_watched = false;
     link->calls = link->next_out = NULL;
     link->calls_end = &link->calls;
     link->in_size = 0;
     link->failures = 0;
+    link->forks++;
     (void)renew(link);
 }

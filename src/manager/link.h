@@ -8,21 +8,29 @@
 
 #include "ipc/address.h"
 #include "manager/channel.h"
+#include "manager/spin.h"
 #include "manager/wire.h"
 #include "os/clock.h"
 #include <pthread.h>
 
 #define LINK_KEY_MOST 4096
 
+/* Who wants the answers of some calls. Under the mutex. */
+struct link_waiter {
+    pthread_cond_t wake;
+    size_t left; /* calls without an answer */
+    bool sleeps; /* a thread waits for wake */
+};
+
 struct link_call {
     struct link_call *next;
     uint64_t number;
     unsigned char *frame;
     size_t size, sent;
-    bool is_done, is_abandoned, is_new;
+    bool is_done, is_new, server_waits;
     int status;
     mproc_value value;
-    pthread_cond_t *wake; /* of the thread that waits */
+    struct link_waiter *waiter; /* NULL: nobody wants the answer */
 };
 
 /* How a connection is to be made: constant. */
@@ -48,9 +56,13 @@ struct link {
     size_t frame_most;
     struct channel channel;
     bool is_connected, has_leader;
+    bool is_watched;    /* the leader waits at the socket, without the mutex: then it closes it, and nobody else */
+    bool may_wait;      /* in a receive, which ends after a tick */
+    struct spin spin;   /* of the leader */
     bool was_connected; /* there is a session to go on with */
     unsigned char identity[WIRE_IDENTITY], instance[WIRE_IDENTITY];
     unsigned epoch; /* grows when the server is another one */
+    unsigned forks; /* between the process that made it and this one */
     int failures;   /* connections lost since the last answer */
     uint64_t number, received;
     struct link_call *calls, **calls_end; /* in the order of their numbers */
@@ -85,6 +97,24 @@ struct link_request {
 
 /* Call a method and wait for the answer. *result, which may be NULL, is written when there is one. */
 int link_call(struct link *link, const struct link_request *request, mproc_value *result, int64_t deadline);
+
+/* The same in steps, for several calls at a time. Make a call, without the mutex: 0, -EINVAL, -ENOMEM, -EMSGSIZE. */
+int link_make(const struct link *link, const struct link_request *request, struct link_call **call);
+
+/* Let it begin, in the order of these. With the mutex. */
+void link_begin(struct link *link, struct link_call *call, const struct link_request *request,
+                struct link_waiter *waiter);
+
+/* Send what the socket takes now of all that has begun. With the mutex. */
+void link_flush(struct link *link);
+
+/* Wait until all calls of a waiter have their answers: 0, or MPROC_TIMEOUT. With the mutex. */
+int link_await(struct link *link, struct link_waiter *waiter, int64_t deadline);
+
+/* Free a call, whether it has begun or not, and write its answer. Without one: MPROC_TIMEOUT, and nobody wants it any
+ * more; or MPROC_SERVER_DIED, and the connection ends with all that others wait for. With the mutex, if it has begun.
+ */
+int link_end(struct link *link, struct link_call *call, mproc_value *result);
 
 /* Call a method of the server without waiting, and for nobody. With the mutex. */
 void link_tell(struct link *link, const char *method, const mproc_value *args, size_t count);

@@ -186,22 +186,30 @@ static int depart(const struct mproc_manager *manager, mproc_value *value)
     return result;
 }
 
+int proxy_request(struct mproc_manager *manager, const struct proxy *proxy, struct link_request *request,
+                  mproc_value *copy)
+{
+    const mproc_value args = mproc_list_of(request->args, request->count);
+
+    *copy = mproc_nil();
+    request->object = proxy ? proxy->id : 0;
+    request->epoch = proxy ? proxy->epoch : 0;
+    if (!has_objects(&args))
+        return 0;
+    int result = mproc_value_copy(copy, args);
+    if (!result)
+        result = depart(manager, copy);
+    request->args = copy->items;
+    return result;
+}
+
 int proxy_call(struct mproc_manager *manager, const struct proxy *proxy, const struct link_request *request,
                mproc_value *result, int64_t deadline)
 {
-    const mproc_value args = mproc_list_of(request->args, request->count);
     struct link_request with_numbers = *request;
-    mproc_value copy = mproc_nil();
-    int status = 0;
+    mproc_value copy;
 
-    with_numbers.object = proxy ? proxy->id : 0;
-    with_numbers.epoch = proxy ? proxy->epoch : 0;
-    if (has_objects(&args)) {
-        status = mproc_value_copy(&copy, args);
-        if (!status)
-            status = depart(manager, &copy);
-        with_numbers.args = copy.items;
-    }
+    int status = proxy_request(manager, proxy, &with_numbers, &copy);
     if (!status)
         status = link_call(&manager->link, &with_numbers, result, deadline);
     mproc_value_free(&copy);

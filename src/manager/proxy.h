@@ -35,6 +35,11 @@ struct mproc_manager {
 int proxy_call(struct mproc_manager *manager, const struct proxy *proxy, const struct link_request *request,
                mproc_value *result, int64_t deadline);
 
+/* Make a request of one whose args have proxies in them; copy, to be freed after the request, holds what is not in
+ * args. -EINVAL: an object is no proxy of this manager. -ENOMEM. */
+int proxy_request(struct mproc_manager *manager, const struct proxy *proxy, struct link_request *request,
+                  mproc_value *copy);
+
 /* The proxy that this is, or NULL. */
 struct proxy *proxy_of(const void *object);
 
@@ -43,6 +48,10 @@ int proxy_prepare(struct mproc_manager *manager);
 
 void proxy_release(struct proxy *proxy);
 void proxy_free_all(struct mproc_manager *manager);
+
+/* Append what a method of a lock, a queue or the like has beside its arguments: the thread and the timeout. args has
+ * room for two more. Whether the server may wait. */
+bool proxy_complete(const char *method, mproc_value *args, size_t *count, mproc_time timeout);
 
 /* For the link. */
 int proxy_arrived(struct link *link, mproc_value *answer, bool is_new);

@@ -22,13 +22,32 @@ mproc_remote *mproc_remote_free(mproc_remote *remote)
     return NULL;
 }
 
-struct ask {
-    const char *method;
-    const mproc_value *value; /* its first argument, or NULL */
+/* What these methods have beside their arguments. */
+static const struct {
+    const char *name;
     bool has_thread, waits;
+} methods[] = {
+    {"acquire", true, true}, {"release", true, false}, {"wait", true, true},  {"notify", true, false},
+    {"put", false, true},    {"get", false, true},     {"join", false, true},
 };
 
-static int ask(const mproc_remote *remote, struct ask ask, mproc_value *result, mproc_time timeout)
+bool proxy_complete(const char *method, mproc_value *args, size_t *count, mproc_time timeout)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (strcmp(methods[i].name, method) != 0)
+            continue;
+        if (methods[i].has_thread)
+            args[(*count)++] = mproc_int(os_thread_id());
+        if (methods[i].waits)
+            args[(*count)++] = mproc_int(timeout);
+        return methods[i].waits;
+    }
+    return false;
+}
+
+/* value: its first argument, or NULL. */
+static int ask(const mproc_remote *remote, const char *method, const mproc_value *value, mproc_value *result,
+               mproc_time timeout)
 {
     const struct proxy *proxy = proxy_of_remote(remote);
     mproc_value args[3];
@@ -36,36 +55,33 @@ static int ask(const mproc_remote *remote, struct ask ask, mproc_value *result, 
 
     if (!proxy || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    if (ask.value)
-        args[count++] = *ask.value;
-    if (ask.has_thread)
-        args[count++] = mproc_int(os_thread_id());
-    if (ask.waits)
-        args[count++] = mproc_int(timeout);
-    const struct link_request request = {.method = ask.method, .args = args, .count = count, .server_waits = ask.waits};
+    if (value)
+        args[count++] = *value;
+    bool waits = proxy_complete(method, args, &count, timeout);
+    const struct link_request request = {.method = method, .args = args, .count = count, .server_waits = waits};
     /* The lock of a condition may be another's for as long as that likes. */
-    bool is_patient = (unsigned)proxy->type == MPROC_REMOTE_CONDITION && ask.waits && strcmp(ask.method, "wait") == 0;
+    bool is_patient = (unsigned)proxy->type == MPROC_REMOTE_CONDITION && strcmp(method, "wait") == 0;
     return proxy_call(proxy->manager, proxy, &request, result, is_patient ? OS_NEVER : os_deadline(timeout));
 }
 
 int mproc_remote_acquire(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "acquire", .has_thread = true, .waits = true}, NULL, timeout);
+    return ask(remote, "acquire", NULL, NULL, timeout);
 }
 
 int mproc_remote_release(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "release", .has_thread = true}, NULL, timeout);
+    return ask(remote, "release", NULL, NULL, timeout);
 }
 
 int mproc_remote_set(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "set"}, NULL, timeout);
+    return ask(remote, "set", NULL, NULL, timeout);
 }
 
 int mproc_remote_clear(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "clear"}, NULL, timeout);
+    return ask(remote, "clear", NULL, NULL, timeout);
 }
 
 int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
@@ -73,7 +89,7 @@ int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
     mproc_value found = mproc_nil();
     if (!is_set)
         return -EINVAL;
-    int result = ask(remote, (struct ask){.method = "is_set"}, &found, timeout);
+    int result = ask(remote, "is_set", NULL, &found, timeout);
     *is_set = !result && found.kind == MPROC_BOOL && found.boolean;
     mproc_value_free(&found);
     return result;
@@ -81,28 +97,28 @@ int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
 
 int mproc_remote_wait(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "wait", .has_thread = true, .waits = true}, NULL, timeout);
+    return ask(remote, "wait", NULL, NULL, timeout);
 }
 
 int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time timeout)
 {
     const mproc_value most = mproc_int(count > INT64_MAX ? INT64_MAX : (int64_t)count);
-    return ask(remote, (struct ask){.method = "notify", .value = &most, .has_thread = true}, NULL, timeout);
+    return ask(remote, "notify", &most, NULL, timeout);
 }
 
 int mproc_remote_abort(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "abort"}, NULL, timeout);
+    return ask(remote, "abort", NULL, NULL, timeout);
 }
 
 int mproc_remote_reset(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "reset"}, NULL, timeout);
+    return ask(remote, "reset", NULL, NULL, timeout);
 }
 
 int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "put", .value = &value, .waits = true}, NULL, timeout);
+    return ask(remote, "put", &value, NULL, timeout);
 }
 
 int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout)
@@ -110,7 +126,7 @@ int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeou
     if (!value)
         return -EINVAL;
     *value = mproc_nil();
-    return ask(remote, (struct ask){.method = "get", .waits = true}, value, timeout);
+    return ask(remote, "get", NULL, value, timeout);
 }
 
 int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
@@ -118,7 +134,7 @@ int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
     mproc_value found = mproc_nil();
     if (!size)
         return -EINVAL;
-    int result = ask(remote, (struct ask){.method = "size"}, &found, timeout);
+    int result = ask(remote, "size", NULL, &found, timeout);
     *size = !result && found.kind == MPROC_INT ? (size_t)found.integer : 0;
     mproc_value_free(&found);
     return result;
@@ -126,12 +142,12 @@ int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
 
 int mproc_remote_task_done(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "task_done"}, NULL, timeout);
+    return ask(remote, "task_done", NULL, NULL, timeout);
 }
 
 int mproc_remote_join(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, (struct ask){.method = "join", .waits = true}, NULL, timeout);
+    return ask(remote, "join", NULL, NULL, timeout);
 }
 
 /* ---- types of the program's own ---- */

@@ -104,6 +104,21 @@ static int64_t nap(const struct server *server)
     return next < OS_TICK ? next : OS_TICK;
 }
 
+/* Wait for events; for a while without sleeping, when something came in the last round. */
+static int await(struct server *server, struct epoll_event events[EVENTS])
+{
+    int64_t end = server->is_busy && !server->turn_count ? spin_begin(&server->spin) : 0;
+    int count = 0;
+    while (end && count == 0 && os_now() < end)
+        count = os_epoll_wait(server->epoll, events, EVENTS, 0);
+    if (end)
+        spin_end(&server->spin, count > 0);
+    if (count == 0)
+        count = os_epoll_wait(server->epoll, events, EVENTS, nap(server));
+    server->is_busy = count > 0;
+    return count;
+}
+
 static void empty(struct server *server)
 {
     for (struct peer *peer = server->peers; peer; peer = peer->next)
@@ -138,7 +153,7 @@ int server_loop(struct server *server)
     int result = 0;
 
     while (!result && !is_over(server)) {
-        int count = os_epoll_wait(server->epoll, events, EVENTS, nap(server));
+        int count = await(server, events);
         if (count < 0 && count != -EINTR)
             result = count;
         server->now = os_now();

@@ -13,6 +13,7 @@
 #include "ipc/endpoint.h"
 #include "manager/channel.h"
 #include "manager/object.h"
+#include "manager/spin.h"
 #include "manager/wire.h"
 #include "os/clock.h"
 #include <limits.h>
@@ -146,6 +147,8 @@ struct server {
     struct turns *all_turns;
     struct waiter *waiters;
     int64_t next_deadline; /* of waiters; may be too early */
+    struct spin spin;
+    bool is_busy; /* something came in the last round */
     unsigned char scratch[SERVER_READ];
 };
 

@@ -105,6 +105,12 @@ int os_socket_set_wait(int fd, int64_t nanoseconds)
     return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof span) ? -errno : 0;
 }
 
+void os_socket_shut(int fd)
+{
+    if (os_fault(OS_CLOSE) == 0)
+        shutdown(fd, SHUT_RDWR);
+}
+
 int os_socket_send_descriptor(int fd, unsigned char byte, int passed)
 {
     int fault = os_fault(OS_SENDMSG);

@@ -40,6 +40,9 @@ ssize_t os_socket_receive_first(int fd, void *buffer, size_t size, int *passed);
 /* Set how long that is, for the socket in whatever process: 0 or -errno. */
 int os_socket_set_wait(int fd, int64_t nanoseconds);
 
+/* End both directions of a socket, and wake whoever waits for it. */
+void os_socket_shut(int fd);
+
 /* Send one byte, and a descriptor that goes with it, over a unix socket. 0 or -errno; -EBADF when passed is not open.
  */
 int os_socket_send_descriptor(int fd, unsigned char byte, int passed);

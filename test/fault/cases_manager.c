@@ -23,6 +23,8 @@ static mproc_remote *lock, *event, *condition, *barrier, *queue, *made;
 static mproc_value got;
 static size_t number;
 static bool flag;
+static mproc_batch *batch;
+static mproc_call one_call;
 
 static int make_nothing(void **thing, const mproc_value *args, size_t count)
 {
@@ -57,6 +59,7 @@ static void begin_none(void)
     array = NULL;
     object = NULL;
     made = NULL;
+    batch = NULL;
     got = mproc_nil();
 }
 
@@ -101,16 +104,25 @@ static void begin_put(void)
     every_must(mproc_remote_put(queue, mproc_int(1), TIME));
 }
 
+static void begin_sent(void)
+{
+    begin_whole();
+    one_call = (mproc_call){.object = dict, .method = "length"};
+    every_must(mproc_manager_send(manager, &one_call, 1, &batch));
+}
+
 static void look(long *seen)
 {
     seen[0] = other != NULL;
     seen[1] = list != NULL || set != NULL || names != NULL || variable != NULL || array != NULL || made != NULL;
     seen[2] = (long)got.kind;
+    seen[3] = batch != NULL;
 }
 
 static void end(void)
 {
     mproc_value_free(&got);
+    mproc_batch_free(batch);
     mproc_manager_free(other);
     mproc_manager_free(manager);
 }
@@ -119,6 +131,7 @@ static const struct every_scene none = {begin_none, look, end};
 static const struct every_scene server = {begin_server, look, end};
 static const struct every_scene whole = {begin_whole, look, end};
 static const struct every_scene locked = {begin_locked, look, end};
+static const struct every_scene sent = {begin_sent, look, end};
 static const struct every_scene with_item = {begin_put, look, end};
 
 /* ---- servers and clients ---- */
@@ -296,6 +309,33 @@ static int call_join(void)
     return mproc_remote_join(queue, TIME);
 }
 
+/* ---- many calls at a time ---- */
+
+static int call_call(void)
+{
+    one_call = (mproc_call){.object = dict, .method = "length"};
+    int result = mproc_manager_call(manager, &one_call, 1, TIME);
+    return result ? result : one_call.status;
+}
+
+static int call_send(void)
+{
+    one_call = (mproc_call){.object = dict, .method = "length"};
+    return mproc_manager_send(manager, &one_call, 1, &batch);
+}
+
+static int call_batch_wait(void)
+{
+    int result = mproc_batch_wait(batch, TIME);
+    return result ? result : one_call.status;
+}
+
+static int call_batch_free(void)
+{
+    batch = mproc_batch_free(batch);
+    return 0;
+}
+
 /* What is held is released with the connection that is lost, and then another client might have it. */
 #define LOST                                                                                                           \
     {                                                                                                                  \
@@ -342,6 +382,10 @@ static const struct every_case cases[] = {
     {"mproc_remote_size", NULL, &whole, call_size, 0, CHILD_MAY_NOT, .answers = LOST},
     {"mproc_remote_task_done", NULL, &with_item, call_task_done, 0, CHILD_MAY_NOT, .answers = LOST},
     {"mproc_remote_join", NULL, &whole, call_join, 0, CHILD_MAY_NOT, .answers = LOST},
+    {"mproc_manager_call", NULL, &whole, call_call, 0, CHILD_MAY_NOT, .answers = LOST},
+    {"mproc_manager_send", NULL, &whole, call_send, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_batch_wait", NULL, &sent, call_batch_wait, 0, CHILD_MAY_NOT, .is_final = true, .answers = LOST},
+    {"mproc_batch_free", NULL, &sent, call_batch_free, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
 };
 
 const struct every_table cases_manager = {cases, sizeof cases / sizeof *cases};

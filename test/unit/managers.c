@@ -78,6 +78,23 @@ bool drops(int fd)
     return false;
 }
 
+pid_t server_of_managers(void)
+{
+    mproc_process *child = NULL;
+    assert_int_equal(mproc_active_children(&child, 1), 1);
+    return mproc_process_pid(child);
+}
+
+void cut_connections(void)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    for (int fd = 3; fd < 256; fd++) {
+        socklen_t size = sizeof address;
+        if (getpeername(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_INET)
+            shutdown(fd, SHUT_RDWR);
+    }
+}
+
 void assert_serves(mproc_manager *manager)
 {
     mproc_list *list;

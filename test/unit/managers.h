@@ -4,6 +4,7 @@
 
 #include "manager/link.h"
 #include <mproc/manager.h>
+#include <sys/types.h>
 
 /* For what must not happen: it fails the test long before it is over. */
 #define SOON MPROC_SEC(20)
@@ -23,6 +24,12 @@ int raw_socket(const mproc_manager *manager);
 
 /* Whether the other end closes within a second or two. */
 bool drops(int fd);
+
+/* The process that is the server, which is this one's only child. */
+pid_t server_of_managers(void);
+
+/* End every connection to the loopback that this process has, as if the network had lost it. */
+void cut_connections(void);
 
 /* Whether the server answers. */
 void assert_serves(mproc_manager *manager);

@@ -17,13 +17,6 @@
 
 /* ---- the server ---- */
 
-static mproc_process *server_of(void)
-{
-    mproc_process *child = NULL;
-    assert_int_equal(mproc_active_children(&child, 1), 1);
-    return child;
-}
-
 static int kill_soon(void *arg)
 {
     usleep(50000);
@@ -39,7 +32,7 @@ static void a_killed_server_hangs_nobody(void **state)
     (void)state;
     assert_int_equal(mproc_manager_dict(manager, &dict, "it", SOON), 0);
     assert_int_equal(mproc_manager_remote(manager, &event, MPROC_REMOTE_EVENT, 0, NULL, SOON), 0);
-    pid_t server = mproc_process_pid(server_of());
+    pid_t server = server_of_managers();
     pid_t killer = child_start(kill_soon, &server);
     assert_int_equal(mproc_remote_wait(event, MPROC_FOREVER), MPROC_SERVER_DIED);
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_int(1), MPROC_FOREVER), MPROC_SERVER_DIED);
@@ -55,7 +48,7 @@ static void a_stopped_server_is_waited_for_no_longer_than_was_said(void **state)
 
     (void)state;
     assert_int_equal(mproc_manager_dict(manager, &dict, "it", SOON), 0);
-    pid_t server = mproc_process_pid(server_of());
+    pid_t server = server_of_managers();
     assert_int_equal(kill(server, SIGSTOP), 0);
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_int(1), MPROC_MS(100)), MPROC_TIMEOUT);
     assert_int_equal(kill(server, SIGCONT), 0);
@@ -64,17 +57,6 @@ static void a_stopped_server_is_waited_for_no_longer_than_was_said(void **state)
 }
 
 /* ---- lost connections ---- */
-
-/* Every connection that this process has, as if the network had lost it. */
-static void cut_connections(void)
-{
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    for (int fd = 3; fd < 256; fd++) {
-        socklen_t size = sizeof address;
-        if (getpeername(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_INET)
-            shutdown(fd, SHUT_RDWR);
-    }
-}
 
 static void a_lost_connection_is_made_again(void **state)
 {

@@ -1,0 +1,161 @@
+/* Many calls at a time: several requests go to the server before the first answer comes. Called by users. */
+#include "manager/proxy.h"
+
+#include "os/allocate.h"
+#include <errno.h>
+#include <string.h>
+
+struct mproc_batch {
+    struct mproc_manager *manager;
+    struct link_waiter waiter;
+    unsigned forks; /* of the link when it was sent */
+    bool is_over;   /* all is written */
+    mproc_call *calls;
+    size_t count;
+    struct link_call *begun[];
+};
+
+/* ---- making requests ---- */
+
+#define COMPLETED 8 /* arguments of a lock's, a queue's or the like's method, and more than those have */
+
+static bool is_remote(const struct proxy *proxy)
+{
+    return (unsigned)proxy->type >= MPROC_REMOTE_LOCK && (unsigned)proxy->type <= MPROC_REMOTE_QUEUE;
+}
+
+static int make(struct mproc_manager *manager, const mproc_call *call, struct link_request *request,
+                struct link_call **made)
+{
+    const struct proxy *proxy = proxy_of(call->object);
+    mproc_value completed[COMPLETED + 2], copy;
+
+    if (!proxy || proxy->manager != manager || !call->method || (!call->args && call->count))
+        return -EINVAL;
+    *request = (struct link_request){.method = call->method, .args = call->args, .count = call->count};
+    if (is_remote(proxy) && call->count <= COMPLETED) {
+        if (call->count)
+            memcpy(completed, call->args, call->count * sizeof *completed);
+        request->server_waits = proxy_complete(call->method, completed, &request->count, MPROC_NOWAIT);
+        request->args = completed;
+    }
+    int result = proxy_request(manager, proxy, request, &copy);
+    if (!result)
+        result = link_make(&manager->link, request, made);
+    mproc_value_free(&copy);
+    return result;
+}
+
+static void begin(struct mproc_batch *batch, const struct link_request *requests)
+{
+    struct link *link = &batch->manager->link;
+    pthread_mutex_lock(&link->mutex);
+    batch->forks = link->forks;
+    for (size_t i = 0; i < batch->count; i++)
+        link_begin(link, batch->begun[i], &requests[i], &batch->waiter);
+    link_flush(link);
+    pthread_mutex_unlock(&link->mutex);
+}
+
+static int make_all(struct mproc_batch *batch, struct link_request *requests)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        int result = make(batch->manager, &batch->calls[i], &requests[i], &batch->begun[i]);
+        if (!result)
+            continue;
+        while (i--)
+            link_end(&batch->manager->link, batch->begun[i], NULL);
+        return result;
+    }
+    return 0;
+}
+
+int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch)
+{
+    if (!batch)
+        return -EINVAL;
+    *batch = NULL;
+    if (!manager || !calls || count == 0 || count > UINT32_MAX)
+        return -EINVAL;
+    struct mproc_batch *made = os_malloc(sizeof *made + count * sizeof *made->begun);
+    struct link_request *requests = os_malloc(count * sizeof *requests);
+    int result = -ENOMEM;
+    if (made && requests) {
+        *made = (struct mproc_batch){
+            .manager = manager, .waiter = {.wake = PTHREAD_COND_INITIALIZER}, .calls = calls, .count = count};
+        result = make_all(made, requests);
+    }
+    if (result) {
+        free(made);
+    } else {
+        begin(made, requests);
+        *batch = made;
+    }
+    free(requests);
+    return result;
+}
+
+/* ---- answers ---- */
+
+/* The calls that a parent has begun are in the list of a link that this process does not have. */
+static void write_answer(struct mproc_batch *batch, size_t i)
+{
+    mproc_call *call = &batch->calls[i];
+    call->result = mproc_nil();
+    if (batch->forks == batch->manager->link.forks)
+        call->status = link_end(&batch->manager->link, batch->begun[i], &call->result);
+    else
+        call->status = MPROC_SERVER_DIED;
+}
+
+static void finish(struct mproc_batch *batch)
+{
+    if (batch->is_over)
+        return;
+    for (size_t i = 0; i < batch->count; i++)
+        write_answer(batch, i);
+    batch->is_over = true;
+}
+
+int mproc_batch_wait(mproc_batch *batch, mproc_time timeout)
+{
+    if (!batch || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    struct link *link = &batch->manager->link;
+    int result = 0;
+    pthread_mutex_lock(&link->mutex);
+    if (!batch->is_over && batch->forks == link->forks)
+        result = link_await(link, &batch->waiter, os_deadline(timeout));
+    if (!result)
+        finish(batch);
+    pthread_mutex_unlock(&link->mutex);
+    return result;
+}
+
+mproc_batch *mproc_batch_free(mproc_batch *batch)
+{
+    if (!batch)
+        return NULL;
+    struct link *link = &batch->manager->link;
+    pthread_mutex_lock(&link->mutex);
+    finish(batch);
+    bool is_ours = batch->forks == link->forks;
+    pthread_mutex_unlock(&link->mutex);
+    if (is_ours) /* else a thread may wait that is not here */
+        pthread_cond_destroy(&batch->waiter.wake);
+    free(batch);
+    return NULL;
+}
+
+int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout)
+{
+    mproc_batch *batch;
+    if (!os_timeout_is_valid(timeout))
+        return -EINVAL;
+    int result = mproc_manager_send(manager, calls, count, &batch);
+    if (result)
+        return result;
+    result = mproc_batch_wait(batch, timeout);
+    mproc_batch_free(batch);
+    return result;
+}
