@@ -79,16 +79,21 @@ static void add_call(struct link *link, struct link_call *call)
 
 /* ---- the connection ---- */
 
+static void close_lost(struct link *link)
+{
+    channel_close(&link->channel);
+    link->in_size = 0;
+}
+
 /* A leader that waits at the socket closes it when it wakes: the number of a descriptor that is closed under its feet
- * might be another file's. */
+ * might be another file's. Until then the buffer is its own as well. */
 static void lose(struct link *link)
 {
     if (link->is_watched)
         channel_shut(&link->channel);
     else
-        channel_close(&link->channel);
+        close_lost(link);
     link->is_connected = false;
-    link->in_size = 0;
     link->failures++;
 }
 
@@ -344,7 +349,7 @@ static void serve_socket(struct link *link, int64_t deadline)
     }
     ssize_t got = watch(link, deadline);
     if (!link->is_connected)
-        channel_close(&link->channel); /* it was lost meanwhile */
+        close_lost(link);
     else if (took(link, got))
         receive_all(link);
 }
