@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -63,11 +64,15 @@ static inline bench_task *opaque(bench_task *task)
     return hidden;
 }
 
-/* Stay on the nth of the CPUs that this process may use, counted round and round. */
+/* Stay on the nth of the CPUs that this process may use, counted round and round. With BENCH_PIN=0 in the environment
+ * the kernel chooses instead. scripts/bench knows by that name in a program's file which programs pin themselves. */
 static inline void pin_to_cpu(size_t nth)
 {
     cpu_set_t allowed, chosen;
+    const char *pin = getenv("BENCH_PIN");
 
+    if (pin && strcmp(pin, "0") == 0)
+        return;
     must(!sched_getaffinity(0, sizeof allowed, &allowed), "sched_getaffinity");
     nth %= (size_t)CPU_COUNT(&allowed);
     CPU_ZERO(&chosen);
