@@ -9,7 +9,7 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize crash-test soak storm fuzz bench install clean
+.PHONY: help demo test build examples lint sanitize crash-test soak storm fuzz bench bench-docs install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -22,7 +22,8 @@ help:
 	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
 	@echo 'make storm RUNS=100  kill one of several workers, with mproc and with CPython, and count who hangs'
 	@echo 'make fuzz SECONDS=60  feed what reads bytes with bytes that nobody thought of; needs clang'
-	@echo 'make bench     build and run the measurements'
+	@echo 'make bench     build and run the measurements, and draw them; BENCH=quick takes less time'
+	@echo 'make bench-docs  put the last measurements into docs/benchmarks.md, and the pictures beside it'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make clean     remove everything that was built'
 	@echo 'PRESET=release, debug, clang, asan, tsan or faults chooses the build.'
@@ -67,7 +68,10 @@ bench:
 	@scripts/install-deps bench
 	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target bench
-	@if [ -x scripts/bench ]; then scripts/bench build/release; fi
+	@scripts/bench build/release
+
+bench-docs:
+	@scripts/bench-report --docs
 
 storm:
 	@scripts/install-deps bench

@@ -13,8 +13,14 @@ import time
 WARM_UP = 10
 
 
+def pin_to_cpu(nth):
+    """As in measure.h."""
+    if os.environ.get("BENCH_PIN") != "0":
+        os.sched_setaffinity(0, [sorted(CPUS)[nth % len(CPUS)]])
+
+
 def serve(work, end, size, loops):
-    os.sched_setaffinity(0, [sorted(CPUS)[1 % len(CPUS)]])
+    pin_to_cpu(1)
     message = b"x" * size
     for _ in range(loops):
         if work == "rtt":
@@ -28,7 +34,7 @@ def measure(work, size, loops):
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(target=serve, args=(work, theirs, size, loops))
     child.start()
-    os.sched_setaffinity(0, [sorted(CPUS)[0]])
+    pin_to_cpu(0)
     message = b"x" * size
     for i in range(loops):
         if i == WARM_UP:
