@@ -10,8 +10,8 @@ import unittest
 import xml.etree.ElementTree
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
-MACHINE = {"cpu": "Abacus <9>", "cores": 2, "memory": "1 GiB", "kernel": "Linux 1.0", "compiler": "cc 1", "libc": "libc 1",
-           "mproc": "0", "peers": {"tin": "1.2", "can": None}}
+MACHINE = {"cpu": "Abacus <9>", "cores": 2, "memory": "1 GiB", "kernel": "Linux 1.0", "compiler": "cc 1",
+           "libc": "libc 1", "mproc": "0", "peers": {"tin": "1.2", "can": None}}
 
 
 def load(name):
@@ -76,7 +76,7 @@ class Report(unittest.TestCase):
         self.assertIn("10,000", self.texts())
 
     def test_each_family_has_a_picture_whatever_the_order(self):
-        self.show([figures("a", {"mproc": 1}, "one"), figures("b", {"mproc": 1}, "two"), figures("c", {"mproc": 1}, "one")])
+        self.show([figures(work, {"mproc": 1}, family) for work, family in (("a", "one"), ("b", "two"), ("c", "one"))])
         self.assertTrue({"a", "c"} <= set(self.texts("one")))
         self.assertIn("b", self.texts("two"))
 
@@ -94,7 +94,8 @@ class Report(unittest.TestCase):
         self.assertIn("tin 1.2, can missing", page)
         self.assertTrue((self.folder / "benchmarks/family.svg").exists())
         self.show([figures("work", {"mproc": 1}, others=55)], "--docs")
-        self.assertIn("Others used more than 10 % of a CPU during `work` (55 %).", " ".join(self.page.read_text().split()))
+        words = " ".join(self.page.read_text().split())
+        self.assertIn("Others used more than 10 % of a CPU during `work` (55 %).", words)
 
     def test_docs_are_left_alone_unless_all_is_measured(self):
         before = self.page.read_text()

@@ -103,7 +103,8 @@ class Runner(unittest.TestCase):
         self.assertEqual(self.measure(["work us lower mproc echo 1", "work us lower mproc_other false"])[2], 1)
 
     def test_a_figure_of_which_one_run_failed_does_not_count(self):
-        self.script("weak", f'echo >>"{self.folder}/weak.runs"; [ $(wc -l <"{self.folder}/weak.runs") -lt 3 ] && echo 1')
+        runs = f'"{self.folder}/weak.runs"'
+        self.script("weak", f"echo >>{runs}; [ $(wc -l <{runs}) -lt 3 ] && echo 1")
         results, _, _ = self.measure(["work us lower mproc echo 1", "work us lower peer $programs/weak"])
         self.assertEqual((results["work"]["missing"], self.runs_of("weak")), (["peer"], 3))
 
