@@ -1,22 +1,32 @@
-/* Nanoseconds for an acquire and a release of an mproc_lock that nobody else wants: lock [LOOPS]. */
+/* An mproc_lock: see locks.h. */
 #include "check.h"
-#include "measure.h"
+#include "locks.h"
 
 #include <mproc/memory.h>
 #include <mproc/sync.h>
 
-int main(int argc, char **argv)
+static void *open_lock(void)
 {
-    size_t loops = argument(argc, argv, 1, 10000000);
     mproc_lock *lock = mproc_alloc(sizeof *lock);
 
     must(lock != NULL, "mproc_alloc");
     check(mproc_lock_init(lock), "mproc_lock_init");
-    double begin = seconds_now();
-    for (size_t i = 0; i < loops; i++) {
-        check(mproc_lock_acquire(lock, MPROC_FOREVER), "mproc_lock_acquire");
-        check(mproc_lock_release(lock), "mproc_lock_release");
-    }
-    report((seconds_now() - begin) * 1e9 / (double)loops);
-    return 0;
+    return lock;
+}
+
+static void acquire(void *lock)
+{
+    check(mproc_lock_acquire(lock, MPROC_FOREVER), "mproc_lock_acquire");
+}
+
+static void release(void *lock)
+{
+    check(mproc_lock_release(lock), "mproc_lock_release");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct lock_kind kind = {open_lock, acquire, release};
+
+    return measure_lock(argc, argv, &kind);
 }

@@ -1,5 +1,6 @@
 /* What every measured program needs: the clock, a CPU to sit on, arguments, and one number to print. Included by the
- * programs in bench/ and bench/peers/; it knows nothing of mproc, so that peers do not depend on it. */
+ * programs in bench/ and bench/peers/, those in C++ too; it knows nothing of mproc, so that peers do not depend on it.
+ */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
@@ -99,7 +100,7 @@ static inline void occupy_memory(size_t mebibytes)
 
     if (size == 0)
         return;
-    char *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *pages = (char *)mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(pages != MAP_FAILED, "mmap");
     must(!madvise(pages, size, MADV_NOHUGEPAGE), "madvise");
     for (size_t i = 0; i < size; i += 4096)

@@ -1,14 +1,10 @@
-/* Nanoseconds for a lock and an unlock of a process-shared pthread mutex that nobody else wants:
- * mutex plain|robust [LOOPS]. */
-#include "../measure.h"
+/* A process-shared pthread mutex: mutex plain|robust, and then as in locks.h. */
+#include "../locks.h"
 
-#include <pthread.h>
-#include <string.h>
+static bool robust;
 
-int main(int argc, char **argv)
+static void *open_lock(void)
 {
-    bool robust = argc > 1 && !strcmp(argv[1], "robust");
-    size_t loops = argument(argc, argv, 2, 10000000);
     pthread_mutex_t *mutex = shared_pages(sizeof *mutex);
     pthread_mutexattr_t attributes;
 
@@ -16,11 +12,25 @@ int main(int argc, char **argv)
     pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&attributes, robust ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
     must(!pthread_mutex_init(mutex, &attributes), "pthread_mutex_init");
-    double begin = seconds_now();
-    for (size_t i = 0; i < loops; i++) {
-        must(!pthread_mutex_lock(mutex), "pthread_mutex_lock");
-        must(!pthread_mutex_unlock(mutex), "pthread_mutex_unlock");
-    }
-    report((seconds_now() - begin) * 1e9 / (double)loops);
-    return 0;
+    return mutex;
+}
+
+static void acquire(void *mutex)
+{
+    must(!pthread_mutex_lock(mutex), "pthread_mutex_lock");
+}
+
+static void release(void *mutex)
+{
+    must(!pthread_mutex_unlock(mutex), "pthread_mutex_unlock");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct lock_kind kind = {open_lock, acquire, release};
+
+    must(argc > 1, "plain or robust");
+    robust = !strcmp(argv[1], "robust");
+    must(robust || !strcmp(argv[1], "plain"), "plain or robust");
+    return measure_lock(argc - 1, argv + 1, &kind);
 }
