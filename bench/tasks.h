@@ -86,9 +86,9 @@ static inline int measure_tasks(int argc, char **argv, const struct runner *runn
     size_t count = argument(argc, argv, 2, even ? 100 : 1000);
     size_t loops = argument(argc, argv, 3, even ? 3 : 2);
     size_t size = count * sizeof(uint64_t);
-    struct tasks tasks = {.in = runner->take(size), .out = runner->take(size), .count = count};
-    struct tasks few = {.in = tasks.in, .out = tasks.out, .count = count < 20 ? count : 20};
-    struct tasks own = {.in = tasks.in, .out = malloc(size), .count = count};
+    struct tasks tasks = {(uint64_t *)runner->take(size), (uint64_t *)runner->take(size), count};
+    struct tasks few = {tasks.in, tasks.out, count < 20 ? count : 20};
+    struct tasks own = {tasks.in, (uint64_t *)malloc(size), count};
     double alone = 0, shared = 0;
 
     must(tasks.in && tasks.out && own.out, "memory for the arrays");
