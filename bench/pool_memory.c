@@ -1,7 +1,7 @@
 /* KiB of memory for an idle worker of a pool, as the kernel shares them out: the mean of the proportional set sizes:
  * pool_memory [WORKERS]. Each worker has run some tasks before. */
 #include "check.h"
-#include "measure.h"
+#include "footprint.h"
 
 #include <mproc/pool.h>
 #include <mproc/process.h>
@@ -15,22 +15,6 @@ static int rest(void *ctx, const void *in, void *out)
     (void)ctx, (void)in, (void)out;
     sleep_us(1000);
     return 0;
-}
-
-static double kibibytes_of(pid_t pid)
-{
-    char path[64], line[256];
-    unsigned long size = 0;
-    bool found = false;
-
-    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
-    FILE *file = fopen(path, "r");
-    must(file != NULL, path);
-    while (!found && fgets(line, sizeof line, file))
-        found = sscanf(line, "Pss: %lu kB", &size) == 1;
-    fclose(file);
-    must(found, "no Pss there");
-    return (double)size;
 }
 
 int main(int argc, char **argv)

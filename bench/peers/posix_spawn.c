@@ -1,5 +1,5 @@
 /* Microseconds for a posix_spawn of this program, with an argument that makes it leave at once, and the waitpid for it:
- * posix_spawn [LOOPS]. */
+ * posix_spawn [LOOPS [MEBIBYTES]]. The host holds so many MiB of touched memory. */
 #include "../measure.h"
 
 #include <spawn.h>
@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         return 0;
 
     size_t loops = argument(argc, argv, 1, 500);
+    occupy_memory(argument(argc, argv, 2, 0));
     spawn_and_wait();
     double begin = seconds_now();
     for (size_t i = 0; i < loops; i++)
