@@ -1,6 +1,7 @@
 /* Repeats hot paths of the library: paths NAME STEPS [NAME STEPS...], each after the steps that it needs to be warm.
  * Prints the name of each and the process that it was. `paths list` tells what test_limits.sh must know of each: name,
- * function, steps and the two margins. `paths build` says what was built, and by what: limits are for that alone. */
+ * function, steps, the two margins and the round. `paths build` says what was built, and by what: limits are for that
+ * alone. */
 #include "paths.h"
 
 #include <gnu/libc-version.h>
@@ -84,12 +85,22 @@ static void run(const char *name, size_t steps)
     printf("%s %d\n", name, (int)child);
 }
 
+/* In which round a path is counted. What is counted is switched on and off at each begin and end of a function, so in a
+ * round no path may have two of them: the first has what counts whole steps, and each other one function of a step. */
+static unsigned round_of(const struct path *first, const struct path *path)
+{
+    unsigned round = path->function ? 1 : 0;
+    for (const struct path *before = first; path->function && before < path; before++)
+        round += before->function && before->step == path->step;
+    return round;
+}
+
 static void list(void)
 {
     for (size_t i = 0; i < LISTS; i++)
         for (const struct path *path = lists[i]; path->name; path++)
-            printf("%s %s %zu %u %u\n", path->name, path->function ? path->function : "measured", path->steps,
-                   path->instructions_margin, path->calls_margin);
+            printf("%s %s %zu %u %u %u\n", path->name, path->function ? path->function : "measured", path->steps,
+                   path->instructions_margin, path->calls_margin, round_of(lists[i], path));
 }
 
 static void print_build(void)

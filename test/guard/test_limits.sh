@@ -49,14 +49,19 @@ under()
     exit 1
 }
 
-# Print name and instructions of each path that counts those in a function: instructions FUNCTION NAME STEPS...
+# Print name and instructions of each path of a round: instructions ROUND.
 instructions()
 {
-    local function=$1 name process
-    shift
+    local name function steps round of_round=() toggles=()
+    while read -r name function steps _ _ round; do
+        [ "$round" = "$1" ] && [ "$function" != - ] || continue
+        of_round+=("$name" "$steps")
+        toggles+=("--toggle-collect=$function")
+    done <"$work/list"
+    [ ${#of_round[@]} -gt 0 ] || return
     rm -f "$work"/counts.*
-    under valgrind --tool=callgrind --zero-before=measured --toggle-collect="$function" \
-        --callgrind-out-file="$work/counts.%p" -- "$@"
+    under valgrind --tool=callgrind --zero-before=measured "${toggles[@]}" --callgrind-out-file="$work/counts.%p" -- \
+        "${of_round[@]}"
     while read -r name process; do
         echo "$name $(sed -n 's/^summary: //p' "$work/counts.$process")"
     done <"$work/processes"
@@ -67,6 +72,9 @@ instructions()
 # the last one that was seen.
 calls()
 {
+    : >"$work/trace"
+    : >"$work/processes"
+    [ $# -gt 0 ] || return
     under strace -f -qq -o "$work/trace" -- "$@"
     awk 'NR == FNR { name[$2] = $1; next }
         FNR == 1 { first = $1 }
@@ -87,13 +95,11 @@ list_of()
 # Count what a step of these paths takes: name, instructions, system calls of its own and of others; - is not counted.
 count()
 {
-    local function name steps
+    local round
     list_of "$@" >"$work/list"
-    : >"$work/instructions"
-    for function in $(awk '$2 != "-" { print $2 }' "$work/list" | sort -u); do
-        # shellcheck disable=SC2046 # a list
-        instructions "$function" $(awk -v f="$function" '$2 == f { print $1, $3 }' "$work/list") >>"$work/instructions"
-    done
+    for round in $(awk '{ print $6 }' "$work/list" | sort -u); do
+        instructions "$round"
+    done >"$work/instructions"
     # shellcheck disable=SC2046 # lists
     {
         calls $(awk '$2 ~ /^(-|measured)$/ { print $1, $3 }' "$work/list") >"$work/short"
