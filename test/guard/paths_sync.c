@@ -1,5 +1,4 @@
-/* Synchronization and memory: what nobody else wants, and what times out. A timeout shows that nobody spins on one
- * CPU: the rounds of a spinner are many times the instructions of the rest. */
+/* Synchronization and memory: what nobody else wants, and what times out. */
 #include "paths.h"
 
 #include <string.h>
