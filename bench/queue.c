@@ -28,7 +28,7 @@ static void get(void *channel, void *message, size_t size)
 
 int main(int argc, char **argv)
 {
-    static const struct channel kind = {open_queue, put, get};
+    static const struct channel kind = {open_queue, put, get, NULL};
 
     bound = argument(argc, argv, 5, 0);
     return measure_messages(argc, argv, &kind);
