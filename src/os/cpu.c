@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <mproc/base.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,16 +266,16 @@ int os_cpu_count(void)
     return cpus < quota ? cpus : quota;
 }
 
+static bool may_spin;
+
+__attribute__((constructor)) static void look_at_affinity(void)
+{
+    may_spin = affinity() > 1;
+}
+
 bool os_cpu_may_spin(void)
 {
-    static _Atomic(int) cpus;
-
-    int known = atomic_load_explicit(&cpus, memory_order_relaxed);
-    if (known == 0) {
-        known = affinity();
-        atomic_store_explicit(&cpus, known, memory_order_relaxed);
-    }
-    return known > 1;
+    return may_spin;
 }
 
 int mproc_cpu_count(void)

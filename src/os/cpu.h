@@ -15,7 +15,9 @@ int os_cpu_quota(const char *root);
 /* Let this process run on one CPU only: the index-th of those on which it may, counted round and round. 0 or -errno. */
 int os_cpu_pin(unsigned index);
 
-/* Whether spinning makes sense: this process may run on more than one CPU. Asked once per process. */
+/* Whether spinning makes sense: this process could run on more than one CPU when the library was loaded, or when that
+ * was so in the process that it was forked from. Who binds itself to one CPU later waits for others that are elsewhere.
+ */
 bool os_cpu_may_spin(void);
 
 /* A full fence directly after an atomic read-modify-write: on x86 that was one already. */

@@ -101,7 +101,16 @@ static void program_of(int build, char *path, size_t size)
     snprintf(path + length, size - (size_t)length, "_%s", builds[build]);
 }
 
-static pid_t start_program(int build, const char *const *arguments, int *output)
+static void stay_on(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+/* On one CPU, from before the library is loaded: the victims know it then, and wait without spinning. */
+static pid_t start_program(int build, const char *const *arguments, int cpu, int *output)
 {
     char path[4096];
     int ends[2];
@@ -117,6 +126,7 @@ static pid_t start_program(int build, const char *const *arguments, int *output)
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
+        stay_on(cpu);
         execv(path, (char *const *)(uintptr_t)arguments);
         perror(path);
         _exit(127);
@@ -130,7 +140,7 @@ static void read_rows(void)
 {
     int output;
     const char *arguments[] = {"crash", "cases", NULL};
-    pid_t pid = start_program(1, arguments, &output);
+    pid_t pid = start_program(1, arguments, cpus[0], &output);
     FILE *file = fdopen(output, "r");
     char line[512];
     while (file && fgets(line, sizeof line, file) && row_count < ROWS_MOST) {
@@ -183,18 +193,16 @@ static int freest_cpu(void)
 /* In the quick form one program does all kinds of a case. */
 static void start_share(struct row *row, int build)
 {
-    char numbers[5][16];
+    char numbers[4][16];
     struct slot *slot = &slots[slot_count];
     *slot = (struct slot){.row = row, .build = build, .cpu = freest_cpu()};
     snprintf(numbers[0], sizeof *numbers, "%d", row->number);
     snprintf(numbers[1], sizeof *numbers, "%d", row->kind);
     snprintf(numbers[2], sizeof *numbers, "%d", row->started[build]++);
     snprintf(numbers[3], sizeof *numbers, "%d", shares());
-    snprintf(numbers[4], sizeof *numbers, "%d", cpus[slot->cpu]);
     const char *arguments[] = {
-        "crash",    numbers[0], quick ? "all" : numbers[1], quick ? "quick" : "whole", numbers[2], numbers[3],
-        numbers[4], NULL};
-    slot->pid = start_program(build, arguments, &slot->pipe);
+        "crash", numbers[0], quick ? "all" : numbers[1], quick ? "quick" : "whole", numbers[2], numbers[3], NULL};
+    slot->pid = start_program(build, arguments, cpus[slot->cpu], &slot->pipe);
     slot_count++;
 }
 

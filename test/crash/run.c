@@ -2,16 +2,14 @@
  * drive.c, which adds up what the pieces report.
  *
  *     crash_O2 cases                                      a line per case and kind of death
- *     crash_O2 CASE KIND quick|whole SHARE SHARES CPU     do the share, and print one line of results;
+ *     crash_O2 CASE KIND quick|whole SHARE SHARES         do the share, and print one line of results;
  *                                                         KIND all: of each kind one after the other
  *
  * The program and its victims share one CPU: a step is a switch between the two. */
 #include "arena/heap.h"
 #include "arena/member.h"
 #include "crash.h"
-#include "os/cpu.h"
 #include <mproc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -383,20 +381,11 @@ static const struct crash_case *find_case(size_t number)
     return NULL;
 }
 
-static void stay_on(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(0, sizeof set, &set);
-}
-
 static void work(const struct crash_case *subject, const bool kinds[KINDS])
 {
     static void (*const works[KINDS])(const struct crash_case *, const struct trace *) = {kill_victims, kill_repairers,
                                                                                           stop_victims};
     signal(SIGALRM, on_alarm);
-    os_cpu_may_spin(); /* asks the kernel once; the victims know it then, and wait without spinning on their one CPU */
     stalls_watch();
     heap_note();
     struct trace trace = trace_operation(subject);
@@ -420,7 +409,7 @@ int main(int argc, char **argv)
         print_cases();
         return 0;
     }
-    const struct crash_case *subject = argc == 7 ? find_case((size_t)atoi(argv[1])) : NULL;
+    const struct crash_case *subject = argc == 6 ? find_case((size_t)atoi(argv[1])) : NULL;
     if (!subject) {
         fputs("see run.c; this program is started by crash\n", stderr);
         return 2;
@@ -428,7 +417,6 @@ int main(int argc, char **argv)
     quick = strcmp(argv[3], "quick") == 0;
     share = (size_t)atoi(argv[4]);
     shares = (size_t)atoi(argv[5]);
-    stay_on(atoi(argv[6]));
     bool all = strcmp(argv[2], "all") == 0;
     bool kinds[KINDS] = {all, all, all};
     if (!all)
