@@ -8,7 +8,9 @@
  * The pointer is shared: it may be an argument of a process, a member of a shared struct, or a message. There is no
  * feeder thread: when put returns, the message is in the queue and outlives its sender. Messages of one producer are
  * got in the order in which they were put. Unless bounded, a queue grows as needed and gives its memory back as it is
- * drained; of that up to 512 KiB stay until a getter finds it empty and goes to sleep.
+ * drained; of that up to 512 KiB, with messages above 128 KiB up to 8 MiB, stay until a getter has slept for 100 ms or its
+ * timeout without a message. Before it grows by more of these, a put waits for getters that are at work, for less than a
+ * millisecond (and half as long again for each 128 KiB of a message): to them it takes longer to fetch new memory.
  *
  * A process that dies in put has put all of the message or nothing; one that dies in get has taken the message or not.
  * Nobody else is held up by it for more than 100 ms.

@@ -402,6 +402,7 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
         return -EDEADLK;
     int64_t deadline = os_deadline(timeout);
     bool spun = false;
+    uint64_t slept_at = UINT64_MAX; /* messages put when it last went to sleep */
     for (;;) {
         int result = ring_lock_get(queue, lock_timeout(deadline));
         if (result)
@@ -411,7 +412,7 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
         bool sealed = is_sealed(queue);
         if (sealed && ring_available(queue)) /* it came before that */
             return 0;
-        if (spun)
+        if (slept_at == ring_count(load(&queue->put.word)))
             ring_go_idle(queue);
         unlock_get(queue);
         if (sealed)
@@ -423,9 +424,9 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
             continue;
         }
         spun = false;
-        result = sleep_for(has_message, queue, 1, &queue->messages, deadline);
-        if (result)
-            return result;
+        slept_at = ring_count(load(&queue->put.word));
+        if (sleep_for(has_message, queue, 1, &queue->messages, deadline) == MPROC_TIMEOUT)
+            deadline = 0; /* a last look */
     }
 }
 

@@ -3,6 +3,14 @@
  * stand in ring.h. */
 #include "ipc/ring.h"
 
+/* How a putter looks for room before it takes more memory: the pause between two looks, of about a microsecond; how
+ * many of them there are; the bytes of a message for which there is one more, which are far less than one can copy in
+ * that time, but about what one can from memory that is new to the getter; and how many while nobody is getting. */
+#define LOOK_PAUSE  32
+#define LOOKS       300u
+#define LOOK_BYTES  ((size_t)256)
+#define LOOKS_STILL 8u
+
 static void init_segment(struct segment *segment, size_t block_size)
 {
     segment->capacity = (block_size - offsetof(struct segment, ring)) & ~(RING_HEADER - 1);
@@ -57,6 +65,9 @@ static size_t grown_block(const struct segment *segment, size_t remaining)
     if (block > RING_GROWN)
         block = RING_GROWN;
     size_t least = offsetof(struct segment, ring) + remaining + RING_HEADER;
+    size_t few = least < RING_KEPT / RING_FEW ? least * RING_FEW : RING_KEPT;
+    if (block < few)
+        block = few;
     if (block < least)
         block = least;
     return (block + REGION_CHUNK - 1) & ~(REGION_CHUNK - 1);
@@ -68,6 +79,33 @@ static void link_to(struct position *position, struct segment *next)
     *ring_record(position) = (struct record){.kind = RECORD_LINK};
     atomic_store_explicit(&position->segment->next, next, memory_order_relaxed);
     *position = (struct position){.segment = next};
+}
+
+/* A putter that is faster than the getters would fill new memory all the time, which takes longer than a getter takes
+ * to make room in the old one, and every message would have left the caches before it is got. So while messages are
+ * being got, and a larger segment is not to be had, it looks for a while whether there is room soon: about as long as
+ * getting the messages of one segment takes. */
+static bool room_comes(mproc_queue *queue, const struct position *position, size_t bytes)
+{
+    struct segment *segment = position->segment;
+    if (segment->capacity < RING_GROWN / 2 || segment->capacity < bytes + RING_HEADER ||
+        segment != ring_put_position(queue).segment || !os_cpu_may_spin())
+        return false;
+    size_t wanted = bytes > segment->capacity / RING_FEW ? bytes : segment->capacity / RING_FEW;
+    unsigned looks = LOOKS + (unsigned)(bytes / LOOK_BYTES);
+    uint64_t got = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
+    for (unsigned since = 0; looks > 0 && since < LOOKS_STILL; looks--, since++) {
+        for (int i = 0; i < LOOK_PAUSE; i++)
+            os_cpu_relax();
+        uint64_t now = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
+        if (now != got || atomic_load_explicit(&queue->get.lock.word, memory_order_relaxed) != 0)
+            since = 0;
+        got = now;
+        queue->put.head_seen = atomic_load_explicit(&segment->head, memory_order_acquire);
+        if (ring_fits(queue, position, wanted))
+            return true;
+    }
+    return ring_fits(queue, position, bytes);
 }
 
 static int grow(mproc_queue *queue, struct position *position, size_t remaining)
@@ -91,7 +129,7 @@ int ring_make_room_slow(mproc_queue *queue, struct position *position, size_t by
     if (!ring_fits(queue, position, total)) {
         if (position->segment == ring_put_position(queue).segment)
             queue->put.head_seen = atomic_load_explicit(&position->segment->head, memory_order_acquire);
-        if (!ring_fits(queue, position, total))
+        if (!ring_fits(queue, position, total) && !room_comes(queue, position, total))
             return grow(queue, position, remaining);
     }
     if (skips) {

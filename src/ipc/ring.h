@@ -84,10 +84,13 @@ struct mproc_queue {
 #define RING_LARGEST ((uint64_t)1 << 47)
 #define RING_HEADER  ((size_t)16)
 
-/* Grown segments are no larger, unless a message is: the heap may keep their pages. A drained queue keeps one of them,
- * for a busy queue is drained again and again, and gives a larger one back at once; a getter that goes to sleep gives
- * back what is larger than RING_IDLE. */
+/* Segments grow up to RING_GROWN, and further for messages that would not fit a few times: to touch new memory takes
+ * longer than to copy a message there, so a ring of large messages must go round. With that they are no larger than
+ * RING_KEPT, unless a message is. A drained queue keeps one of these, for a busy queue is drained again and again, and
+ * gives a larger one back at once; a getter in whose sleep no message came gives back what is larger than RING_IDLE. */
 #define RING_GROWN ((size_t)512 << 10)
+#define RING_KEPT  ((size_t)8 << 20)
+#define RING_FEW   4
 #define RING_IDLE  REGION_CHUNK
 
 enum record_kind {
@@ -271,7 +274,7 @@ static inline void ring_store_get(mproc_queue *queue, const struct position *pos
 
 void ring_shrink(mproc_queue *queue);
 
-/* The queue was found empty, and nobody expects a message soon. */
+/* The queue was empty all the time that a getter slept. */
 static inline void ring_go_idle(mproc_queue *queue)
 {
     if (ring_get_position(queue).segment->capacity > RING_IDLE)
@@ -282,7 +285,7 @@ static inline void ring_go_idle(mproc_queue *queue)
 static inline void ring_commit_get(mproc_queue *queue, const struct position *position, uint64_t count)
 {
     ring_store_get(queue, position, count);
-    if (__builtin_expect(position->segment->capacity > RING_GROWN, 0) && ring_available(queue) == 0)
+    if (__builtin_expect(position->segment->capacity > RING_KEPT, 0) && ring_available(queue) == 0)
         ring_shrink(queue);
 }
 

@@ -77,15 +77,38 @@ static void a_drained_queue_gives_its_memory_back(void **state)
     assert_null(heap_audit());
 }
 
+static void put_and_get_large(mproc_queue *queue, size_t size)
+{
+    static char large[10000000];
+    size_t before = heap_allocated();
+    assert_int_equal(mproc_queue_put(queue, large, size, MPROC_NOWAIT), 0);
+    assert_true(heap_allocated() >= before && heap_allocated() > size);
+    assert_int_equal(mproc_queue_get(queue, large, size, NULL, MPROC_NOWAIT), 0);
+}
+
 static void a_very_large_message_gives_its_memory_back_when_it_is_got(void **state)
 {
     (void)state;
     mproc_queue *queue = make_queue(0);
     size_t before = heap_allocated();
-    static char large[2000000];
-    assert_int_equal(mproc_queue_put(queue, large, sizeof large, MPROC_NOWAIT), 0);
-    assert_true(heap_allocated() > before + sizeof large);
-    assert_int_equal(mproc_queue_get(queue, large, sizeof large, NULL, MPROC_NOWAIT), 0);
+    put_and_get_large(queue, 10000000);
+    assert_int_equal(heap_allocated(), before);
+    mproc_queue_free(queue);
+}
+
+static void memory_for_large_messages_is_used_again_until_a_getter_sleeps_in_vain(void **state)
+{
+    (void)state;
+    mproc_queue *queue = make_queue(0);
+    size_t before = heap_allocated();
+    put_and_get_large(queue, 1000000);
+    size_t kept = heap_allocated();
+    assert_true(kept > before && kept <= before + ((size_t)8 << 20));
+    for (int i = 0; i < 20; i++) {
+        put_and_get_large(queue, 1000000);
+        assert_int_equal(heap_allocated(), kept);
+    }
+    assert_int_equal(mproc_queue_get(queue, NULL, 0, NULL, MPROC_MS(1)), MPROC_TIMEOUT);
     assert_int_equal(heap_allocated(), before);
     mproc_queue_free(queue);
 }
@@ -382,6 +405,7 @@ int main(void)
         unit(rings_wrap_at_every_offset),
         unit(a_drained_queue_gives_its_memory_back),
         unit(a_very_large_message_gives_its_memory_back_when_it_is_got),
+        unit(memory_for_large_messages_is_used_again_until_a_getter_sleeps_in_vain),
         unit(freeing_a_full_queue_frees_every_segment),
         unit(a_message_that_is_too_large_stays_and_its_size_is_told),
         unit(a_bounded_queue_is_full_at_its_bound),
