@@ -35,8 +35,8 @@ MPROC_API void *mproc_calloc(size_t count, size_t size) __attribute__((malloc));
 MPROC_API void *mproc_realloc(void *block, size_t size);
 
 /* Give a block back, from any process of the family. NULL is ignored. -EINVAL when the address is no block that is in
- * use: freed already, inside a block, or not from mproc_alloc(); nothing is changed then. Large blocks go back to the
- * kernel at once. */
+ * use: freed already, inside a block, or not from mproc_alloc(); nothing is changed then. Blocks of more than 8 MiB go
+ * back to the kernel at once, smaller ones when more than 32 MiB are kept for the next. */
 MPROC_API int mproc_free(void *block);
 
 /* How many bytes the block really has, at least what was asked for; 0 when the address is no block in use. */

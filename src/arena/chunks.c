@@ -14,9 +14,9 @@
 #define LIST_COUNT    32
 #define FIRST_FIT_TRY 16
 
-/* A freed run of so many chunks (1 MiB) goes back to the kernel at once; a smaller one while so many free chunks (32
+/* A freed run of more chunks (8 MiB) goes back to the kernel at once; a smaller one while so many free chunks (32
  * MiB) keep their pages for the next taker. */
-#define PUNCH_LENGTH 16u
+#define PUNCH_LENGTH 128u
 #define KEPT_CHUNKS  512u
 
 /* Under lock, but for top, which anybody may read. */
@@ -353,7 +353,7 @@ static bool punch(unsigned index, uint64_t word)
 
 static bool goes_to_kernel(uint64_t word)
 {
-    return chunk_length(word) >= PUNCH_LENGTH || heap()->kept + chunk_length(word) > KEPT_CHUNKS;
+    return chunk_length(word) > PUNCH_LENGTH || heap()->kept + chunk_length(word) > KEPT_CHUNKS;
 }
 
 int chunks_give(unsigned index, enum chunk_state state, heap_place *place)
