@@ -15,10 +15,18 @@
  * may not wait for a message or for room waits for the lock. */
 #define LOCK_GRACE MPROC_MS(20)
 
-/* How often to look before sleeping, and the longest pause between two looks: about 20 us in all, which is what a sleep
- * and a wake-up cost. The pauses grow, so that the other side gets on and is not slowed by our looking. */
-#define SPIN_ROUNDS 64
+/* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: about 20 us in all,
+ * which is what a sleep and a wake-up cost. The times grow with what was waited already, so that the other side gets on
+ * and is not slowed by our looking. */
+#define SPIN_LENGTH 1900
 #define SPIN_PAUSE  32
+#define SPIN_GROWTH 8
+
+/* How long a getter lets a putter get ahead, and how often it refrains from that when there was but one message: twice
+ * as often with each time in a row. */
+#define LET_PAUSE        128
+#define LET_REFRAIN      64u
+#define LET_REFRAIN_MOST 4096u
 
 /* An address that no other thread of this process has. */
 static const void *this_thread(void)
@@ -43,6 +51,7 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
     if (result)
         return result;
     mproc_queue *made = block;
+    made->get.let.span = LET_REFRAIN;
     made->maxsize = options && options->maxsize ? options->maxsize : SIZE_MAX;
     ring_init(made);
     made->magic = QUEUE_MAGIC;
@@ -181,18 +190,25 @@ static bool has_room(mproc_queue *queue, size_t count)
     return used + count <= queue->maxsize || is_closing(queue);
 }
 
-/* The other side is at work, as a rule: look for a while before sleeping. */
-static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count)
+static void pause_for(int pauses)
+{
+    for (int i = 0; i < pauses; i++)
+        os_cpu_relax();
+}
+
+/* The other side is at work, as a rule: look for a while before sleeping, the first time after so many pauses. */
+static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count, int first)
 {
     if (!os_cpu_may_spin())
         return false;
-    int pause = 1;
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
+    pause_for(first);
+    for (int waited = first; waited < SPIN_LENGTH;) {
         if (condition(queue, count))
             return true;
-        for (int j = 0; j < pause; j++)
-            os_cpu_relax();
-        pause = pause < SPIN_PAUSE ? pause * 2 : SPIN_PAUSE;
+        int pause = 1 + waited / SPIN_GROWTH;
+        pause = pause < SPIN_PAUSE ? pause : SPIN_PAUSE;
+        pause_for(pause);
+        waited += pause;
     }
     return false;
 }
@@ -248,7 +264,7 @@ static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
         unlock_put(queue);
         if (deadline == 0)
             return MPROC_TIMEOUT;
-        if (spin(has_room, queue, worthwhile_room(queue, count)))
+        if (spin(has_room, queue, worthwhile_room(queue, count), 0))
             continue;
         result = sleep_for(has_room, queue, count, &queue->room, deadline);
         if (result)
@@ -395,6 +411,25 @@ static inline void unlock_get(mproc_queue *queue)
     os_fence_after_atomic();
 }
 
+/* Under the get lock, at an empty queue: how many pauses to let the putter get ahead. Of use is what brings more than
+ * one message; with one that waits for an answer to each, it would only take time. */
+static int let_get_ahead(mproc_queue *queue)
+{
+    struct letting *let = &queue->get.let;
+    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    if (let->was_let) {
+        unsigned next = let->span < LET_REFRAIN_MOST ? let->span * 2 : LET_REFRAIN_MOST;
+        let->span = got - let->got > 1 ? LET_REFRAIN : next;
+        let->refrains = got - let->got > 1 ? 0 : let->span;
+    }
+    let->got = got;
+    let->was_let = let->refrains == 0;
+    if (let->was_let)
+        return LET_PAUSE;
+    let->refrains--;
+    return 0;
+}
+
 /* Take the get lock when there is a message. */
 static int begin_get(mproc_queue *queue, mproc_time timeout)
 {
@@ -414,13 +449,14 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
             return 0;
         if (slept_at == ring_count(load(&queue->put.word)))
             ring_go_idle(queue);
+        int first = let_get_ahead(queue);
         unlock_get(queue);
         if (sealed)
             return MPROC_CLOSED;
         if (deadline == 0)
             return MPROC_TIMEOUT;
         if (!spun) { /* once more under the lock before it sleeps */
-            spun = !spin(has_message, queue, 1);
+            spun = !spin(has_message, queue, 1, first);
             continue;
         }
         spun = false;

@@ -57,12 +57,22 @@ struct put_side {
     _Alignas(64) _Atomic(uint64_t) word; /* by stores under lock */
 };
 
+/* Whether a getter that finds the queue empty lets the putter get ahead before it looks. One that always takes each
+ * message at once has to fetch the putter's cache lines for every one, and holds the putter up by that. */
+struct letting {
+    bool was_let;      /* the last time */
+    unsigned refrains; /* for so many times: it was of no use */
+    unsigned span;     /* how many times when it is of no use again */
+    uint64_t got;      /* messages that were got then */
+};
+
 struct get_side {
     struct owner_lock lock;
     struct position position[2]; /* under lock */
     uint64_t puts_seen;          /* under lock: messages put when last looked */
     heap_place retired;          /* under lock: a segment on its way out of the chain */
     struct hold hold;
+    struct letting let;                  /* under lock: hints only */
     _Alignas(64) _Atomic(uint64_t) word; /* by stores under lock */
 };
 
