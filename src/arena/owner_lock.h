@@ -19,15 +19,19 @@ struct owner_lock {
 int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout);
 int owner_lock_release_slow(struct owner_lock *lock);
 
-/* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
-static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout)
+/* Take it where it is free and this process is a member. */
+static inline bool owner_lock_try(struct owner_lock *lock)
 {
     uint64_t nobody = 0;
     uint64_t me = member_current();
-    if (__builtin_expect(me != 0, 1) &&
-        atomic_compare_exchange_strong_explicit(&lock->word, &nobody, me, memory_order_acquire, memory_order_relaxed))
-        return 0;
-    return owner_lock_acquire_slow(lock, timeout);
+    return __builtin_expect(me != 0, 1) && atomic_compare_exchange_strong_explicit(
+                                               &lock->word, &nobody, me, memory_order_acquire, memory_order_relaxed);
+}
+
+/* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
+static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout)
+{
+    return __builtin_expect(owner_lock_try(lock), 1) ? 0 : owner_lock_acquire_slow(lock, timeout);
 }
 
 /* -EPERM when this process does not hold it. */

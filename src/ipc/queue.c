@@ -1,7 +1,8 @@
-/* Queues: include/mproc/queue.h. Here are the checks, the bound and the waiting; the store and what makes it safe
- * against deaths is ring.c. */
+/* Queues: include/mproc/queue.h. Here are the checks, the bound and what is waited for; how that is done is
+ * queue_wait.c, the store and what makes it safe against deaths is ring.c. */
 #include "ipc/queue.h"
 
+#include "ipc/queue_wait.h"
 #include "ipc/ring.h"
 #include "os/allocate.h"
 #include "os/clock.h"
@@ -14,19 +15,6 @@
 /* The lock of a side is held for some hundred nanoseconds, unless its holder was interrupted. So long even a call that
  * may not wait for a message or for room waits for the lock. */
 #define LOCK_GRACE MPROC_MS(20)
-
-/* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: about 20 us in all,
- * which is what a sleep and a wake-up cost. The times grow with what was waited already, so that the other side gets on
- * and is not slowed by our looking. */
-#define SPIN_LENGTH 1900
-#define SPIN_PAUSE  32
-#define SPIN_GROWTH 8
-
-/* How long a getter lets a putter get ahead, and how often it refrains from that when there was but one message: twice
- * as often with each time in a row. */
-#define LET_PAUSE        128
-#define LET_REFRAIN      64u
-#define LET_REFRAIN_MOST 4096u
 
 /* An address that no other thread of this process has. */
 static const void *this_thread(void)
@@ -51,7 +39,6 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
     if (result)
         return result;
     mproc_queue *made = block;
-    made->get.let.span = LET_REFRAIN;
     made->maxsize = options && options->maxsize ? options->maxsize : SIZE_MAX;
     ring_init(made);
     made->magic = QUEUE_MAGIC;
@@ -190,37 +177,6 @@ static bool has_room(mproc_queue *queue, size_t count)
     return used + count <= queue->maxsize || is_closing(queue);
 }
 
-static void pause_for(int pauses)
-{
-    for (int i = 0; i < pauses; i++)
-        os_cpu_relax();
-}
-
-/* The other side is at work, as a rule: look for a while before sleeping, the first time after so many pauses. */
-static bool spin(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count, int first)
-{
-    if (!os_cpu_may_spin())
-        return false;
-    pause_for(first);
-    for (int waited = first; waited < SPIN_LENGTH;) {
-        if (condition(queue, count))
-            return true;
-        int pause = 1 + waited / SPIN_GROWTH;
-        pause = pause < SPIN_PAUSE ? pause : SPIN_PAUSE;
-        pause_for(pause);
-        waited += pause;
-    }
-    return false;
-}
-
-/* One sleep in a cell for the condition. MPROC_TIMEOUT when the deadline has come; else look again. */
-static int sleep_for(bool (*condition)(mproc_queue *queue, size_t count), mproc_queue *queue, size_t count,
-                     struct wait_cell *cell, int64_t deadline)
-{
-    uint32_t seen = cell_prepare(cell);
-    return condition(queue, count) ? 0 : cell_sleep(cell, seen, deadline);
-}
-
 static bool has_message(mproc_queue *queue, size_t count)
 {
     (void)count;
@@ -244,8 +200,7 @@ static size_t worthwhile_room(const mproc_queue *queue, size_t count)
     return count > queue->maxsize / 4 ? count : queue->maxsize / 4;
 }
 
-/* Take the put lock when there is room for count messages by the bound. */
-static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
+static int begin_put_slow(mproc_queue *queue, size_t count, mproc_time timeout)
 {
     if (holds(&queue->put.hold, &queue->put.lock))
         return -EDEADLK;
@@ -264,12 +219,23 @@ static int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
         unlock_put(queue);
         if (deadline == 0)
             return MPROC_TIMEOUT;
-        if (spin(has_room, queue, worthwhile_room(queue, count), 0))
+        if (queue_spin(has_room, queue, worthwhile_room(queue, count), 0))
             continue;
-        result = sleep_for(has_room, queue, count, &queue->room, deadline);
+        result = queue_sleep(has_room, queue, count, &queue->room, deadline);
         if (result)
             return result;
     }
+}
+
+/* Take the put lock when there is room for count messages by the bound. */
+static inline int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
+{
+    if (__builtin_expect(queue->maxsize == SIZE_MAX && owner_lock_try(&queue->put.lock), 1)) {
+        if (__builtin_expect(!is_closing(queue), 1))
+            return 0;
+        unlock_put(queue);
+    }
+    return begin_put_slow(queue, count, timeout);
 }
 
 /* Directly after a fence: this look at the cell needs none of its own. */
@@ -411,35 +377,17 @@ static inline void unlock_get(mproc_queue *queue)
     os_fence_after_atomic();
 }
 
-/* Under the get lock, at an empty queue: how many pauses to let the putter get ahead. Of use is what brings more than
- * one message; with one that waits for an answer to each, it would only take time. */
-static int let_get_ahead(mproc_queue *queue)
+/* is_locked: by this call, already. */
+static int begin_get_slow(mproc_queue *queue, mproc_time timeout, bool is_locked)
 {
-    struct letting *let = &queue->get.let;
-    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
-    if (let->was_let) {
-        unsigned next = let->span < LET_REFRAIN_MOST ? let->span * 2 : LET_REFRAIN_MOST;
-        let->span = got - let->got > 1 ? LET_REFRAIN : next;
-        let->refrains = got - let->got > 1 ? 0 : let->span;
-    }
-    let->got = got;
-    let->was_let = let->refrains == 0;
-    if (let->was_let)
-        return LET_PAUSE;
-    let->refrains--;
-    return 0;
-}
-
-/* Take the get lock when there is a message. */
-static int begin_get(mproc_queue *queue, mproc_time timeout)
-{
-    if (holds(&queue->get.hold, &queue->get.lock))
+    if (!is_locked && holds(&queue->get.hold, &queue->get.lock))
         return -EDEADLK;
     int64_t deadline = os_deadline(timeout);
     bool spun = false;
     uint64_t slept_at = UINT64_MAX; /* messages put when it last went to sleep */
     for (;;) {
-        int result = ring_lock_get(queue, lock_timeout(deadline));
+        int result = is_locked ? 0 : ring_lock_get(queue, lock_timeout(deadline));
+        is_locked = false;
         if (result)
             return result;
         if (ring_available(queue))
@@ -449,21 +397,28 @@ static int begin_get(mproc_queue *queue, mproc_time timeout)
             return 0;
         if (slept_at == ring_count(load(&queue->put.word)))
             ring_go_idle(queue);
-        int first = let_get_ahead(queue);
+        int first = letting_pause(queue);
         unlock_get(queue);
         if (sealed)
             return MPROC_CLOSED;
         if (deadline == 0)
             return MPROC_TIMEOUT;
         if (!spun) { /* once more under the lock before it sleeps */
-            spun = !spin(has_message, queue, 1, first);
+            spun = !queue_spin(has_message, queue, 1, first);
             continue;
         }
         spun = false;
         slept_at = ring_count(load(&queue->put.word));
-        if (sleep_for(has_message, queue, 1, &queue->messages, deadline) == MPROC_TIMEOUT)
+        if (queue_sleep(has_message, queue, 1, &queue->messages, deadline) == MPROC_TIMEOUT)
             deadline = 0; /* a last look */
     }
+}
+
+/* Take the get lock when there is a message. */
+static inline int begin_get(mproc_queue *queue, mproc_time timeout)
+{
+    bool is_locked = owner_lock_try(&queue->get.lock);
+    return is_locked && ring_available(queue) ? 0 : begin_get_slow(queue, timeout, is_locked);
 }
 
 /* Take the get lock, and find the first record and its size. */

@@ -1,0 +1,65 @@
+/* How putters and getters of a queue wait, as queue_wait.h says. */
+#include "ipc/queue_wait.h"
+
+#include "os/cpu.h"
+
+/* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: some tens of
+ * microseconds in all, which is what a sleep and a wake-up cost. The times grow with what was waited already, so that
+ * the other side gets on and is not slowed by our looking. */
+#define SPIN_LENGTH 1900
+#define SPIN_PAUSE  32
+#define SPIN_GROWTH 8
+
+/* How long a getter lets a putter get ahead, and how often it refrains from that when there was but one message: twice
+ * as often with each time in a row. */
+#define LET_PAUSE        128
+#define LET_REFRAIN      64u
+#define LET_REFRAIN_MOST 4096u
+
+static void pause_for(int pauses)
+{
+    for (int i = 0; i < pauses; i++)
+        os_cpu_relax();
+}
+
+bool queue_spin(queue_condition *condition, mproc_queue *queue, size_t count, int first)
+{
+    if (!os_cpu_may_spin())
+        return false;
+    pause_for(first);
+    for (int waited = first; waited < SPIN_LENGTH;) {
+        if (condition(queue, count))
+            return true;
+        int pause = 1 + waited / SPIN_GROWTH;
+        pause = pause < SPIN_PAUSE ? pause : SPIN_PAUSE;
+        pause_for(pause);
+        waited += pause;
+    }
+    return false;
+}
+
+int queue_sleep(queue_condition *condition, mproc_queue *queue, size_t count, struct wait_cell *cell, int64_t deadline)
+{
+    uint32_t seen = cell_prepare(cell);
+    return condition(queue, count) ? 0 : cell_sleep(cell, seen, deadline);
+}
+
+/* Of use is what brings more than one message. With a putter that waits for an answer to each it would only take time.
+ */
+int letting_pause(mproc_queue *queue)
+{
+    struct letting *let = &queue->get.let;
+    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    if (let->was_let) {
+        bool was_of_use = got - let->got > 1;
+        unsigned next = let->span < LET_REFRAIN_MOST ? let->span * 2 : LET_REFRAIN_MOST;
+        let->span = was_of_use || next == 0 ? LET_REFRAIN : next;
+        let->refrains = was_of_use ? 0 : let->span;
+    }
+    let->got = got;
+    let->was_let = let->refrains == 0;
+    if (let->was_let)
+        return LET_PAUSE;
+    let->refrains--;
+    return 0;
+}
