@@ -53,17 +53,36 @@ typedef struct mproc_manager_options {
     mproc_time stall_time;  /* server: how long a client may not go on in a request, or not read its answers; 0: 30 s */
     mproc_time linger_time; /* server: how long a client that lost its connection may come back; 0: 30 s */
     bool any_user;          /* unix: let in clients of other users */
+    const char *snapshot_file; /* of create and serve only; copied; NULL: none, see mproc_manager_save() */
 } mproc_manager_options;
 
 /* ---- servers and connections ---- */
 
 /* Start a server as a daemon of this process, and connect to it. -EINVAL, -EADDRINUSE and the other errors of
- * mproc_listener_create() and mproc_process_start(); -ELIBACC: OpenSSL is needed, whatever the
- * address, and is not there. */
+ * mproc_listener_create() and mproc_process_start(); those of a snapshot file, see mproc_manager_save(); -ELIBACC:
+ * OpenSSL is needed, whatever the address, and is not there. */
 MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options);
 
 /* Be the server, until somebody calls mproc_manager_shutdown(). 0, or an error as above. */
 MPROC_API int mproc_manager_serve(const char *address, const mproc_manager_options *options);
+
+/* Have the server write its snapshot file now. With the option snapshot_file a server has in that file what has a name
+ * in it, and all that can be reached from there; it restores itself from it when it starts, and writes it when it is
+ * asked here and when it is shut down. 0: the file is in its place and on the disk, and shows the server as it was
+ * after all that this client had been answered before. Others are served meanwhile; those who ask meanwhile have one
+ * more writing together.
+ *
+ * With any error the file is whole, as it was before or as it was to be. -EOPNOTSUPP: the server was not given a file.
+ * MPROC_WORKER_DIED: the process that wrote was killed. -ENOSPC, -EFBIG, -EIO and the like: from writing it. -EINVAL: a
+ * function save of a type has made no value; or what that returned. -ENOMEM. MPROC_TIMEOUT: it may still be written.
+ *
+ * What a server that starts says of its file: -EBADMSG: it is damaged, cut off, or no snapshot. -EPROTONOSUPPORT:
+ * another version of mproc has written it. -EPERM: it, or what keeps other servers away from it, is another user's, or
+ * others may read or write it, or it is no regular file. -ELOOP: it is a symbolic link. -EBUSY: another server has it.
+ * MPROC_NOT_FOUND: it has an object of a type that is not registered or has no function restore; or what that function
+ * returned. -ENAMETOOLONG; -ENOENT: there is no such folder; -EACCES and the like. The server does not start then, and
+ * the file stays as it is. */
+MPROC_API int mproc_manager_save(mproc_manager *manager, mproc_time timeout);
 
 /* Connect to a server. MPROC_AUTH: one of the two has another key, or the peer is no such server. MPROC_TIMEOUT.
  * -ENOENT, -ECONNREFUSED: nobody listens there. -EPERM: the server is of another user. -EINVAL, -ELIBACC. */
@@ -73,12 +92,14 @@ MPROC_API int mproc_manager_connect(mproc_manager **manager, const char *address
 /* Where the server can be found. Valid until the manager is freed. NULL for NULL. */
 MPROC_API const char *mproc_manager_address(const mproc_manager *manager);
 
-/* End the server, with all that is in it, and wait until it has ended where this process has started it. 0,
- * MPROC_TIMEOUT, MPROC_SERVER_DIED. */
+/* End the server, with all that is in it, and wait until it has ended where this process has started it. One that has a
+ * snapshot file writes it before, and does nothing any more after that; if it cannot, it goes on, and the error is that
+ * of mproc_manager_save(). 0, MPROC_TIMEOUT, MPROC_SERVER_DIED. */
 MPROC_API int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout);
 
-/* Give up the connection, all proxies that came by it, and the server where this process has started it. Returns NULL;
- * NULL is ignored. No other thread may be in a call. */
+/* Give up the connection, all proxies that came by it, and the server where this process has started it. It is shut
+ * down, for which it has 1 s, or 30 s to write a snapshot file, and is killed if it does not end. Returns NULL; NULL is
+ * ignored. No other thread may be in a call. */
 MPROC_API mproc_manager *mproc_manager_free(mproc_manager *manager);
 
 /* ---- proxies of containers ----
@@ -170,10 +191,16 @@ typedef struct mproc_manager_type {
     void (*destroy)(void *object); /* may be NULL */
     const mproc_manager_method *methods;
     size_t method_count;
+    /* Both, or NULL for a type whose objects are left out of snapshots: an object becomes a value, and a new one is
+     * made of that. *state is nil before, and may borrow from the object; a state that is given stays the library's.
+     * What is not 0 ends the writing, or the start of the server, with that. As methods, they must not wait. */
+    int (*save)(void *object, mproc_value *state);
+    int (*restore)(void **object, const mproc_value *state);
 } mproc_manager_type;
 
 /* Let servers that this process becomes, or starts by fork from now on, have objects of that type. What it points to
- * stays the caller's and must stay. -EINVAL; -EEXIST: there is one of that name. */
+ * stays the caller's and must stay. -EINVAL, also for one of save and restore without the other; -EEXIST: there is one
+ * of that name. */
 MPROC_API int mproc_manager_register(const mproc_manager_type *type);
 
 /* A new object of a registered type, or with a name the one of that name. MPROC_NOT_FOUND: the server has no such type.

@@ -28,6 +28,14 @@ int mac_md5(unsigned char mac[MAC_MD5_SIZE], const void *key, size_t key_size, c
                : -EOPNOTSUPP;
 }
 
+int mac_digest(unsigned char digest[MAC_SHA256_SIZE], const void *data, size_t size)
+{
+    int result = os_openssl_load();
+    if (result)
+        return result;
+    return os_openssl.EVP_Digest(data, size, digest, NULL, os_openssl.EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+}
+
 bool mac_is_equal(const void *a, const void *b, size_t size)
 {
     return os_openssl_load() == 0 && os_openssl.CRYPTO_memcmp(a, b, size) == 0;

@@ -13,6 +13,7 @@
 
 #define START_TIME MPROC_SEC(30) /* for a server to say that it listens, and to let us in */
 #define END_TIME   MPROC_SEC(1)  /* for one to end by itself */
+#define SAVE_TIME  MPROC_SEC(30) /* for one to write its file before that */
 
 /* ---- forks ---- */
 
@@ -240,6 +241,7 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
         return result;
     }
     (*manager)->server = server;
+    (*manager)->server_saves = plan->snapshot_file[0];
     if (has_folder)
         find_folder(&plan->way, (*manager)->folder);
     return 0;
@@ -284,12 +286,19 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
     return mproc_process_join(manager->server, left == OS_NEVER ? MPROC_FOREVER : left);
 }
 
+int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
+{
+    if (!manager || !os_timeout_is_valid(timeout))
+        return -EINVAL;
+    return call_server(manager, "save", NULL, 0, timeout);
+}
+
 mproc_manager *mproc_manager_free(mproc_manager *manager)
 {
     if (!manager)
         return NULL;
     if (manager->server && mproc_process_is_alive(manager->server))
-        call_server(manager, "shutdown", NULL, 0, END_TIME);
+        call_server(manager, "shutdown", NULL, 0, manager->server_saves ? SAVE_TIME : END_TIME);
     else if (manager->link.is_connected && !manager->server)
         call_server(manager, "leave", NULL, 0, END_TIME);
     end_process(manager->server);

@@ -29,6 +29,7 @@ struct mproc_manager {
     struct proxy *spare;               /* for an answer that finds no memory */
     mproc_process *server;             /* started by this process, or NULL */
     char folder[MPROC_ADDRESS_MAX];    /* that was made for its socket, or empty */
+    bool server_saves;                 /* when it ends */
 };
 
 /* Call a method of the server itself, or with a proxy of that. Objects in args are proxies. */

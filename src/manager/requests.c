@@ -3,6 +3,7 @@
  * or was registered can be called. */
 #include "manager/server.h"
 
+#include "manager/saved.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <string.h>
@@ -13,6 +14,7 @@ struct call {
     const mproc_value *args;
     size_t count;
     mproc_value *result;
+    uint64_t number; /* of the request */
 };
 
 /* ---- the server's own methods ---- */
@@ -186,10 +188,19 @@ static int do_leave(const struct call *call)
     return 0;
 }
 
+static int do_save(const struct call *call)
+{
+    return saved_ask(call->server, call->session, call->number);
+}
+
+/* A server that cannot save what it has goes on with it. */
 static int do_shutdown(const struct call *call)
 {
+    int result = saved_finish(call->server);
+    if (result)
+        return result;
     mproc_log(MPROC_LOG_INFO, "manager: %s ends the server", call->session->peer->name);
-    call->server->stop_at = call->server->now + MPROC_SEC(1);
+    call->server->stop_at = os_now() + MPROC_SEC(1);
     return 0;
 }
 
@@ -204,7 +215,7 @@ static const struct {
     int (*function)(const struct call *call);
 } own_methods[] = {
     {"make", do_make},   {"release", do_release},   {"adopt", do_adopt},  {"forget", do_forget},
-    {"leave", do_leave}, {"shutdown", do_shutdown}, {"ping", do_nothing},
+    {"leave", do_leave}, {"shutdown", do_shutdown}, {"ping", do_nothing}, {"save", do_save},
 };
 
 static int call_server(const struct call *call, const char *method)
@@ -276,8 +287,10 @@ static bool is_done(struct server *server, struct session *session, uint64_t num
 void request_do(struct server *server, struct session *session, const struct wire_request *request)
 {
     mproc_value result = mproc_nil();
-    const struct call call = {server, session, request->args, request->count, &result};
+    const struct call call = {server, session, request->args, request->count, &result, request->number};
 
+    if (server->stop_at && server->saved)
+        return; /* it would not be in the file */
     if (is_done(server, session, request->number))
         return;
     int status = do_call(&call, request);

@@ -2,8 +2,10 @@
 #include "manager/serve.h"
 
 #include "ipc/mac.h"
+#include "manager/saved.h"
 #include "manager/server.h"
 #include "os/allocate.h"
+#include "os/descriptor.h"
 #include "os/openssl.h"
 #include "os/random.h"
 #include "process/authkey.h"
@@ -42,6 +44,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     int result = link_parse(&plan->way, address);
     if (!result)
         result = take_key(&plan->way, options);
+    if (!result)
+        result = saved_path(plan->snapshot_file, options->snapshot_file);
     plan->way.any_user = options->any_user;
     plan->frame_most = options->frame_most ? options->frame_most : WIRE_FRAME_MOST;
     plan->waiting_most = options->waiting_most ? options->waiting_most : 64;
@@ -56,6 +60,22 @@ static void write_address(const struct server *server, char text[MPROC_ADDRESS_M
     address_write(&server->endpoint.address, text);
     for (size_t i = 0; server->tls && i < strlen("tls"); i++)
         text[i] = "tls"[i]; /* instead of tcp */
+}
+
+static int set_up(struct server *server, const struct serve_plan *plan)
+{
+    int result = endpoint_open(&server->endpoint, &plan->way.address, BACKLOG, plan->way.any_user);
+    if (result)
+        return result;
+    result = server_open(server);
+    if (!result && plan->snapshot_file[0]) {
+        result = saved_start(server, plan->snapshot_file);
+        if (result)
+            os_close(server->epoll);
+    }
+    if (result)
+        endpoint_close(&server->endpoint);
+    return result;
 }
 
 int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, const char *address), void *arg)
@@ -76,12 +96,7 @@ int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, co
     if (!result)
         result = os_openssl_load(); /* which a server that was spawned has not done */
     if (!result)
-        result = endpoint_open(&server->endpoint, &plan->way.address, BACKLOG, plan->way.any_user);
-    if (!result) {
-        result = server_open(server);
-        if (result)
-            endpoint_close(&server->endpoint);
-    }
+        result = set_up(server, plan);
     if (result) {
         free(server);
         ready(arg, result, address);
@@ -91,6 +106,7 @@ int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, co
     mproc_log(MPROC_LOG_INFO, "manager: serving at %s", address);
     ready(arg, 0, address);
     result = server_loop(server);
+    saved_stop(server);
     endpoint_close(&server->endpoint);
     free(server);
     return result;

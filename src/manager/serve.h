@@ -3,6 +3,7 @@
 #define MPROC_MANAGER_SERVE_H
 
 #include "manager/link.h"
+#include <limits.h>
 #include <mproc/manager.h>
 
 /* All that a server is told. It can be copied to another process. */
@@ -10,6 +11,7 @@ struct serve_plan {
     struct link_way way;
     size_t frame_most, waiting_most;
     int64_t authentication_time, stall_time, linger_time;
+    char snapshot_file[PATH_MAX]; /* empty: none */
 };
 
 /* Check options and fill in what they leave out. 0 or -EINVAL and others. */

@@ -2,6 +2,7 @@
  * Called by serve.c in the process that is the server. Nothing in it waits for a client. */
 #include "manager/server.h"
 
+#include "manager/saved.h"
 #include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/epoll.h"
@@ -34,6 +35,8 @@ static void accept_again(struct server *server)
 static void handle(struct server *server, const struct epoll_event *event)
 {
     struct peer *peer = event->data.ptr;
+    if (event->data.ptr && event->data.ptr == server->saved)
+        return; /* saved_look() sees it */
     if (!peer) {
         accept_some(server);
         return;
@@ -161,6 +164,7 @@ int server_loop(struct server *server)
             handle(server, &events[i]);
         give_turns(server);
         turns_expire(server);
+        saved_look(server);
         look(server);
     }
     empty(server);

@@ -6,7 +6,8 @@
  *     session.c    one client, which outlives its connection for a while: answers, references
  *     requests.c   what a request asks for
  *     registry.c   the objects, their names, and which of them can still be reached
- *     turns.c      locks, queues and the like, and who waits for them */
+ *     turns.c      locks, queues and the like, and who waits for them
+ *     saved.c      what it has in a file, see saved.h */
 #ifndef MPROC_MANAGER_SERVER_H
 #define MPROC_MANAGER_SERVER_H
 
@@ -149,6 +150,7 @@ struct server {
     int64_t next_deadline; /* of waiters; may be too early */
     struct spin spin;
     bool is_busy; /* something came in the last round */
+    struct saved *saved;   /* NULL: there is no snapshot file */
     unsigned char scratch[SERVER_READ];
 };
 

@@ -61,7 +61,6 @@ static void finish(struct server *server, struct turns *turns, struct waiter *wa
     free(waiter);
 }
 
-/* A request waits from now on. */
 int turns_wait(const struct turn *turn, enum waiter_what what, const mproc_value *value)
 {
     if (turn->timeout == 0)
@@ -100,8 +99,7 @@ static struct waiter *first_of(const struct turns *turns, enum waiter_what what,
     return waiter;
 }
 
-/* Answer all that wait for this. */
-static void finish_all(struct server *server, struct turns *turns, enum waiter_what what, int status)
+void turns_finish_all(struct server *server, struct turns *turns, enum waiter_what what, int status)
 {
     struct waiter *waiter;
     while ((waiter = first_of(turns, what, what)))
@@ -263,7 +261,7 @@ static int semaphore_release(struct turn *turn)
 static int event_set(struct turn *turn)
 {
     turn->turns->is_set = true;
-    finish_all(turn->server, turn->turns, WAITS_FOR_EVENT, 0);
+    turns_finish_all(turn->server, turn->turns, WAITS_FOR_EVENT, 0);
     return 0;
 }
 
@@ -289,7 +287,7 @@ static int event_wait(struct turn *turn)
 static void break_barrier(struct server *server, struct turns *turns)
 {
     turns->is_broken = true;
-    finish_all(server, turns, WAITS_FOR_PARTIES, MPROC_BROKEN);
+    turns_finish_all(server, turns, WAITS_FOR_PARTIES, MPROC_BROKEN);
 }
 
 static int barrier_wait(struct turn *turn)
@@ -301,7 +299,7 @@ static int barrier_wait(struct turn *turn)
     for (const struct waiter *waiter = turns->first; waiter; waiter = waiter->next)
         there++;
     if (there >= turns->number) {
-        finish_all(turn->server, turns, WAITS_FOR_PARTIES, 0);
+        turns_finish_all(turn->server, turns, WAITS_FOR_PARTIES, 0);
         return 0;
     }
     int result = turns_wait(turn, WAITS_FOR_PARTIES, NULL);
@@ -325,7 +323,7 @@ static int barrier_reset(struct turn *turn)
 
 /* ---- queue ---- */
 
-static int push(struct turns *turns, const mproc_value *value)
+int turns_push(struct turns *turns, const mproc_value *value)
 {
     struct queued *queued = os_malloc(sizeof *queued);
     if (!queued)
@@ -350,7 +348,7 @@ static int queue_put(struct turn *turn)
     struct waiter *getter = first_of(turns, WAITS_FOR_ITEM, WAITS_FOR_ITEM);
     if (!getter && turns->number && turns->item_count >= turns->number)
         return turns_wait(turn, WAITS_FOR_ROOM, &turn->args[0]);
-    int result = getter ? 0 : push(turns, &turn->args[0]);
+    int result = getter ? 0 : turns_push(turns, &turn->args[0]);
     if (getter)
         finish(turn->server, turns, getter, 0, &turn->args[0]);
     turns->unfinished += !result;
@@ -371,7 +369,7 @@ static int queue_get(struct turn *turn)
     free(queued);
     struct waiter *putter = first_of(turns, WAITS_FOR_ROOM, WAITS_FOR_ROOM);
     if (putter) {
-        int status = push(turns, &putter->value);
+        int status = turns_push(turns, &putter->value);
         turns->unfinished += !status;
         finish(turn->server, turns, putter, status, NULL);
     }
@@ -390,7 +388,7 @@ static int queue_task_done(struct turn *turn)
     if (!turns->unfinished)
         return -EINVAL;
     if (--turns->unfinished == 0)
-        finish_all(turn->server, turns, WAITS_FOR_DONE, 0);
+        turns_finish_all(turn->server, turns, WAITS_FOR_DONE, 0);
     return 0;
 }
 

@@ -13,7 +13,9 @@ enum waiter_what {
     WAITS_FOR_PARTIES,
     WAITS_FOR_ITEM,
     WAITS_FOR_ROOM,
-    WAITS_FOR_DONE
+    WAITS_FOR_DONE,
+    WAITS_FOR_SAVE,   /* that is to begin */
+    WAITS_FOR_WRITING /* of a save that has begun */
 };
 
 /* A request that waits. */
@@ -72,6 +74,13 @@ struct turn {
     mproc_value *result;
 };
 
+/* Add an item to a queue for which nobody waits. 0 or -ENOMEM. */
+int turns_push(struct turns *turns, const mproc_value *value);
+
+/* Answer all that wait for this. */
+void turns_finish_all(struct server *server, struct turns *turns, enum waiter_what what, int status);
+
+/* A request waits from now on: SERVER_STATUS_END, or what it is answered at once. */
 int turns_wait(const struct turn *turn, enum waiter_what what, const mproc_value *value);
 
 #endif

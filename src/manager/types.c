@@ -32,7 +32,8 @@ const mproc_manager_method *types_method(const mproc_manager_type *type, const c
 
 static bool is_whole(const mproc_manager_type *type)
 {
-    if (!type || !type->name || !*type->name || !type->construct || (type->method_count && !type->methods))
+    if (!type || !type->name || !*type->name || !type->construct || (type->method_count && !type->methods) ||
+        !type->save != !type->restore)
         return false;
     for (size_t i = 0; i < type->method_count; i++)
         if (!type->methods[i].name || !type->methods[i].function)

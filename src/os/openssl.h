@@ -26,6 +26,7 @@
     FUNCTION(BIO_set_init)                                                                                             \
     FUNCTION(CRYPTO_memcmp)                                                                                            \
     FUNCTION(ERR_clear_error)                                                                                          \
+    FUNCTION(EVP_Digest)                                                                                               \
     FUNCTION(EVP_md5)                                                                                                  \
     FUNCTION(EVP_sha256)                                                                                               \
     FUNCTION(HMAC)                                                                                                     \

@@ -45,7 +45,7 @@ int os_pidfd_reap(int fd, int *exitcode)
     int result;
     do {
         result = os_fault(OS_WAITID);
-        if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG))
+        if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | __WALL))
             result = -errno;
     } while (result == -EINTR);
     if (result)

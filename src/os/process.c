@@ -4,9 +4,11 @@
 #include "os/process.h"
 
 #include "os/fault.h"
+#include "os/file.h"
 #include "os/fork.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef PR_GET_TID_ADDRESS
@@ -68,6 +71,45 @@ pid_t os_fork_sibling(void)
     if (pid == 0 && notes.robust_list)
         syscall(SYS_set_robust_list, notes.robust_list, notes.robust_size);
     return pid < 0 ? -errno : (pid_t)pid;
+}
+
+/* A child whose descriptor could not be kept above stdio. */
+static pid_t undo_fork(pid_t pid, int error)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+        ;
+    return error;
+}
+
+pid_t os_fork_bare(int *pidfd)
+{
+    int fault = os_fault(OS_FORK);
+    if (fault)
+        return fault;
+    int fd = -1;
+    long pid = syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, &fd, NULL, NULL); /* no signal at its end */
+    if (pid <= 0)
+        return pid < 0 ? -errno : 0;
+    *pidfd = os_above_stdio(fd);
+    return *pidfd < 0 ? undo_fork((pid_t)pid, *pidfd) : (pid_t)pid;
+}
+
+static int close_from_to(int first, int last)
+{
+    return first <= last && close_range((unsigned)first, (unsigned)last, 0) ? -errno : 0;
+}
+
+int os_close_all_but(int one, int other)
+{
+    int low = one < other ? one : other;
+    int high = one < other ? other : one;
+    int result = os_fault(OS_CLOSE_RANGE);
+    if (!result)
+        result = close_from_to(OS_FIRST_FD, low - 1);
+    if (!result)
+        result = close_from_to(low + 1, high - 1);
+    return result ? result : close_from_to(high + 1, INT_MAX);
 }
 
 static bool is_among(int fd, const int *fds, size_t count)

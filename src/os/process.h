@@ -18,6 +18,15 @@ pid_t os_fork(void);
  * handler of pthread_atfork() is run. As os_fork() otherwise. */
 pid_t os_fork_sibling(void);
 
+/* Copy this process for a few system calls and _exit(): no handler of pthread_atfork() is run, and the child may call
+ * what is async-signal-safe only. Nobody is sent a signal at its end, and nobody but os_pidfd_reap() reaps it, whatever
+ * this process does with SIGCHLD and its other children. Its pid and a descriptor for it, which the child has not; 0 in
+ * the child; -errno. All signals should be blocked. */
+pid_t os_fork_bare(int *pidfd);
+
+/* In such a child: close all descriptors beyond stdio but these two. */
+int os_close_all_but(int one, int other);
+
 /* Run a program. It gets stdio, these descriptors and no others; they become 3, 4 and so on in their order. No signal
  * is blocked in it, and SIGCHLD is not ignored. The child's pid, or -errno, also when the program cannot be executed.
  * Cheap however large this process is. */

@@ -1,0 +1,127 @@
+/* What a server has, in a file: written when a client asks and when the server is shut down, read when it starts.
+ *
+ *     saved.c           those who ask, and one writing after the other
+ *     saved_encode.c    what the server has becomes bytes
+ *     saved_decode.c    and again what the server has
+ *     saved_file.c      the file: its seal, its lock, and how it is put in the place of the one before
+ *
+ * Numbers of 8 bytes have the highest byte first.
+ *
+ *     file       magic and version, 16 bytes | size of the records, 8 | records | SHA-256 of all before, 32
+ *     record     size of what follows, 8 bytes | a value in its stored form
+ *
+ * Each object is a record that says what it is, and records of what is in it, as many as that says:
+ *
+ *     [number, type, name or nil, [what it is made with], records of what is in it]
+ *
+ *     dict, namespace   []                            a key and a value for each entry
+ *     list, set         []                            each item
+ *     variable          []                            its value
+ *     array             [count, element size]         its bytes, in pieces
+ *     lock, queue, ...  [number, first, is, open]     a queue's items
+ *     the program's     [name of the type]            its state
+ *
+ * Of a semaphore `number` is what is left when nobody holds any, and `first` what it had at first; `is` says that an
+ * event is set, that a barrier is broken, or that the next owner of a lock is to hear that the last one died; `open` is
+ * what a queue's join waits for. An object in a value is the number that its own record has. */
+#ifndef MPROC_MANAGER_SAVED_H
+#define MPROC_MANAGER_SAVED_H
+
+#include "manager/server.h"
+
+#define SAVED_MAGIC "mproc-snapshot\0\1" /* the last byte is the version */
+#define SAVED_HEAD  ((size_t)24)
+#define SAVED_SEAL  ((size_t)32)
+#define SAVED_PIECE ((size_t)1 << 20) /* of an array */
+
+/* The fields of a record that says what an object is. */
+enum {
+    SAVED_NUMBER,
+    SAVED_TYPE,
+    SAVED_NAME,
+    SAVED_MADE_WITH,
+    SAVED_RECORDS,
+    SAVED_FIELDS
+};
+
+/* What a lock, queue or the like is made with. */
+enum {
+    SAVED_TURNS_NUMBER,
+    SAVED_TURNS_FIRST,
+    SAVED_TURNS_IS,
+    SAVED_TURNS_OPEN,
+    SAVED_TURNS_FIELDS
+};
+
+struct saved_bytes {
+    unsigned char *bytes; /* from malloc() */
+    size_t size, capacity;
+};
+
+/* ---- saved_encode.c, saved_decode.c ---- */
+
+/* Append the records of all that has a name, and of what can be reached from that. 0; -ENOMEM; what the function of a
+ * type has returned. */
+int saved_encode(struct server *server, struct saved_bytes *records);
+
+/* Make what records say, in a server that has nothing. 0; -EBADMSG: they are none; MPROC_NOT_FOUND: a type is not
+ * registered; what the function of a type has returned; -ENOMEM. Then some of it may be there. */
+int saved_decode(struct server *server, const unsigned char *records, size_t size);
+
+/* ---- saved_file.c ---- */
+
+struct saved_file {
+    int folder, lock;
+    char name[NAME_MAX + 1];
+};
+
+/* The path of a file that could be one: copied to path, which is empty for NULL. -EINVAL, -ENAMETOOLONG. */
+int saved_path(char path[PATH_MAX], const char *given);
+
+/* Have the file for this server alone. -EBUSY: another server has it; -EPERM: its lock is another user's; -errno. */
+int saved_file_open(struct saved_file *file, const char *path);
+void saved_file_close(struct saved_file *file);
+
+/* All that is in the file, into memory from malloc(). -ENOENT: there is none; -EPERM: it is another user's, or others
+ * may read or write it, or it is no regular file; -ELOOP: it is a symbolic link; -errno. */
+int saved_file_read(const struct saved_file *file, struct saved_bytes *bytes);
+
+/* Leave place for a head, and when records are behind it, fill it in and add the seal. */
+int saved_begin(struct saved_bytes *bytes);
+int saved_seal(struct saved_bytes *bytes);
+
+/* Whether that is a whole file; then where its records are. -EBADMSG: damaged, or none; -EPROTONOSUPPORT: of another
+ * version. */
+int saved_check(const struct saved_bytes *bytes, const unsigned char **records, size_t *size);
+
+/* Have a process write the bytes: a pidfd. When that process exits with 0 the file is in its place and on the disk;
+ * else the one before may be there, and the exit code is an errno. */
+int saved_file_write(const struct saved_file *file, const struct saved_bytes *bytes);
+
+/* Make room for so many bytes more: where they go, or NULL. */
+unsigned char *saved_extend(struct saved_bytes *bytes, size_t size);
+
+/* ---- saved.c ---- */
+
+struct saved {
+    struct saved_file file;
+    struct turns *turns; /* those who ask */
+    int pidfd;           /* of the process that writes; -1: none does */
+};
+
+/* A server that has nothing yet gets the file, and what is in it. 0, or an error of those above, and it has nothing. */
+int saved_start(struct server *server, const char *path);
+
+/* A client asks: SERVER_STATUS_END, or what it is answered at once. */
+int saved_ask(struct server *server, struct session *session, uint64_t number);
+
+/* To be called whenever the process that writes may have ended. */
+void saved_look(struct server *server);
+
+/* Write what there is and wait until that is done. 0, also without a file; or an error. */
+int saved_finish(struct server *server);
+
+/* The server has ended. */
+void saved_stop(struct server *server);
+
+#endif

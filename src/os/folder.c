@@ -1,0 +1,59 @@
+/* Files by their names in an open folder, as folder.h says. Called by managers. */
+#define _GNU_SOURCE
+#include "os/folder.h"
+
+#include "os/fault.h"
+#include "os/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int os_open_in(int folder, const char *name, int flags, mode_t mode)
+{
+    int fault = os_fault(OS_OPEN);
+    if (fault)
+        return fault;
+    int fd = openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+    return fd < 0 ? -errno : os_above_stdio(fd);
+}
+
+int os_rename_in(int folder, const char *from, const char *to)
+{
+    int fault = os_fault(OS_RENAME);
+    if (fault)
+        return fault;
+    return renameat(folder, from, folder, to) ? -errno : 0;
+}
+
+void os_unlink_in(int folder, const char *name)
+{
+    unlinkat(folder, name, 0);
+}
+
+int os_sync(int fd)
+{
+    int fault = os_fault(OS_FSYNC);
+    if (fault)
+        return fault;
+    return fsync(fd) ? -errno : 0;
+}
+
+int os_file_lock(int fd)
+{
+    int fault = os_fault(OS_FLOCK);
+    if (fault)
+        return fault;
+    return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+}
+
+int os_has_name(int fd)
+{
+    struct stat status;
+    int fault = os_fault(OS_FSTAT);
+    if (fault)
+        return fault;
+    return fstat(fd, &status) ? -errno : status.st_nlink > 0;
+}
