@@ -28,12 +28,35 @@ int mac_md5(unsigned char mac[MAC_MD5_SIZE], const void *key, size_t key_size, c
                : -EOPNOTSUPP;
 }
 
-int mac_digest(unsigned char digest[MAC_SHA256_SIZE], const void *data, size_t size)
+/* A struct mac_sum is libcrypto's. */
+static EVP_MD_CTX *context_of(struct mac_sum *sum)
 {
-    int result = os_openssl_load();
-    if (result)
-        return result;
-    return os_openssl.EVP_Digest(data, size, digest, NULL, os_openssl.EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+    return (EVP_MD_CTX *)sum;
+}
+
+struct mac_sum *mac_sum_begin(void)
+{
+    EVP_MD_CTX *context = os_openssl_load() ? NULL : os_openssl.EVP_MD_CTX_new();
+    if (context && os_openssl.EVP_DigestInit_ex(context, os_openssl.EVP_sha256(), NULL) == 1)
+        return (struct mac_sum *)context;
+    mac_sum_free((struct mac_sum *)context);
+    return NULL;
+}
+
+bool mac_sum_add(struct mac_sum *sum, const void *data, size_t size)
+{
+    return os_openssl.EVP_DigestUpdate(context_of(sum), data, size) == 1;
+}
+
+bool mac_sum_end(struct mac_sum *sum, unsigned char digest[MAC_SHA256_SIZE])
+{
+    return os_openssl.EVP_DigestFinal_ex(context_of(sum), digest, NULL) == 1;
+}
+
+void mac_sum_free(struct mac_sum *sum)
+{
+    if (sum)
+        os_openssl.EVP_MD_CTX_free(context_of(sum));
 }
 
 bool mac_is_equal(const void *a, const void *b, size_t size)

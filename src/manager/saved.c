@@ -63,21 +63,15 @@ int saved_start(struct server *server, const char *path)
 
 /* ---- writing ---- */
 
-static int make_bytes(struct server *server, struct saved_bytes *bytes)
-{
-    int result = saved_begin(bytes);
-    if (!result)
-        result = saved_encode(server, bytes);
-    return result ? result : saved_seal(bytes);
-}
-
 /* A process that cannot be watched is looked at every tick. */
 static int begin(struct server *server)
 {
     struct saved *saved = server->saved;
     struct saved_bytes bytes = {.bytes = NULL};
 
-    int result = make_bytes(server, &bytes);
+    int result = saved_begin(&bytes);
+    if (!result)
+        result = saved_encode(server, &bytes);
     if (!result)
         result = saved_file_write(&saved->file, &bytes);
     free(bytes.bytes);

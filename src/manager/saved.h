@@ -86,16 +86,15 @@ void saved_file_close(struct saved_file *file);
  * may read or write it, or it is no regular file; -ELOOP: it is a symbolic link; -errno. */
 int saved_file_read(const struct saved_file *file, struct saved_bytes *bytes);
 
-/* Leave place for a head, and when records are behind it, fill it in and add the seal. */
+/* Leave place for the head of a file, before its records. 0 or -ENOMEM. */
 int saved_begin(struct saved_bytes *bytes);
-int saved_seal(struct saved_bytes *bytes);
 
 /* Whether that is a whole file; then where its records are. -EBADMSG: damaged, or none; -EPROTONOSUPPORT: of another
  * version. */
 int saved_check(const struct saved_bytes *bytes, const unsigned char **records, size_t *size);
 
-/* Have a process write the bytes: a pidfd. When that process exits with 0 the file is in its place and on the disk;
- * else the one before may be there, and the exit code is an errno. */
+/* Have a process write records, which have the place for a head before them: a pidfd. When that process exits with 0
+ * the file is in its place and on the disk; else the one before may be there, and the exit code is an errno. */
 int saved_file_write(const struct saved_file *file, const struct saved_bytes *bytes);
 
 /* Make room for so many bytes more: where they go, or NULL. */

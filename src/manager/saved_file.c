@@ -54,17 +54,17 @@ int saved_begin(struct saved_bytes *bytes)
     return saved_extend(bytes, SAVED_HEAD) ? 0 : -ENOMEM;
 }
 
-int saved_seal(struct saved_bytes *bytes)
+static int sum_of(const unsigned char *bytes, size_t size, unsigned char seal[SAVED_SEAL])
 {
-    memcpy(bytes->bytes, SAVED_MAGIC, sizeof SAVED_MAGIC - 1);
-    wire_put_size(bytes->bytes + SAVED_HEAD - WIRE_HEAD, bytes->size - SAVED_HEAD);
-    unsigned char *seal = saved_extend(bytes, SAVED_SEAL);
-    return seal ? mac_digest(seal, bytes->bytes, bytes->size - SAVED_SEAL) : -ENOMEM;
+    struct mac_sum *sum = mac_sum_begin();
+    bool is_done = sum && mac_sum_add(sum, bytes, size) && mac_sum_end(sum, seal);
+    mac_sum_free(sum);
+    return is_done ? 0 : -ENOMEM;
 }
 
 int saved_check(const struct saved_bytes *bytes, const unsigned char **records, size_t *size)
 {
-    unsigned char seal[MAC_SHA256_SIZE];
+    unsigned char seal[SAVED_SEAL];
     const size_t magic = sizeof SAVED_MAGIC - 1;
 
     if (bytes->size < SAVED_HEAD + SAVED_SEAL || memcmp(bytes->bytes, SAVED_MAGIC, magic - 1) != 0)
@@ -75,7 +75,7 @@ int saved_check(const struct saved_bytes *bytes, const unsigned char **records, 
     *records = bytes->bytes + SAVED_HEAD;
     if (wire_get_size(*records - WIRE_HEAD) != *size)
         return -EBADMSG;
-    int result = mac_digest(seal, bytes->bytes, SAVED_HEAD + *size);
+    int result = sum_of(bytes->bytes, SAVED_HEAD + *size, seal);
     if (!result && memcmp(seal, *records + *size, SAVED_SEAL) != 0)
         result = -EBADMSG;
     return result;
@@ -200,24 +200,44 @@ int saved_file_read(const struct saved_file *file, struct saved_bytes *bytes)
 struct writing {
     const struct saved_file *file;
     const struct saved_bytes *bytes;
+    struct mac_sum *sum;
     struct name name;
     pid_t server;
 };
+
+/* The seal is made here as well: it takes as long as to write. */
+static int write_and_seal(int fd, const struct writing *writing)
+{
+    unsigned char seal[SAVED_SEAL];
+    const unsigned char *at = writing->bytes->bytes;
+    size_t left = writing->bytes->size;
+    int result = 0;
+
+    while (left && !result) {
+        size_t size = left < CHUNK ? left : CHUNK;
+        result = mac_sum_add(writing->sum, at, size) ? os_write_all(fd, at, size) : -EIO;
+        at += size;
+        left -= size;
+    }
+    if (!result)
+        result = mac_sum_end(writing->sum, seal) ? os_write_all(fd, seal, sizeof seal) : -EIO;
+    return result;
+}
 
 static int write_new(const struct writing *writing)
 {
     int fd = os_open_in(writing->file->folder, writing->name.text, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return fd;
-    int result = os_write_all(fd, writing->bytes->bytes, writing->bytes->size);
+    int result = write_and_seal(fd, writing);
     if (!result)
         result = os_sync(fd);
     int closed = os_close(fd);
     return result ? result : closed;
 }
 
-/* In a copy of the server that only makes system calls. Its signals are blocked, so that of all signals but SIGKILL
- * none ends it, and at a limit of size there is an error. */
+/* In a copy of the server that makes system calls and the seal, and takes no memory. Its signals are blocked, so that
+ * of all signals but SIGKILL none ends it, and at a limit of size there is an error. */
 static _Noreturn void write_file(const struct writing *writing)
 {
     const struct saved_file *file = writing->file;
@@ -239,14 +259,19 @@ static _Noreturn void write_file(const struct writing *writing)
 
 int saved_file_write(const struct saved_file *file, const struct saved_bytes *bytes)
 {
-    const struct writing writing = {file, bytes, beside(file, NEW), getpid()};
+    const struct writing writing = {file, bytes, mac_sum_begin(), beside(file, NEW), getpid()};
     sigset_t before;
     int pidfd = -1;
 
+    if (!writing.sum)
+        return -ENOMEM;
+    memcpy(bytes->bytes, SAVED_MAGIC, sizeof SAVED_MAGIC - 1);
+    wire_put_size(bytes->bytes + SAVED_HEAD - WIRE_HEAD, bytes->size - SAVED_HEAD);
     os_signals_block(&before);
     pid_t pid = os_fork_bare(&pidfd);
     if (pid == 0)
         write_file(&writing);
     os_signals_restore(&before);
+    mac_sum_free(writing.sum);
     return pid < 0 ? pid : pidfd;
 }

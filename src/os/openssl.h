@@ -26,7 +26,11 @@
     FUNCTION(BIO_set_init)                                                                                             \
     FUNCTION(CRYPTO_memcmp)                                                                                            \
     FUNCTION(ERR_clear_error)                                                                                          \
-    FUNCTION(EVP_Digest)                                                                                               \
+    FUNCTION(EVP_DigestFinal_ex)                                                                                       \
+    FUNCTION(EVP_DigestInit_ex)                                                                                        \
+    FUNCTION(EVP_DigestUpdate)                                                                                         \
+    FUNCTION(EVP_MD_CTX_free)                                                                                          \
+    FUNCTION(EVP_MD_CTX_new)                                                                                           \
     FUNCTION(EVP_md5)                                                                                                  \
     FUNCTION(EVP_sha256)                                                                                               \
     FUNCTION(HMAC)                                                                                                     \

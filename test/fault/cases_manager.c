@@ -44,7 +44,7 @@ static int say_one(void *thing, const mproc_value *args, size_t count, mproc_val
 }
 
 static const mproc_manager_method methods[] = {{"one", say_one}};
-static const mproc_manager_type type = {"Thing", make_nothing, NULL, methods, 1};
+static const mproc_manager_type type = {"Thing", make_nothing, NULL, methods, 1, NULL, NULL};
 
 /* ---- scenes ---- */
 
