@@ -6,6 +6,7 @@
 #include <mproc/manager.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TIME MPROC_SEC(20)
 
@@ -45,6 +46,10 @@ static int say_one(void *thing, const mproc_value *args, size_t count, mproc_val
 
 static const mproc_manager_method methods[] = {{"one", say_one}};
 static const mproc_manager_type type = {"Thing", make_nothing, NULL, methods, 1, NULL, NULL};
+
+static char snapshot_file[64];
+static const mproc_manager_options saving_options = {
+    .key = key, .key_size = sizeof key, .snapshot_file = snapshot_file};
 
 /* ---- scenes ---- */
 
@@ -111,6 +116,21 @@ static void begin_sent(void)
     every_must(mproc_manager_send(manager, &one_call, 1, &batch));
 }
 
+static void begin_saving(void)
+{
+    begin_none();
+    snprintf(snapshot_file, sizeof snapshot_file, "/tmp/mproc-fault-snapshot-%d", (int)getpid());
+    every_must(mproc_manager_create(&manager, &saving_options));
+    every_must(mproc_manager_dict(manager, &dict, "name", TIME));
+    every_must(mproc_dict_set(dict, mproc_int(1), mproc_string("text"), TIME));
+}
+
+static void begin_saved(void)
+{
+    begin_saving();
+    manager = mproc_manager_free(manager);
+}
+
 static void look(long *seen)
 {
     seen[0] = other != NULL;
@@ -127,18 +147,36 @@ static void end(void)
     mproc_manager_free(manager);
 }
 
+static void end_saving(void)
+{
+    end();
+    every_must(unlink(snapshot_file));
+}
+
 static const struct every_scene none = {begin_none, look, end};
 static const struct every_scene server = {begin_server, look, end};
 static const struct every_scene whole = {begin_whole, look, end};
 static const struct every_scene locked = {begin_locked, look, end};
 static const struct every_scene sent = {begin_sent, look, end};
 static const struct every_scene with_item = {begin_put, look, end};
+static const struct every_scene saving = {begin_saving, look, end_saving};
+static const struct every_scene saved = {begin_saved, look, end_saving};
 
 /* ---- servers and clients ---- */
 
 static int call_create(void)
 {
     return mproc_manager_create(&manager, &options);
+}
+
+static int call_restore(void)
+{
+    return mproc_manager_create(&manager, &saving_options);
+}
+
+static int call_save(void)
+{
+    return mproc_manager_save(manager, TIME);
 }
 
 static int call_connect(void)
@@ -350,6 +388,10 @@ static int call_batch_free(void)
 
 static const struct every_case cases[] = {
     {"mproc_manager_create", NULL, &none, call_create, 0, CHILD_MAY_NOT, .answers = CUT},
+    {"mproc_manager_create", "from a snapshot", &saved, call_restore, 0, CHILD_MAY_NOT, .answers = CUT},
+    {"mproc_manager_save", NULL, &saving, call_save, 0, CHILD_MAY_NOT, .answers = LOST},
+    {"mproc_manager_shutdown", "with a snapshot", &saving, call_shutdown, 0, CHILD_MAY_NOT, .is_final = true,
+     .answers = LOST},
     {"mproc_manager_connect", NULL, &server, call_connect, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_serve", NULL, &none, call_serve, -EINVAL, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_manager_address", NULL, &server, call_address, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
