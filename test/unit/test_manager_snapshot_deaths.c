@@ -105,17 +105,23 @@ static void a_killed_server_leaves_the_old_file_or_the_new_one(void **state)
 
 /* ---- the process that writes is stopped, or killed ---- */
 
-static bool is_stopped(pid_t process)
+/* The letter that the kernel has for what it does; 0 when it is gone. */
+static char state_of(pid_t process)
 {
     char name[64], text[512] = "";
     snprintf(name, sizeof name, "/proc/%d/stat", (int)process);
     FILE *file = fopen(name, "re");
     if (!file)
-        return false;
+        return 0;
     size_t size = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     const char *end = size ? strrchr(text, ')') : NULL;
-    return end && end[2] == 'T';
+    return end ? end[2] : 0;
+}
+
+static bool is_stopped(pid_t process)
+{
+    return state_of(process) == 'T';
 }
 
 static bool has_writer(void *pid)
@@ -203,7 +209,8 @@ static void a_writer_ends_with_its_server(void **state)
     kill_server(manager);
     assert_int_equal(child_finish(stopped.asker), MPROC_SERVER_DIED);
     manager = start_with_snapshot(NULL);
-    assert_int_equal(kill(stopped.writer, 0), -1);
+    char left = state_of(stopped.writer);
+    assert_true(left == 0 || left == 'Z' || left == 'X'); /* whoever inherits it may not have reaped it yet */
     assert_int_equal(mproc_manager_dict(manager, &dict, "new", SOON), 0);
     mproc_manager_free(manager);
     assert_only_the_snapshot_is_left();
