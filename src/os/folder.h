@@ -1,12 +1,12 @@
-/* Files by their names in an open folder: what is to be written whole or not at all. All but the lock may be called in a
- * child of os_fork_bare(). */
+/* Files by their names in an open folder: what is to be written whole or not at all. All but the lock may be called in
+ * a child of os_fork_bare(). */
 #ifndef MPROC_OS_FOLDER_H
 #define MPROC_OS_FOLDER_H
 
 #include <sys/types.h>
 
-/* openat() with these flags, close-on-exec, and these rights for a new file; never by a symbolic link. The descriptor or
- * -errno. */
+/* openat() with these flags, close-on-exec, and these rights for a new file; never by a symbolic link. The descriptor
+ * or -errno. */
 int os_open_in(int folder, const char *name, int flags, mode_t mode);
 
 /* Put a file in the place of another. */
