@@ -49,11 +49,28 @@ static int take_large_for_caller(size_t size, void **block, bool *zero)
     return result;
 }
 
+/* What stands first in a block that this member frees. Its upper half is even: so it is no object's stamp. */
+static uint64_t mark_of(member_owner owner)
+{
+    _Static_assert(REGION_MEMBERS < 1u << 15, "a slot has 15 bits");
+    return (owner & ~MEMBER_FLAGS) << 1;
+}
+
+/* A block that was to be marked is left alone unless it was: somebody else may have freed it since. */
+static void look_for_mark(struct custody *custody, member_owner owner)
+{
+    uintptr_t block = atomic_load_explicit(&custody->block, memory_order_acquire);
+    if (block && atomic_load_explicit(&custody->is_marked, memory_order_relaxed) &&
+        (heap_usable_size((void *)block) == 0 || *(_Atomic(uint64_t) *)block != mark_of(owner)))
+        atomic_store_explicit(&custody->block, 0, memory_order_release);
+    atomic_store_explicit(&custody->is_marked, 0, memory_order_release);
+}
+
 static bool sweep_custody(unsigned slot, member_owner owner)
 {
-    (void)owner;
     for (unsigned i = 0; i < LEDGER_CUSTODY_COUNT; i++) {
         struct custody *custody = &ledger_at(slot)->custody[i];
+        look_for_mark(custody, owner);
         if (heap_free_from(&custody->block) < 0)
             atomic_store_explicit(&custody->block, 0, memory_order_release);
         atomic_store_explicit(&custody->claimed, 0, memory_order_relaxed);
@@ -135,6 +152,26 @@ int heap_free_from(heap_place *place)
     int result = block ? give((void *)block, place) : 0;
     bool left = result == -EINVAL && atomic_load_explicit(place, memory_order_acquire) != block;
     return left ? 0 : result; /* freed meanwhile, by whoever finished what a dead process had begun */
+}
+
+/* Once the word is written the cell frees the block whatever becomes of its contents: the kernel may have the pages
+ * before the block is free. */
+int heap_free_marked(_Atomic(uint64_t) *block)
+{
+    int result = member_need();
+    if (result)
+        return result;
+    if (heap_usable_size(block) == 0)
+        return -EINVAL;
+    struct custody *custody = claim_custody();
+    atomic_store_explicit(&custody->is_marked, 1, memory_order_release);
+    atomic_store_explicit(&custody->block, (uintptr_t)block, memory_order_release);
+    atomic_store_explicit(block, mark_of(member_current()), memory_order_release); /* commit */
+    atomic_store_explicit(&custody->is_marked, 0, memory_order_release);
+    result = heap_free_from(&custody->block);
+    atomic_store_explicit(&custody->block, 0, memory_order_release);
+    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    return result;
 }
 
 size_t heap_usable_size(const void *block)

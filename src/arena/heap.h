@@ -28,6 +28,11 @@ int heap_free(void *block);
  * as nobody else changes *place. 0 when it held 0 already. */
 int heap_free_from(heap_place *place);
 
+/* Free a block whose first word tells others what it is. Commit: a store to that word, of what no object has as its
+ * stamp. If this process dies before, the block is as it was, and may be freed so by another which knows that this one
+ * is dead; after it the block goes, by the sweep if need be. 0 or -errno; -EINVAL when it is no block in use. */
+int heap_free_marked(_Atomic(uint64_t) *block);
+
 /* The size that a block really has; 0 when it is none that is in use. */
 size_t heap_usable_size(const void *block);
 

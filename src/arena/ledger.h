@@ -9,13 +9,14 @@
 #define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * sizeof(struct custody) - 64)
 
 /* A large block on its way to the caller of mproc_alloc(), taken, but perhaps without its pages yet; or on its way back
- * from the caller of mproc_free(). The block belongs to this cell until block is 0 again; if the member dies before,
- * the sweep frees it. */
+ * from the caller of mproc_free(); or any block that heap_free_marked() frees. The block belongs to this cell until
+ * block is 0 again; if the member dies before, the sweep frees it. While is_marked is set it does so only if the
+ * block's first word says that this member frees it. */
 struct custody {
-    _Atomic(uintptr_t) block;  /* written by the allocation, under the chunk lock, and cleared by the member: the
-                                  hand-over; or written by the member and cleared under the chunk lock when it is free */
-    _Atomic(uint32_t) claimed; /* CAS by the thread that uses the cell */
-    uint32_t reserved;
+    _Atomic(uintptr_t) block;    /* written by the allocation, under the chunk lock, and cleared by the member: the
+                                    hand-over; or written by the member and cleared under the chunk lock when it is free */
+    _Atomic(uint32_t) claimed;   /* CAS by the thread that uses the cell */
+    _Atomic(uint32_t) is_marked; /* set before block by the member, cleared when the block's first word was written */
 };
 
 struct ledger {

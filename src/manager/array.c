@@ -153,9 +153,8 @@ mproc_array *mproc_array_free(mproc_array *array)
 {
     if (!object_is_near(&object_array, array)) {
         object_release_proxy(&object_array, array);
-    } else if (member_need() == 0) { /* all of it, or nothing */
-        atomic_store_explicit(&array->object.stamp, 0, memory_order_release);
-        heap_free(array);
+    } else {
+        heap_free_marked(&array->object.stamp);
     }
     return NULL;
 }

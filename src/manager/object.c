@@ -144,7 +144,7 @@ bool object_release_proxy(const struct object_type *type, void *object)
     return true;
 }
 
-/* The stamp goes last: when this process dies before, the object can be freed by another. */
+/* The stamp goes last: when this process dies before, the object is empty, and can be freed by another. */
 void container_free(const struct object_type *type, void *object)
 {
     struct container *container = object;
@@ -155,8 +155,7 @@ void container_free(const struct object_type *type, void *object)
     if (container_lock(type, container, OS_NEVER))
         return;
     container_swap_table(type, container, 0, true);
-    atomic_store_explicit(&container->object.stamp, 0, memory_order_release);
-    heap_free(container);
+    heap_free_marked(&container->object.stamp);
 }
 
 /* ---- the lock ---- */

@@ -51,7 +51,9 @@ static int get(void *object, const mproc_value *args, mproc_value *result, int64
     if (status)
         return status;
     const struct variable_value *held = (const struct variable_value *)container_table(object);
-    if (result)
+    if (!held) /* one died as it freed it */
+        status = -EINVAL;
+    else if (result)
         status = value_decode(result, held->bytes, held->size);
     container_unlock(object);
     return status;
