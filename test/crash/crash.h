@@ -61,6 +61,12 @@ extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
 /* ---- stepping (step.c), for the runner ---- */
 
+/* An instruction of a victim that was put in the place of its own, see breakpoint.h. */
+struct breakpoint {
+    uintptr_t address; /* 0: none */
+    unsigned char byte;
+};
+
 /* A process that is traced, from the entry of a function on. */
 struct victim {
     pid_t pid;
@@ -69,6 +75,8 @@ struct victim {
     bool repeats;          /* it is inside an instruction that repeats itself, as a copy of memory may */
     bool gone;             /* it has exited, and is to be reaped */
     bool kept;             /* by somebody else */
+    bool divides;          /* it may fork or have threads */
+    struct breakpoint breakpoints[2];
 };
 
 /* The way through an operation. Point p is before the instruction with number p; the last point is the return, or the
@@ -88,8 +96,9 @@ struct trace {
     size_t calls; /* system calls among the steps; the points before and after each are points like all others */
 };
 
-/* Start a victim, stopped before the first instruction of the case's operation. */
-struct victim victim_start(const struct crash_case *subject, void *world);
+/* Start a victim, stopped before the first instruction of the case's operation; divides: it may fork or start threads
+ * in it. */
+struct victim victim_start(const struct crash_case *subject, void *world, bool divides);
 
 /* Step through all of it and note the way, with what changes in shared memory. */
 struct trace victim_trace(struct victim *victim);

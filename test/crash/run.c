@@ -178,7 +178,7 @@ static void begin_point(size_t point)
 static struct scene set_scene(const struct crash_case *subject, const struct trace *trace, size_t point)
 {
     struct scene scene = {.world = subject->build()};
-    scene.victim = victim_start(subject, scene.world);
+    scene.victim = victim_start(subject, scene.world, keeps);
     if (victim_go(&scene.victim, trace, point))
         return scene;
     bool finished = victim_has_finished(&scene.victim);
@@ -186,7 +186,7 @@ static struct scene set_scene(const struct crash_case *subject, const struct tra
     note(settle(subject, scene.world, finished), point);
     found.strays++;
     scene.world = subject->build();
-    scene.victim = victim_start(subject, scene.world);
+    scene.victim = victim_start(subject, scene.world, keeps);
     victim_step(&scene.victim, point);
     return scene;
 }
@@ -195,7 +195,7 @@ static struct scene set_scene(const struct crash_case *subject, const struct tra
 static void rehearse(const struct crash_case *subject)
 {
     void *world = subject->build();
-    struct victim victim = victim_start(subject, world);
+    struct victim victim = victim_start(subject, world, keeps);
     victim_run(&victim);
     victim_kill(&victim);
     subject->check(world, true);
@@ -208,7 +208,7 @@ static struct trace trace_operation(const struct crash_case *subject)
     alarm(TRACE_SECONDS);
     rehearse(subject);
     void *world = subject->build();
-    struct victim victim = victim_start(subject, world);
+    struct victim victim = victim_start(subject, world, keeps);
     struct trace trace = victim_trace(&victim);
     victim_kill(&victim);
     subject->check(world, true);
@@ -296,7 +296,7 @@ static void kill_repairers_at(const struct crash_case *subject, const struct tra
     const struct crash_case repairer = {.operate = subject->repair};
     begin_point(point);
     struct scene scene = dead_scene(subject, trace, point);
-    struct victim second = victim_start(&repairer, scene.world);
+    struct victim second = victim_start(&repairer, scene.world, keeps);
     struct trace repair = victim_trace(&second);
     victim_kill(&second);
     note(settle(subject, scene.world, false), point);
@@ -305,7 +305,7 @@ static void kill_repairers_at(const struct crash_case *subject, const struct tra
     for (size_t i = 0; i < choice.count; i++) {
         begin_point(point);
         scene = dead_scene(subject, trace, point);
-        second = victim_start(&repairer, scene.world);
+        second = victim_start(&repairer, scene.world, keeps);
         victim_go(&second, &repair, choice.points[i]); /* where it takes another way, it is killed there */
         victim_kill(&second);
         note(settle(subject, scene.world, false), point);

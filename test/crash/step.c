@@ -1,15 +1,15 @@
 /* Stepping a victim by ptrace. Called by run.c.
  *
  * A single step costs two switches of process, and to do k of them for each k is too much. So the way through the
- * operation is stepped once and noted, instruction by instruction; afterwards a point is reached by a hardware
- * breakpoint at its address, on the pass that was noted, and the victim must then stand at the address that was noted.
- * When it took another way, for once, the caller does the single steps.
+ * operation is stepped once and noted, instruction by instruction; afterwards a point is reached by a breakpoint at its
+ * address, on the pass that was noted, and the victim must then stand at the address that was noted. When it took
+ * another way, for once, the caller does the single steps.
  *
  * A single step stops before and after each system call: the instruction that makes it is one step. A death between the
  * entry into the kernel and the call's first effect leaves what a death before the instruction leaves; one between the
  * last effect and the return, what a death after it leaves. Calls are counted by that instruction. */
 #include "arena/member.h"
-#include "crash.h"
+#include "breakpoint.h"
 #include "named.h"
 #include <errno.h>
 #include <signal.h>
@@ -34,10 +34,6 @@
 /* Of a loop's passes so many are tried, and after them the passes 2^n. */
 #define PASSES_TRIED 64
 
-/* Debug register 7 enables the breakpoints: 0 at a point, 1 at the end. */
-#define AT_END   ((uintptr_t)4)
-#define AT_POINT ((uintptr_t)1)
-
 /* ---- going on, and stopping ---- */
 
 static long peek_user(const struct victim *victim, size_t offset)
@@ -58,30 +54,9 @@ static uintptr_t return_address(const struct victim *victim)
     return (uintptr_t)ptrace(PTRACE_PEEKDATA, victim->pid, stack, NULL);
 }
 
-static void set_debug_register(const struct victim *victim, size_t number, uintptr_t value)
-{
-    if (!victim->gone &&
-        ptrace(PTRACE_POKEUSER, victim->pid, offsetof(struct user, u_debugreg) + number * sizeof value, value))
-        give_up("debug register");
-}
-
-static void clear_breakpoints(const struct victim *victim)
-{
-    set_debug_register(victim, 7, 0);
-}
-
-/* Stop at an address, and at the end. */
-static void set_breakpoint(const struct victim *victim, uintptr_t address)
-{
-    clear_breakpoints(victim);
-    set_debug_register(victim, 0, address);
-    set_debug_register(victim, 1, victim->end);
-    set_debug_register(victim, 7, victim->end ? AT_POINT | AT_END : AT_POINT);
-}
-
 /* Let it go on to the next stop, or to its exit, after which it is still to be reaped. Signals that come are delivered.
  * What it stopped for, or 0. */
-static int resume(struct victim *victim, int how)
+static int go_on(struct victim *victim, int how)
 {
     siginfo_t info = {0};
     uintptr_t signal = 0;
@@ -98,6 +73,26 @@ static int resume(struct victim *victim, int how)
             return info.si_status;
         signal = (uintptr_t)info.si_status;
     }
+}
+
+/* The same from a breakpoint on, and to the next. */
+static int resume(struct victim *victim, int how)
+{
+    if (how == PTRACE_SINGLESTEP)
+        return go_on(victim, how);
+    uintptr_t from = address_of(victim);
+    if (breakpoints_step_over(victim)) {
+        do
+            go_on(victim, PTRACE_SINGLESTEP);
+        while (address_of(victim) == from); /* one that repeats itself */
+        breakpoints_restore(victim);
+        if (victim->gone || breakpoints_reached(victim))
+            return victim->gone ? 0 : SIGTRAP;
+    }
+    int stop = go_on(victim, how);
+    if (stop == SIGTRAP)
+        breakpoints_step_back(victim);
+    return stop;
 }
 
 /* Where the kernel's own code lies in a process (the vdso). */
@@ -128,9 +123,9 @@ static uintptr_t repeated_length(const struct victim *victim, uintptr_t address)
 
 static void run_to_address(struct victim *victim, uintptr_t address)
 {
-    set_breakpoint(victim, address);
+    breakpoints_set(victim, address);
     resume(victim, PTRACE_CONT);
-    clear_breakpoints(victim);
+    breakpoints_clear(victim);
 }
 
 /* One step: an instruction, with two exceptions. One that repeats itself is two steps, its first round and all others.
@@ -180,16 +175,16 @@ static struct victim fork_victim(const struct crash_case *subject, void *world)
     int status;
     if (waitpid(victim.pid, &status, 0) != victim.pid || !WIFSTOPPED(status))
         give_up("the victim did not begin");
-    set_breakpoint(&victim, (uintptr_t)subject->operate);
+    breakpoints_set(&victim, (uintptr_t)subject->operate);
     resume(&victim, PTRACE_CONT);
     if (address_of(&victim) != (uintptr_t)subject->operate)
         give_up("the victim did not come to its operation");
-    clear_breakpoints(&victim);
+    breakpoints_clear(&victim);
     victim.end = return_address(&victim);
     return victim;
 }
 
-struct victim victim_start(const struct crash_case *subject, void *world)
+struct victim victim_start(const struct crash_case *subject, void *world, bool divides)
 {
     struct victim victim;
     named_forget();
@@ -201,6 +196,7 @@ struct victim victim_start(const struct crash_case *subject, void *world)
         victim = (struct victim){.pid = named_victim(), .kept = named_is_kept(named_victim())};
         victim.kernel_code = kernel_code_of(victim.pid);
     }
+    victim.divides = divides;
     ptrace(PTRACE_SETOPTIONS, victim.pid, NULL, (uintptr_t)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
     return victim;
 }
@@ -218,7 +214,7 @@ bool victim_step(struct victim *victim, size_t steps)
 void victim_run(struct victim *victim)
 {
     if (victim->end)
-        set_breakpoint(victim, victim->end);
+        breakpoints_set(victim, victim->end);
     while (!victim_has_finished(victim))
         resume(victim, victim->end ? PTRACE_CONT : PTRACE_SYSCALL); /* whether one that was named is over is asked */
 }
@@ -234,7 +230,7 @@ void victim_pause(struct victim *victim)
 {
     if (!victim->end)
         return;
-    clear_breakpoints(victim);
+    breakpoints_clear(victim);
     int status;
     if (ptrace(PTRACE_DETACH, victim->pid, NULL, (uintptr_t)SIGSTOP) ||
         waitpid(victim->pid, &status, WUNTRACED) != victim->pid)
@@ -398,13 +394,13 @@ void trace_free(struct trace *trace)
 /* Run to an address, on a certain pass. False when the end comes before. */
 static bool run_to(struct victim *victim, uintptr_t address, uint32_t pass)
 {
-    set_breakpoint(victim, address);
+    breakpoints_set(victim, address);
     for (uint32_t i = 0; i < pass; i++) {
         resume(victim, PTRACE_CONT);
         if (victim_has_finished(victim) && address != victim->end)
             return false;
     }
-    clear_breakpoints(victim);
+    breakpoints_clear(victim);
     return true;
 }
 
@@ -433,7 +429,7 @@ bool victim_go(struct victim *victim, const struct trace *trace, size_t point)
 {
     if (!victim->end)
         return go_by_calls(victim, trace, point) || point == trace->count - 1;
-    size_t anchor = trace->points[point].anchor;
+    size_t anchor = victim->divides && breakpoints_are_instructions() ? 0 : trace->points[point].anchor;
     if (anchor > 0 && !run_to(victim, trace->points[anchor].address, trace->points[anchor].pass))
         return false;
     for (size_t i = anchor; i < point; i++) {
