@@ -57,6 +57,8 @@ extern const struct crash_case call_cases[];
 extern const struct crash_case elastic_cases[];
 extern const struct crash_case job_cases[];
 extern const struct crash_case container_cases[];
+extern const struct crash_case small_container_cases[];
+extern const struct crash_case free_container_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
 /* ---- stepping (step.c), for the runner ---- */

@@ -24,11 +24,27 @@ static const struct {
     const struct crash_case *cases;
     bool keeps;
 } lists[] = {
-    {heap_cases, false},      {member_cases, false},    {lock_cases, false},   {semaphore_cases, false},
-    {condition_cases, false}, {sync_cases, false},      {queue_cases, false},  {queue_end_cases, false},
-    {connection_cases, true}, {process_cases, true},    {list_cases, false},   {settle_cases, false},
-    {pool_cases, true},       {worker_cases, true},     {call_cases, true},    {elastic_cases, true},
-    {job_cases, true},        {container_cases, false}, {broken_cases, false},
+    {heap_cases, false},
+    {member_cases, false},
+    {lock_cases, false},
+    {semaphore_cases, false},
+    {condition_cases, false},
+    {sync_cases, false},
+    {queue_cases, false},
+    {queue_end_cases, false},
+    {connection_cases, true},
+    {process_cases, true},
+    {list_cases, false},
+    {settle_cases, false},
+    {pool_cases, true},
+    {worker_cases, true},
+    {call_cases, true},
+    {elastic_cases, true},
+    {job_cases, true},
+    {container_cases, false},
+    {small_container_cases, false},
+    {free_container_cases, false},
+    {broken_cases, false},
 };
 
 #define LISTS (sizeof lists / sizeof *lists)
