@@ -1,5 +1,5 @@
-/* References to functions. Called by the start methods that make fresh processes, and by the pool. A reference names an
- * object file by its build id, so that another build of it is not taken for the same. */
+/* References to functions and data. Called by the start methods that make fresh processes, the pool and managers. One
+ * names an object file by its build id, so that another build of it is not taken for the same. */
 #include "process/function.h"
 
 #include <dlfcn.h>
@@ -17,7 +17,8 @@ struct search {
     uintptr_t address;
     struct function_reference *found; /* a reference to be filled */
     bool is_first;                    /* the program itself is listed first */
-    function_address *function;
+    bool is_data;                     /* not code */
+    uintptr_t target;                 /* what a reference leads to, or 0 */
 };
 
 static uint64_t extent_of(const struct dl_phdr_info *object)
@@ -31,11 +32,11 @@ static uint64_t extent_of(const struct dl_phdr_info *object)
     return extent;
 }
 
-static bool is_code(const struct dl_phdr_info *object, uintptr_t address)
+static bool lies_in(const struct dl_phdr_info *object, uintptr_t address, bool is_data)
 {
     for (int i = 0; i < object->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) &&
+        if (part->p_type == PT_LOAD && (is_data || (part->p_flags & PF_X)) &&
             address - (object->dlpi_addr + part->p_vaddr) < part->p_memsz)
             return true;
     }
@@ -93,7 +94,7 @@ static int refer_in(struct dl_phdr_info *object, size_t size, void *data)
     bool is_program = search->is_first;
     (void)size;
     search->is_first = false;
-    if (!is_code(object, search->address))
+    if (!lies_in(object, search->address, search->is_data))
         return 0;
     struct function_reference *found = search->found;
     found->offset = search->address - object->dlpi_addr;
@@ -103,11 +104,21 @@ static int refer_in(struct dl_phdr_info *object, size_t size, void *data)
     return 1;
 }
 
-int function_refer(struct function_reference *reference, function_address *function)
+static int refer(struct function_reference *reference, uintptr_t address, bool is_data)
 {
     memset(reference, 0, sizeof *reference);
-    struct search search = {.address = (uintptr_t)function, .found = reference, .is_first = true};
+    struct search search = {.address = address, .found = reference, .is_first = true, .is_data = is_data};
     return dl_iterate_phdr(refer_in, &search) ? 0 : MPROC_NO_FUNCTION;
+}
+
+int function_refer(struct function_reference *reference, function_address *function)
+{
+    return refer(reference, (uintptr_t)function, false);
+}
+
+int data_refer(struct function_reference *reference, const void *data)
+{
+    return refer(reference, (uintptr_t)data, true);
 }
 
 static bool is_same_object(const struct dl_phdr_info *object, bool is_program, const struct function_reference *wanted)
@@ -130,23 +141,33 @@ static int find_in(struct dl_phdr_info *object, size_t size, void *data)
     uintptr_t address = object->dlpi_addr + search->reference->offset;
     (void)size;
     search->is_first = false;
-    if (!is_same_object(object, is_program, search->reference) || !is_code(object, address))
+    if (!is_same_object(object, is_program, search->reference) || !lies_in(object, address, search->is_data))
         return 0;
-    search->function = (function_address *)address;
+    search->target = address;
     return 1;
 }
 
-static function_address *find_loaded(const struct function_reference *reference)
+static uintptr_t find_loaded(const struct function_reference *reference, bool is_data)
 {
-    struct search search = {.reference = reference, .is_first = true};
+    struct search search = {.reference = reference, .is_first = true, .is_data = is_data};
     dl_iterate_phdr(find_in, &search);
-    return search.function;
+    return search.target;
+}
+
+static uintptr_t find(const struct function_reference *reference, bool is_data)
+{
+    uintptr_t found = find_loaded(reference, is_data);
+    if (!found && reference->path[0] && dlopen(reference->path, RTLD_NOW | RTLD_LOCAL))
+        found = find_loaded(reference, is_data);
+    return found;
 }
 
 function_address *function_find(const struct function_reference *reference)
 {
-    function_address *function = find_loaded(reference);
-    if (!function && reference->path[0] && dlopen(reference->path, RTLD_NOW | RTLD_LOCAL))
-        function = find_loaded(reference);
-    return function;
+    return (function_address *)find(reference, false);
+}
+
+const void *data_find(const struct function_reference *reference)
+{
+    return (const void *)find(reference, true);
 }

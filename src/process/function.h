@@ -1,5 +1,5 @@
-/* References to functions that hold in every process which has, or can load, the same object file: for fresh processes,
- * where the same function lies at another address. A static function will do. */
+/* References to functions, and to static data, that hold in every process which has, or can load, the same object file:
+ * for fresh processes, where the same function lies at another address. A static function will do. */
 #ifndef MPROC_PROCESS_FUNCTION_H
 #define MPROC_PROCESS_FUNCTION_H
 
@@ -26,5 +26,9 @@ int function_refer(struct function_reference *reference, function_address *funct
 /* The function in this process, loading its object file if need be; NULL when it cannot be found. Not
  * async-signal-safe. */
 function_address *function_find(const struct function_reference *reference);
+
+/* The same for static data, of which each process has its own: as the object file has it at first. */
+int data_refer(struct function_reference *reference, const void *data);
+const void *data_find(const struct function_reference *reference);
 
 #endif

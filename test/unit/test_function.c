@@ -89,6 +89,27 @@ static void another_build_is_not_taken_for_the_same(void **state)
     assert_null((void *)function_find(&other));
 }
 
+static void static_data_is_found_again(void **state)
+{
+    static const char *const text = "text"; /* which the loader moves */
+    static int nothing;
+    int local = 0;
+    struct function_reference reference;
+    const void *const data[] = {&text, &nothing, dlsym(RTLD_DEFAULT, "in6addr_any"), &static_data_is_found_again};
+    (void)state;
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++) {
+        assert_non_null(data[i]);
+        assert_int_equal(data_refer(&reference, data[i]), 0);
+        assert_ptr_equal(data_find(&reference), data[i]);
+    }
+    assert_int_equal(data_refer(&reference, &text), 0);
+    assert_null((void *)function_find(&reference));
+    reference.offset = reference.extent;
+    assert_null(data_find(&reference));
+    assert_int_equal(data_refer(&reference, &local), MPROC_NO_FUNCTION);
+    assert_int_equal(data_refer(&reference, NULL), MPROC_NO_FUNCTION);
+}
+
 static void a_file_that_is_gone_is_not_found(void **state)
 {
     struct function_reference reference;
@@ -102,9 +123,13 @@ static void a_file_that_is_gone_is_not_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(a_static_function_is_found_again),        unit(a_function_of_a_library_has_its_path),
-        unit(a_library_that_is_not_loaded_is_loaded),  unit(what_is_no_code_is_refused),
-        unit(another_build_is_not_taken_for_the_same), unit(a_file_that_is_gone_is_not_found),
+        unit(a_static_function_is_found_again),
+        unit(a_function_of_a_library_has_its_path),
+        unit(a_library_that_is_not_loaded_is_loaded),
+        unit(what_is_no_code_is_refused),
+        unit(another_build_is_not_taken_for_the_same),
+        unit(a_file_that_is_gone_is_not_found),
+        unit(static_data_is_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
