@@ -3,6 +3,7 @@
 #include "manager/proxy.h"
 
 #include "ipc/mac.h"
+#include "manager/estate.h"
 #include "manager/serve.h"
 #include "os/allocate.h"
 #include "os/fork.h"
@@ -42,6 +43,7 @@ static void in_child(void)
         link_forget(&manager->link);
         manager->server = NULL; /* it is our parent's */
         manager->folder[0] = 0;
+        manager->estate = NULL;
     }
     os_mutex_reset(&list_lock, true);
 }
@@ -229,7 +231,9 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
     mproc_process *server = NULL;
     struct report report;
 
-    int result = start(plan, method, &server, &report);
+    int result = mproc_set_create(&plan->estate);
+    if (!result)
+        result = start(plan, method, &server, &report);
     if (!result)
         result = link_parse(&plan->way, report.address);
     if (!result)
@@ -284,6 +288,7 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
         return result;
     int64_t left = os_until(deadline);
     return mproc_process_join(manager->server, left == OS_NEVER ? MPROC_FOREVER : left);
+        estate_free(plan->estate);
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
@@ -294,6 +299,7 @@ int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
 }
 
 mproc_manager *mproc_manager_free(mproc_manager *manager)
+    (*manager)->estate = plan->estate;
 {
     if (!manager)
         return NULL;
@@ -347,6 +353,7 @@ int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *na
     return obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout);
 }
 
+    estate_free(manager->estate);
 int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout)
 {
     return obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout);

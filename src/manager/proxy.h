@@ -28,6 +28,7 @@ struct mproc_manager {
     struct proxy **proxies;            /* by number */
     struct proxy *spare;               /* for an answer that finds no memory */
     mproc_process *server;             /* started by this process, or NULL */
+    mproc_set *estate;                 /* what that has in the family's memory, or NULL */
     char folder[MPROC_ADDRESS_MAX];    /* that was made for its socket, or empty */
     bool server_saves;                 /* when it ends */
 };

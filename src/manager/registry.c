@@ -8,6 +8,7 @@
  * twice as many candidates as were left the last time. */
 #include "manager/server.h"
 
+#include "manager/estate.h"
 #include "manager/value.h"
 #include "os/allocate.h"
 #include <errno.h>
@@ -104,9 +105,10 @@ static void destroy(struct server *server, struct served *served)
     registry->slots[slot] = NULL;
     registry->free_slots[registry->free_count++] = slot;
     registry->count--;
-    if (served->type == MPROC_TYPE_ARRAY) /* which is no table of items */
+    bool is_ours = served->container && served->object && !estate_remove(server->estate, served->object);
+    if (is_ours && served->type == MPROC_TYPE_ARRAY) /* which is no table of items */
         mproc_array_free(served->object);
-    else if (served->container && served->object)
+    else if (is_ours)
         container_free(served->container, served->object);
     if (served->user && served->object && served->user->destroy)
         served->user->destroy(served->object);

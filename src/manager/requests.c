@@ -3,6 +3,7 @@
  * or was registered can be called. */
 #include "manager/server.h"
 
+#include "manager/estate.h"
 #include "manager/saved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -89,8 +90,10 @@ static int make_user(const struct call *call, const char *name, struct served *s
 static int make_any(const struct call *call, const char *type, struct served *served)
 {
     const struct object_type *container = container_named(type);
-    if (container)
-        return make_container(call, container, served);
+    if (container) {
+        int result = make_container(call, container, served);
+        return result ? result : estate_add(call->server->estate, served->object);
+    }
     if (strcmp(type, "remote") == 0)
         return make_remote(call, served);
     if (strncmp(type, USER_PREFIX, sizeof USER_PREFIX - 1) == 0)

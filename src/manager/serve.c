@@ -91,6 +91,7 @@ int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, co
         server->key_size = plan->way.key_size;
         server->limits = (struct server_limits){plan->frame_most, plan->waiting_most, plan->authentication_time,
                                                 plan->stall_time, plan->linger_time,  plan->way.any_user};
+        server->estate = plan->estate;
         result = os_random(server->instance, WIRE_IDENTITY);
     }
     if (!result)

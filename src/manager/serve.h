@@ -12,6 +12,7 @@ struct serve_plan {
     size_t frame_most, waiting_most;
     int64_t authentication_time, stall_time, linger_time;
     char snapshot_file[PATH_MAX]; /* empty: none */
+    mproc_set *estate; /* of who starts it, see estate.h; or NULL */
 };
 
 /* Check options and fill in what they leave out. 0 or -EINVAL and others. */

@@ -134,6 +134,7 @@ struct server {
     const void *key;
     size_t key_size;
     struct server_limits limits;
+    mproc_set *estate; /* see estate.h; or NULL */
     unsigned char instance[WIRE_IDENTITY];
     int epoll;
     bool accepts; /* the endpoint is watched */

@@ -38,7 +38,6 @@ static void a_killed_server_hangs_nobody(void **state)
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_int(1), MPROC_FOREVER), MPROC_SERVER_DIED);
     assert_int_equal(child_finish(killer), 0);
     mproc_manager_free(manager);
-    books_forgive(); /* what the server had in the arena */
 }
 
 static void a_stopped_server_is_waited_for_no_longer_than_was_said(void **state)
