@@ -59,8 +59,9 @@ typedef struct mproc_manager_options {
 /* ---- servers and connections ---- */
 
 /* Start a server as a daemon of this process, and connect to it. -EINVAL, -EADDRINUSE and the other errors of
- * mproc_listener_create() and mproc_process_start(); those of a snapshot file, see mproc_manager_save(); -ELIBACC:
- * OpenSSL is needed, whatever the address, and is not there. */
+ * mproc_listener_create() and mproc_process_start(); those of a snapshot file, see mproc_manager_save();
+ * MPROC_NO_FUNCTION, with spawn or forkserver, also: the server cannot find a type that is registered, see
+ * mproc_manager_register(); -ELIBACC: OpenSSL is needed, whatever the address, and is not there. */
 MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options);
 
 /* Be the server, until somebody calls mproc_manager_shutdown(). 0, or an error as above. */
@@ -98,8 +99,8 @@ MPROC_API const char *mproc_manager_address(const mproc_manager *manager);
 MPROC_API int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout);
 
 /* Give up the connection, all proxies that came by it, and the server where this process has started it. It is shut
- * down, for which it has 1 s, or 30 s to write a snapshot file, and is killed if it does not end. Returns NULL; NULL is
- * ignored. No other thread may be in a call. */
+ * down, for which it has 1 s, or 30 s to write a snapshot file, and is killed if it does not end; where it was killed
+ * its memory goes back now. Returns NULL; NULL is ignored. No other thread may be in a call. */
 MPROC_API mproc_manager *mproc_manager_free(mproc_manager *manager);
 
 /* ---- proxies of containers ----
@@ -198,9 +199,11 @@ typedef struct mproc_manager_type {
     int (*restore)(void **object, const mproc_value *state);
 } mproc_manager_type;
 
-/* Let servers that this process becomes, or starts by fork from now on, have objects of that type. What it points to
- * stays the caller's and must stay. -EINVAL, also for one of save and restore without the other; -EEXIST: there is one
- * of that name. */
+/* Let servers that this process becomes, or starts from now on, have objects of that type. What it points to stays the
+ * caller's and must stay. A server that is started by spawn or forkserver has the type from the program's file or a
+ * library's, as it is there at first: so it must be static and initialized where it is declared, or
+ * mproc_manager_create() is MPROC_NO_FUNCTION, and the log says for which. -EINVAL, also for one of save and restore
+ * without the other; -EEXIST: there is one of that name. */
 MPROC_API int mproc_manager_register(const mproc_manager_type *type);
 
 /* A new object of a registered type, or with a name the one of that name. MPROC_NOT_FOUND: the server has no such type.

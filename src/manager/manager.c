@@ -5,6 +5,7 @@
 #include "ipc/mac.h"
 #include "manager/estate.h"
 #include "manager/serve.h"
+#include "manager/types.h"
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/socket_file.h"
@@ -42,8 +43,8 @@ static void in_child(void)
     for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked) {
         link_forget(&manager->link);
         manager->server = NULL; /* it is our parent's */
-        manager->folder[0] = 0;
         manager->estate = NULL;
+        manager->folder[0] = 0;
     }
     os_mutex_reset(&list_lock, true);
 }
@@ -167,19 +168,49 @@ static void report(void *arg, int result, const char *address)
 
 static int be_server(void *arg)
 {
-    return serve(arg, report, mproc_inherited_connection(0)) ? 1 : 0;
+    const struct serve_plan *plan = arg;
+    mproc_connection *parent = mproc_inherited_connection(0);
+    int result = types_adopt(plan->types, plan->type_count);
+    if (result)
+        report(parent, result, "");
+    return result || serve(plan, report, parent) ? 1 : 0;
+}
+
+/* The plan and, for a server that does not inherit them, the types that the program has registered. */
+static int pack(const struct serve_plan *plan, enum mproc_start_method method, struct serve_plan **packed, size_t *size)
+{
+    struct function_reference *types = NULL;
+    size_t count = 0;
+    int result = 0;
+
+    if (method == MPROC_START_DEFAULT)
+        method = mproc_get_start_method();
+    if (method != MPROC_START_FORK)
+        result = types_refer(&types, &count);
+    if (result)
+        return result;
+    *size = sizeof *plan + count * sizeof *types;
+    *packed = os_malloc(*size);
+    if (*packed) {
+        memcpy(*packed, plan, sizeof *plan);
+        (*packed)->type_count = count;
+        if (count)
+            memcpy((*packed)->types, types, count * sizeof *types);
+    }
+    free(types);
+    return *packed ? 0 : -ENOMEM;
 }
 
 /* Start the server and learn its address. */
-static int start(const struct serve_plan *plan, enum mproc_start_method method, mproc_process **server,
-                 struct report *report)
+static int start_packed(const struct serve_plan *plan, size_t size, enum mproc_start_method method,
+                        mproc_process **server, struct report *report)
 {
     mproc_connection *ours, *theirs;
     int result = mproc_pipe(&ours, &theirs, true);
     if (result)
         return result;
     const mproc_process_options options = {.name = "Manager",
-                                           .arg_size = sizeof *plan,
+                                           .arg_size = size,
                                            .method = method,
                                            .daemon = true,
                                            .connections = &theirs,
@@ -192,6 +223,20 @@ static int start(const struct serve_plan *plan, enum mproc_start_method method, 
     if (result == MPROC_CLOSED || result == MPROC_BROKEN)
         return MPROC_SERVER_DIED;
     return result ? result : report->result;
+}
+
+static int start(const struct serve_plan *plan, enum mproc_start_method method, mproc_process **server,
+                 struct report *report)
+{
+    struct serve_plan *packed;
+    size_t size;
+    int result = pack(plan, method, &packed, &size);
+    if (result)
+        return result;
+    result = start_packed(packed, size, method, server, report);
+    mac_forget(packed, size);
+    free(packed);
+    return result;
 }
 
 static void end_process(mproc_process *server)
@@ -242,10 +287,12 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
         if (server)
             mproc_process_kill(server);
         end_process(server);
+        estate_free(plan->estate);
         return result;
     }
     (*manager)->server = server;
     (*manager)->server_saves = plan->snapshot_file[0];
+    (*manager)->estate = plan->estate;
     if (has_folder)
         find_folder(&plan->way, (*manager)->folder);
     return 0;
@@ -288,7 +335,6 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
         return result;
     int64_t left = os_until(deadline);
     return mproc_process_join(manager->server, left == OS_NEVER ? MPROC_FOREVER : left);
-        estate_free(plan->estate);
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
@@ -299,7 +345,6 @@ int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
 }
 
 mproc_manager *mproc_manager_free(mproc_manager *manager)
-    (*manager)->estate = plan->estate;
 {
     if (!manager)
         return NULL;
@@ -308,6 +353,7 @@ mproc_manager *mproc_manager_free(mproc_manager *manager)
     else if (manager->link.is_connected && !manager->server)
         call_server(manager, "leave", NULL, 0, END_TIME);
     end_process(manager->server);
+    estate_free(manager->estate);
     remove_folder(manager->folder, &manager->link.way);
     destroy(manager);
     return NULL;
@@ -353,7 +399,6 @@ int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *na
     return obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout);
 }
 
-    estate_free(manager->estate);
 int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout)
 {
     return obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout);

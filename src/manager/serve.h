@@ -3,16 +3,19 @@
 #define MPROC_MANAGER_SERVE_H
 
 #include "manager/link.h"
+#include "process/function.h"
 #include <limits.h>
 #include <mproc/manager.h>
 
-/* All that a server is told. It can be copied to another process. */
+/* All that a server is told. It can be copied to another process, with the types behind it. */
 struct serve_plan {
     struct link_way way;
     size_t frame_most, waiting_most;
     int64_t authentication_time, stall_time, linger_time;
-    char snapshot_file[PATH_MAX]; /* empty: none */
-    mproc_set *estate; /* of who starts it, see estate.h; or NULL */
+    char snapshot_file[PATH_MAX];      /* empty: none */
+    mproc_set *estate;                 /* of who starts it, see estate.h; or NULL */
+    size_t type_count;                 /* of a process that does not know its parent's */
+    struct function_reference types[]; /* see types.h */
 };
 
 /* Check options and fill in what they leave out. 0 or -EINVAL and others. */

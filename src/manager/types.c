@@ -1,9 +1,12 @@
-/* The types that the program has registered. Read by the server, which was forked or has become one since. */
+/* The types that the program has registered. Read by the server, which was forked, was told of them, or has become one
+ * since. */
+#include "manager/types.h"
 #include "manager/server.h"
 
 #include "os/allocate.h"
 #include "process/local.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <string.h>
 
 /* Entries are added in front and never change, so a reader needs no lock. */
@@ -57,4 +60,43 @@ int mproc_manager_register(const mproc_manager_type *type)
     if (!is_new)
         free(entry);
     return is_new ? 0 : -EEXIST;
+}
+
+/* ---- for a server that is started afresh ---- */
+
+static size_t count_from(const struct type *entry)
+{
+    size_t count = 0;
+    for (; entry; entry = entry->next)
+        count++;
+    return count;
+}
+
+int types_refer(struct function_reference **references, size_t *count)
+{
+    const struct type *entry = atomic_load_explicit(&types, memory_order_acquire);
+    *count = count_from(entry);
+    *references = os_malloc((*count + 1) * sizeof **references);
+    if (!*references)
+        return -ENOMEM;
+    for (struct function_reference *at = *references; entry; entry = entry->next, at++) {
+        if (data_refer(at, entry->type)) {
+            mproc_log(MPROC_LOG_ERROR, "manager: the type %s is in no object file, so a fresh server cannot have it",
+                      entry->type->name);
+            free(*references);
+            return MPROC_NO_FUNCTION;
+        }
+    }
+    return 0;
+}
+
+int types_adopt(const struct function_reference *references, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const mproc_manager_type *type = data_find(&references[i]);
+        int result = mproc_manager_register(type); /* which may be there: by a constructor */
+        if (result && result != -EEXIST)
+            return result == -EINVAL ? MPROC_NO_FUNCTION : result;
+    }
+    return 0;
 }

@@ -2,11 +2,13 @@
  * sleeping: that is a system call each time, as many as there is time for. */
 #include "every.h"
 #include "os/cpu.h"
+#include <mproc/base.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
 {
     (void)argc;
+    mproc_init(); /* servers are started by each method */
     if (os_cpu_may_spin() && os_cpu_pin(0) == 0)
         execv("/proc/self/exe", argv); /* the library asks when it is loaded */
     return os_cpu_may_spin() ? 1 : every_run("managers", cases_manager.cases, cases_manager.count);
