@@ -36,6 +36,11 @@ ssize_t channel_send(struct channel *channel, const struct iovec *parts, int cou
     return all;
 }
 
+bool channel_holds(const struct channel *channel)
+{
+    return channel->tls && tls_holds(channel->tls);
+}
+
 ssize_t channel_receive(struct channel *channel, void *buffer, size_t size)
 {
     return channel->tls ? tls_receive(channel->tls, buffer, size) : os_socket_receive(channel->fd, buffer, size);

@@ -28,4 +28,7 @@ int channel_set_wait(const struct channel *channel, int64_t nanoseconds);
 /* As os_socket_receive_first(), where a time was set. */
 ssize_t channel_receive_first(const struct channel *channel, void *buffer, size_t size);
 
+/* Whether bytes have come of which the kernel knows no more: before the socket is waited for they must be received. */
+bool channel_holds(const struct channel *channel);
+
 #endif

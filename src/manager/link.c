@@ -265,7 +265,7 @@ static bool make_room(struct link *link)
 /* What a receive into the buffer has given. Whether more may be there. */
 static bool took(struct link *link, ssize_t got)
 {
-    bool may_be_more = link->channel.tls || got == (ssize_t)(link->in_capacity - link->in_size);
+    bool may_be_more = got == (ssize_t)(link->in_capacity - link->in_size) || channel_holds(&link->channel);
     if (got == -EINTR || got == -EAGAIN)
         return got == -EINTR;
     link->in_size += got > 0 ? (size_t)got : 0;
@@ -331,6 +331,8 @@ static ssize_t sleep_at_socket(struct link *link, bool has_output, int64_t deadl
 static ssize_t watch(struct link *link, int64_t deadline)
 {
     bool has_output = link->next_out != NULL;
+    if (channel_holds(&link->channel))
+        return SOMETHING;
     link->is_watched = true;
     pthread_mutex_unlock(&link->mutex);
     ssize_t got = has_output ? -EAGAIN : look(link);

@@ -351,11 +351,21 @@ static void take(struct peer *peer, const unsigned char *data, size_t size)
     set_deadline(peer, before);
 }
 
+/* Whether more of its input may be received. */
+static bool is_open(const struct peer *peer)
+{
+    return peer->state != PEER_GONE && peer->state != PEER_TLS && !peer->has_turn && !is_full(peer) && !peer->closes;
+}
+
 void peer_work(struct peer *peer)
 {
+    set_turn(peer, false);
     if (peer->state != PEER_GONE && peer->in_size)
         take(peer, NULL, 0);
-    peer_output(peer);
+    if (is_open(peer) && channel_holds(&peer->channel))
+        peer_input(peer);
+    else
+        peer_output(peer);
 }
 
 void peer_input(struct peer *peer)
@@ -363,9 +373,7 @@ void peer_input(struct peer *peer)
     struct server *server = peer->server;
     if (peer->state == PEER_TLS)
         shake_hands(peer);
-    for (size_t all = 0; all < SERVER_READ && peer->state != PEER_GONE && peer->state != PEER_TLS;) {
-        if (peer->has_turn || is_full(peer) || peer->closes)
-            break;
+    for (size_t all = 0; all < SERVER_READ && is_open(peer);) {
         ssize_t got = channel_receive(&peer->channel, server->scratch, sizeof server->scratch);
         if (got == -EINTR)
             continue;
@@ -377,8 +385,12 @@ void peer_input(struct peer *peer)
         }
         all += (size_t)got;
         take(peer, server->scratch, (size_t)got);
-        if (!peer->channel.tls && (size_t)got < sizeof server->scratch)
+        if ((size_t)got < sizeof server->scratch && !channel_holds(&peer->channel))
             break;
+    }
+    if (channel_holds(&peer->channel) && !peer->closes) { /* of which the kernel will not tell */
+        peer->is_held = is_full(peer);
+        set_turn(peer, !peer->is_held);
     }
     if (peer->state != PEER_TLS)
         peer_output(peer);

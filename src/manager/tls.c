@@ -10,9 +10,13 @@
 #include <limits.h>
 #include <string.h>
 
-#define IDENTITY  "mproc-manager"
-#define LABEL     "EXPORTER-mproc-manager"
-#define KEY_SIZE  32
+#define IDENTITY "mproc-manager"
+#define LABEL    "EXPORTER-mproc-manager"
+#define KEY_SIZE 32
+
+/* A record with its head. OpenSSL asks for the head, and then for the rest: so both are there by one system call. */
+#define RECORD_MOST (5 + SSL3_RT_MAX_ENCRYPTED_LENGTH)
+
 #define CIPHER    "TLS_AES_256_GCM_SHA384"
 #define CIPHER_ID ((const unsigned char *)"\x13\x02")
 
@@ -22,6 +26,8 @@ struct tls {
     BIO_METHOD *method;
     int fd;
     int error; /* the last of the socket, -errno */
+    size_t in_start, in_size;
+    unsigned char in[RECORD_MOST]; /* bytes that came and were not looked at: from in_start, in_size of them */
     unsigned char key[KEY_SIZE];
 };
 
@@ -45,10 +51,19 @@ static int below_write(BIO *bio, const char *data, int size)
 static int below_read(BIO *bio, char *buffer, int size)
 {
     struct tls *tls = os_openssl.BIO_get_data(bio);
-    ssize_t got = os_socket_receive(tls->fd, buffer, (size_t)size);
+    ssize_t got = tls->in_size ? 0 : os_socket_receive(tls->fd, tls->in, sizeof tls->in);
     os_openssl.BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
-    if (got >= 0)
-        return (int)got;
+    if (got > 0) {
+        tls->in_start = 0;
+        tls->in_size = (size_t)got;
+    }
+    if (got >= 0) {
+        size_t taken = tls->in_size < (size_t)size ? tls->in_size : (size_t)size;
+        memcpy(buffer, tls->in + tls->in_start, taken);
+        tls->in_start += taken;
+        tls->in_size -= taken;
+        return (int)taken;
+    }
     if (got == -EAGAIN || got == -EINTR)
         os_openssl.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
     else
@@ -151,7 +166,8 @@ struct tls *tls_new(int fd, const void *key, size_t key_size, bool server)
     struct tls *tls = os_openssl_load() ? NULL : os_malloc(sizeof *tls);
     if (!tls)
         return NULL;
-    *tls = (struct tls){.fd = fd};
+    memset(tls, 0, sizeof *tls);
+    tls->fd = fd;
     if (!set_up(tls, key, key_size, server)) {
         tls_free(tls);
         tls = NULL;
@@ -213,6 +229,11 @@ ssize_t tls_receive(struct tls *tls, void *buffer, size_t size)
     os_openssl.ERR_clear_error();
     int got = os_openssl.SSL_read(tls->ssl, buffer, size > INT_MAX ? INT_MAX : (int)size);
     return got > 0 ? got : error_of(tls, got, NULL);
+}
+
+bool tls_holds(const struct tls *tls)
+{
+    return tls->in_size > 0 || os_openssl.SSL_pending(tls->ssl) > 0;
 }
 
 int tls_binding(struct tls *tls, unsigned char binding[TLS_BINDING])

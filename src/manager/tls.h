@@ -23,6 +23,9 @@ int tls_handshake(struct tls *tls, bool *wants_output);
 ssize_t tls_send(struct tls *tls, const void *data, size_t size);
 ssize_t tls_receive(struct tls *tls, void *buffer, size_t size);
 
+/* Whether bytes have come from the socket that were not given to a receiver yet. */
+bool tls_holds(const struct tls *tls);
+
 /* What only the two ends of this connection know, for what is to hold for it alone. 0 or -EPROTO. */
 int tls_binding(struct tls *tls, unsigned char binding[TLS_BINDING]);
 

@@ -53,6 +53,7 @@
     FUNCTION(SSL_get_error)                                                                                            \
     FUNCTION(SSL_get_ex_data)                                                                                          \
     FUNCTION(SSL_new)                                                                                                  \
+    FUNCTION(SSL_pending)                                                                                              \
     FUNCTION(SSL_read)                                                                                                 \
     FUNCTION(SSL_session_reused)                                                                                       \
     FUNCTION(SSL_set_accept_state)                                                                                     \

@@ -188,21 +188,11 @@ static int call_save(void)
 }
 
 /* With a type that is handed over. */
-static int call_create_by(enum mproc_start_method method)
-{
-    mproc_manager_options fresh = options;
-    fresh.method = method;
-    return mproc_manager_create(&other, &fresh);
-}
-
 static int call_create_by_spawn(void)
 {
-    return call_create_by(MPROC_START_SPAWN);
-}
-
-static int call_create_by_server(void)
-{
-    return call_create_by(MPROC_START_FORKSERVER);
+    mproc_manager_options fresh = options;
+    fresh.method = MPROC_START_SPAWN;
+    return mproc_manager_create(&other, &fresh);
 }
 
 static int call_connect(void)
@@ -419,7 +409,6 @@ static const struct every_case cases[] = {
     {"mproc_manager_shutdown", "with a snapshot", &saving, call_shutdown, 0, CHILD_MAY_NOT, .is_final = true,
      .answers = LOST},
     {"mproc_manager_create", "spawn", &server, call_create_by_spawn, 0, CHILD_MAY_NOT, .answers = CUT},
-    {"mproc_manager_create", "fork server", &server, call_create_by_server, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_connect", NULL, &server, call_connect, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_serve", NULL, &none, call_serve, -EINVAL, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_manager_address", NULL, &server, call_address, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},

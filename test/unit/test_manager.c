@@ -6,7 +6,9 @@
 #include "pools.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,77 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(mproc_manager_dict(NULL, &dict, NULL, SOON), -EINVAL);
     assert_null(mproc_manager_address(NULL));
     assert_null(mproc_manager_free(NULL));
+}
+
+/* Read answers until so many have come, as the socket says that there is something, or the channel that it holds it. */
+static size_t count_answers(struct channel *channel, size_t most)
+{
+    static unsigned char in[65536];
+    size_t size = 0, count = 0;
+    while (count < most) {
+        struct pollfd watch = {.fd = channel->fd, .events = POLLIN};
+        if (!channel_holds(channel) && poll(&watch, 1, 10000) != 1)
+            return count;
+        ssize_t got = channel_receive(channel, in + size, sizeof in - size);
+        if (got <= 0 && got != -EAGAIN)
+            return count;
+        size += got > 0 ? (size_t)got : 0;
+        size_t at = 0;
+        for (; size - at >= WIRE_HEAD && size - at - WIRE_HEAD >= wire_get_size(in + at); count++)
+            at += WIRE_HEAD + wire_get_size(in + at);
+        memmove(in, in + at, size - at);
+        size -= at;
+    }
+    return count;
+}
+
+/* Pings, so many with each call, to a server that is stopped until the socket takes no more. */
+static void send_pings(struct channel *channel, uint64_t count, uint64_t together, pid_t server)
+{
+    unsigned char all[16384], *data;
+    size_t size = 0, one;
+    for (uint64_t number = 1; number <= count; number++) {
+        assert_int_equal(wire_encode_request(0, "ping", NULL, 0, &data, &one), 0);
+        wire_fill_in(data, number, 0);
+        assert_true(size + one <= sizeof all);
+        memcpy(all + size, data, one);
+        size += one;
+        free(data);
+        struct iovec part = {all, size};
+        while ((number % together == 0 || number == count) && part.iov_len) {
+            ssize_t sent = channel_send(channel, &part, 1);
+            assert_true(sent > 0 || sent == -EAGAIN);
+            if (sent == -EAGAIN)
+                assert_int_equal(kill(server, SIGCONT), 0);
+            part.iov_base = (char *)part.iov_base + (sent > 0 ? sent : 0);
+            part.iov_len -= sent > 0 ? (size_t)sent : 0;
+            size = 0;
+        }
+    }
+}
+
+/* They are more than one turn's, and more than the server reads at a time, and all are there when it first looks. */
+static void requests_that_come_at_once_are_all_answered(void **state)
+{
+    enum {
+        REQUESTS = 3000
+    };
+    static const char *const addresses[] = {NULL, "tcp::0", "tls::0"};
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        mproc_manager *manager = make_manager(addresses[i / 2], NULL);
+        struct channel channel = raw_client(manager);
+        mproc_process *server;
+        assert_int_equal(mproc_active_children(&server, 1), 1);
+        const pid_t pid = mproc_process_pid(server);
+        assert_int_equal(kill(pid, SIGSTOP), 0);
+        send_pings(&channel, REQUESTS, i % 2 ? 100 : 20, pid);
+        assert_int_equal(kill(pid, SIGCONT), 0);
+        assert_int_equal(count_answers(&channel, REQUESTS), REQUESTS);
+        channel_close(&channel);
+        mproc_manager_free(manager);
+    }
 }
 
 static void nothing_is_left_of_a_server(void **state)
@@ -394,19 +467,13 @@ static void registered_types_are_called_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(two_clients_share_a_dict_by_its_name),
-        unit(another_key_lets_nobody_in),
-        unit(wrong_arguments_are_refused),
-        unit(nothing_is_left_of_a_server),
-        unit(a_process_serves_until_it_is_shut_down),
-        unit(every_container_has_a_proxy),
-        unit(a_proxied_list_has_slices),
-        unit(a_large_value_comes_back_whole),
-        unit(a_name_is_of_one_type_and_can_be_taken_away),
-        unit(proxies_are_nested_in_one_another),
-        unit(objects_that_nobody_can_reach_go),
-        unit(threads_share_a_connection),
-        unit(a_forked_child_has_a_connection_of_its_own),
+        unit(two_clients_share_a_dict_by_its_name), unit(another_key_lets_nobody_in),
+        unit(wrong_arguments_are_refused),          unit(requests_that_come_at_once_are_all_answered),
+        unit(nothing_is_left_of_a_server),          unit(a_process_serves_until_it_is_shut_down),
+        unit(every_container_has_a_proxy),          unit(a_proxied_list_has_slices),
+        unit(a_large_value_comes_back_whole),       unit(a_name_is_of_one_type_and_can_be_taken_away),
+        unit(proxies_are_nested_in_one_another),    unit(objects_that_nobody_can_reach_go),
+        unit(threads_share_a_connection),           unit(a_forked_child_has_a_connection_of_its_own),
         unit(registered_types_are_called_by_name),
     };
     return cmocka_run_group_tests(tests, make_first_manager, NULL);
