@@ -20,7 +20,7 @@
  *
  * Freeing one that others still use is an error of the program; after it, -EINVAL is the answer as far as the library
  * can know. The _free functions wait for the one that is at the container, return NULL, and ignore what is
- * no such container.
+ * no such container. A death in one of them leaves the container for another to free, whole or empty; or it is gone.
  *
  * Every function returns 0; -EINVAL for NULL, for what is no such container, for a value that is none, for a key that
  * is a list or map, and for a timeout below -1; MPROC_TIMEOUT; -ENOMEM, and the container is as before; -errno when
