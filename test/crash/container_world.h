@@ -30,11 +30,11 @@ void *container_build_steps(container_fill *fill, container_change *half, contai
 
 /* The container has its contents, those that the operation makes, or those of the first of two; it can be used, and
  * with it all memory goes back. */
-const char *container_check(void *world, bool finished);
-void container_destroy(void *world);
+const char *container_check(void *arg, bool finished);
+void container_destroy(void *arg);
 
 /* Look at the container, as any other does. */
-void container_repair(void *world);
+void container_repair(void *arg);
 
 /* What the container shows, as text; NULL when it cannot be looked at. And what it shows at first. */
 char *container_show(const struct container_world *world);

@@ -75,6 +75,28 @@ static int go_on(struct victim *victim, int how)
     }
 }
 
+/* Whether this is an instruction for strings that repeats itself (rep movs, rep stos), and its length. */
+static uintptr_t repeated_length(const struct victim *victim, uintptr_t address)
+{
+    unsigned long code = (unsigned long)ptrace(PTRACE_PEEKTEXT, victim->pid, address, NULL);
+    if ((code & 0xff) != 0xf3 && (code & 0xff) != 0xf2)
+        return 0;
+    bool wide = (code >> 8 & 0xf8) == 0x48;
+    unsigned long operation = (wide ? code >> 16 : code >> 8) & 0xfc;
+    return operation == 0xa4 || operation == 0xa8 ? (wide ? 3 : 2) : 0;
+}
+
+/* From an instruction that repeats itself to the one behind it: to step a long one takes seconds. */
+static void finish_repeating(struct victim *victim, uintptr_t address)
+{
+    struct victim same = {.pid = victim->pid};
+    breakpoints_set(&same, address + repeated_length(victim, address));
+    if (go_on(&same, PTRACE_CONT) == SIGTRAP)
+        breakpoints_step_back(&same);
+    breakpoints_clear(&same);
+    victim->gone = same.gone;
+}
+
 /* The same from a breakpoint on, and to the next. */
 static int resume(struct victim *victim, int how)
 {
@@ -82,9 +104,9 @@ static int resume(struct victim *victim, int how)
         return go_on(victim, how);
     uintptr_t from = address_of(victim);
     if (breakpoints_step_over(victim)) {
-        do
-            go_on(victim, PTRACE_SINGLESTEP);
-        while (address_of(victim) == from); /* one that repeats itself */
+        go_on(victim, PTRACE_SINGLESTEP);
+        if (address_of(victim) == from && repeated_length(victim, from))
+            finish_repeating(victim, from);
         breakpoints_restore(victim);
         if (victim->gone || breakpoints_reached(victim))
             return victim->gone ? 0 : SIGTRAP;
@@ -108,17 +130,6 @@ static uintptr_t kernel_code_of(pid_t pid)
     if (file)
         fclose(file);
     return found;
-}
-
-/* Whether this is an instruction for strings that repeats itself (rep movs, rep stos), and its length. */
-static uintptr_t repeated_length(const struct victim *victim, uintptr_t address)
-{
-    unsigned long code = (unsigned long)ptrace(PTRACE_PEEKTEXT, victim->pid, address, NULL);
-    if ((code & 0xff) != 0xf3 && (code & 0xff) != 0xf2)
-        return 0;
-    bool wide = (code >> 8 & 0xf8) == 0x48;
-    unsigned long operation = (wide ? code >> 16 : code >> 8) & 0xfc;
-    return operation == 0xa4 || operation == 0xa8 ? (wide ? 3 : 2) : 0;
 }
 
 static void run_to_address(struct victim *victim, uintptr_t address)
