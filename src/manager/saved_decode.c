@@ -4,6 +4,7 @@
  * of them, and then filled, so that they can refer to one another whatever their order. */
 #include "manager/saved.h"
 
+#include "manager/estate.h"
 #include "manager/turns.h"
 #include "manager/value.h"
 #include "os/allocate.h"
@@ -239,10 +240,10 @@ static int make(struct decoding *decoding, struct loaded *loaded, const mproc_va
         (type < MPROC_REMOTE_LOCK || type > MPROC_REMOTE_QUEUE))
         return -EBADMSG;
     loaded->served->type = (enum mproc_type)type;
-    if (container)
-        return make_container(loaded, container);
-    if (type == MPROC_TYPE_ARRAY)
-        return make_array(loaded, made_with);
+    if (container || type == MPROC_TYPE_ARRAY) {
+        int result = container ? make_container(loaded, container) : make_array(loaded, made_with);
+        return result ? result : estate_add(decoding->server->estate, loaded->served->object);
+    }
     if (type == MPROC_TYPE_USER)
         return make_user(loaded, made_with);
     return make_turns(decoding->server, loaded->served, made_with);
