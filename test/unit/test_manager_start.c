@@ -44,7 +44,8 @@ static int count_up(void *object, const mproc_value *args, size_t count, mproc_v
 }
 
 static const mproc_manager_method methods[] = {{"up", count_up}};
-static const mproc_manager_type counter_type = {"Counter", make_counter, free, methods, 1};
+static const mproc_manager_type counter_type = {
+    .name = "Counter", .construct = make_counter, .destroy = free, .methods = methods, .method_count = 1};
 static mproc_manager_type changed_type; /* of which a fresh process has nothing */
 
 static void a_registered_type_is_known_to_the_server(void **state)
