@@ -11,7 +11,7 @@
 
 enum {
     SMALL = 100,
-    LARGE = 3 << 20,
+    LARGE = 9 << 20,
     HUGE_SIZE = 40 << 20
 };
 

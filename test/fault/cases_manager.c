@@ -403,7 +403,7 @@ static int call_batch_free(void)
     }
 
 static const struct every_case cases[] = {
-    {"mproc_manager_create", NULL, &none, call_create, 0, CHILD_MAY_NOT, .answers = CUT},
+    {"mproc_manager_create", "fork", &none, call_create, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_create", "from a snapshot", &saved, call_restore, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_save", NULL, &saving, call_save, 0, CHILD_MAY_NOT, .answers = LOST},
     {"mproc_manager_shutdown", "with a snapshot", &saving, call_shutdown, 0, CHILD_MAY_NOT, .is_final = true,
@@ -412,7 +412,8 @@ static const struct every_case cases[] = {
     {"mproc_manager_connect", NULL, &server, call_connect, 0, CHILD_MAY_NOT, .answers = CUT},
     {"mproc_manager_serve", NULL, &none, call_serve, -EINVAL, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_manager_address", NULL, &server, call_address, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
-    {"mproc_manager_shutdown", NULL, &server, call_shutdown, 0, CHILD_MAY_NOT, .is_final = true, .answers = LOST},
+    {"mproc_manager_shutdown", "without a snapshot", &server, call_shutdown, 0, CHILD_MAY_NOT, .is_final = true,
+     .answers = LOST},
     {"mproc_manager_free", NULL, &server, call_free, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_manager_register", NULL, &server, call_register, -EEXIST, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_manager_forget", NULL, &whole, call_forget, 0, CHILD_MAY_NOT, .answers = LOST},

@@ -14,7 +14,7 @@
 enum {
     BOUND = 4,
     SIZE = 100,
-    LARGE = 3 << 20
+    LARGE = 9 << 20
 };
 
 /* The queue is in memory that children share, for one may be made in a child. */
