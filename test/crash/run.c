@@ -313,7 +313,9 @@ static void kill_repairers_at(const struct crash_case *subject, const struct tra
     begin_point(point);
     struct scene scene = dead_scene(subject, trace, point);
     struct victim second = victim_start(&repairer, scene.world, keeps);
+    alarm(TRACE_SECONDS);
     struct trace repair = victim_trace(&second);
+    alarm(HANG_SECONDS);
     victim_kill(&second);
     note(settle(subject, scene.world, false), point);
     struct choice choice = choose(&repair, true, quick ? QUICK_REPAIRERS : WHOLE_REPAIRERS);
