@@ -8,9 +8,9 @@
  * The pointer is shared: it may be an argument of a process, a member of a shared struct, or a message. There is no
  * feeder thread: when put returns, the message is in the queue and outlives its sender. Messages of one producer are
  * got in the order in which they were put. Unless bounded, a queue grows as needed and gives its memory back as it is
- * drained; of that up to 512 KiB, with messages above 128 KiB up to 8 MiB, stay until a getter has slept for 100 ms or its
- * timeout without a message. Before a put takes more memory it waits for getters that are at work, to whom new memory
- * would take longer: about 0.3 ms at most, and 4 ms more for each MiB of its message.
+ * drained; of that up to 512 KiB, with messages above 128 KiB up to 8 MiB, stay until a getter has slept for 100 ms or
+ * its timeout without a message. Before a put takes more memory it waits for getters that are at work, to whom new
+ * memory would take longer: about 0.3 ms at most, and 4 ms more for each MiB of its message.
  *
  * A process that dies in put has put all of the message or nothing; one that dies in get has taken the message or not.
  * Nobody else is held up by it for more than 100 ms.

@@ -150,8 +150,8 @@ struct server {
     struct waiter *waiters;
     int64_t next_deadline; /* of waiters; may be too early */
     struct spin spin;
-    bool is_busy; /* something came in the last round */
-    struct saved *saved;   /* NULL: there is no snapshot file */
+    bool is_busy;        /* something came in the last round */
+    struct saved *saved; /* NULL: there is no snapshot file */
     unsigned char scratch[SERVER_READ];
 };
 

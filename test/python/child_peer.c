@@ -11,7 +11,7 @@
 
 #define ECHOED  ((size_t)2 << 20) /* the largest message that is sent back */
 #define HUGE    ((size_t)3 << 30)
-#define TIMEOUT MPROC_SEC(60)
+#define TIMEOUT MPROC_SEC(300)
 
 static const size_t sizes[] = {0, 1, 16384, 1 << 20};
 
