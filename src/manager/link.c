@@ -41,8 +41,10 @@ static void settle(struct link_call *call, int status)
 static void unlink_call(struct link *link, struct link_call *call)
 {
     struct link_call **at = &link->calls;
-    while (*at != call)
+    while (*at && *at != call)
         at = &(*at)->next;
+    if (!*at)
+        return;
     *at = call->next;
     if (link->calls_end == &call->next)
         link->calls_end = at;
