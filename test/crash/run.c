@@ -51,8 +51,8 @@ static const struct {
 
 /* How many points of one case are tried in the quick form: of its victim; of its victim when there is a repairer, and
  * of that one; of those at which it is stopped. */
-#define QUICK_VICTIMS   12
-#define QUICK_REPAIRED  2
+#define QUICK_VICTIMS   20
+#define QUICK_REPAIRED  3
 #define QUICK_REPAIRERS 5
 #define QUICK_STOPS     2
 
