@@ -16,23 +16,17 @@
 #define LET_REFRAIN      64u
 #define LET_REFRAIN_MOST 4096u
 
-static void pause_for(int pauses)
-{
-    for (int i = 0; i < pauses; i++)
-        os_cpu_relax();
-}
-
 bool queue_spin(queue_condition *condition, mproc_queue *queue, size_t count, int first)
 {
     if (!os_cpu_may_spin())
         return false;
-    pause_for(first);
+    os_cpu_pause(first);
     for (int waited = first; waited < SPIN_LENGTH;) {
         if (condition(queue, count))
             return true;
         int pause = 1 + waited / SPIN_GROWTH;
         pause = pause < SPIN_PAUSE ? pause : SPIN_PAUSE;
-        pause_for(pause);
+        os_cpu_pause(pause);
         waited += pause;
     }
     return false;

@@ -95,8 +95,7 @@ static bool room_comes(mproc_queue *queue, const struct position *position, size
     unsigned looks = LOOKS + (unsigned)(bytes / LOOK_BYTES);
     uint64_t got = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
     for (unsigned since = 0; looks > 0 && since < LOOKS_STILL; looks--, since++) {
-        for (int i = 0; i < LOOK_PAUSE; i++)
-            os_cpu_relax();
+        os_cpu_pause(LOOK_PAUSE);
         uint64_t now = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
         if (now != got || atomic_load_explicit(&queue->get.lock.word, memory_order_relaxed) != 0)
             since = 0;

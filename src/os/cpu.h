@@ -49,4 +49,10 @@ static inline void os_cpu_relax(void)
 #endif
 }
 
+static inline void os_cpu_pause(int times)
+{
+    for (int i = 0; i < times; i++)
+        os_cpu_relax();
+}
+
 #endif
