@@ -19,48 +19,42 @@ struct mproc_batch {
 
 #define COMPLETED 8 /* arguments of a lock's, a queue's or the like's method, and more than those have */
 
-static bool is_remote(const struct proxy *proxy)
-{
-    return (unsigned)proxy->type >= MPROC_REMOTE_LOCK && (unsigned)proxy->type <= MPROC_REMOTE_QUEUE;
-}
-
-static int make(struct mproc_manager *manager, const mproc_call *call, struct link_request *request,
-                struct link_call **made)
+static int make(struct mproc_manager *manager, const mproc_call *call, struct link_call **made)
 {
     const struct proxy *proxy = proxy_of(call->object);
     mproc_value completed[COMPLETED + 2], copy;
 
     if (!proxy || proxy->manager != manager || !call->method || (!call->args && call->count))
         return -EINVAL;
-    *request = (struct link_request){.method = call->method, .args = call->args, .count = call->count};
-    if (is_remote(proxy) && call->count <= COMPLETED) {
+    struct link_request request = {.method = call->method, .args = call->args, .count = call->count};
+    if (proxy_is_remote(proxy) && call->count <= COMPLETED) {
         if (call->count)
             memcpy(completed, call->args, call->count * sizeof *completed);
-        request->server_waits = proxy_complete(call->method, completed, &request->count, MPROC_NOWAIT);
-        request->args = completed;
+        request.server_waits = proxy_complete(call->method, completed, &request.count, MPROC_NOWAIT);
+        request.args = completed;
     }
-    int result = proxy_request(manager, proxy, request, &copy);
+    int result = proxy_request(manager, proxy, &request, &copy);
     if (!result)
-        result = link_make(&manager->link, request, made);
+        result = link_make(&manager->link, &request, made);
     mproc_value_free(&copy);
     return result;
 }
 
-static void begin(struct mproc_batch *batch, const struct link_request *requests)
+static void begin(struct mproc_batch *batch)
 {
     struct link *link = &batch->manager->link;
     pthread_mutex_lock(&link->mutex);
     batch->forks = link->forks;
     for (size_t i = 0; i < batch->count; i++)
-        link_begin(link, batch->begun[i], &requests[i], &batch->waiter);
+        link_begin(link, batch->begun[i], &batch->waiter);
     link_flush(link);
     pthread_mutex_unlock(&link->mutex);
 }
 
-static int make_all(struct mproc_batch *batch, struct link_request *requests)
+static int make_all(struct mproc_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        int result = make(batch->manager, &batch->calls[i], &requests[i], &batch->begun[i]);
+        int result = make(batch->manager, &batch->calls[i], &batch->begun[i]);
         if (!result)
             continue;
         while (i--)
@@ -78,21 +72,18 @@ int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, 
     if (!manager || !calls || count == 0 || count > UINT32_MAX)
         return -EINVAL;
     struct mproc_batch *made = os_malloc(sizeof *made + count * sizeof *made->begun);
-    struct link_request *requests = os_malloc(count * sizeof *requests);
-    int result = -ENOMEM;
-    if (made && requests) {
-        *made = (struct mproc_batch){
-            .manager = manager, .waiter = {.wake = PTHREAD_COND_INITIALIZER}, .calls = calls, .count = count};
-        result = make_all(made, requests);
-    }
+    if (!made)
+        return -ENOMEM;
+    *made = (struct mproc_batch){
+        .manager = manager, .waiter = {.wake = PTHREAD_COND_INITIALIZER}, .calls = calls, .count = count};
+    int result = make_all(made);
     if (result) {
         free(made);
-    } else {
-        begin(made, requests);
-        *batch = made;
+        return result;
     }
-    free(requests);
-    return result;
+    begin(made);
+    *batch = made;
+    return 0;
 }
 
 /* ---- answers ---- */

@@ -419,7 +419,10 @@ int link_make(const struct link *link, const struct link_request *request, struc
     struct link_call *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (struct link_call){.is_new = request->is_new, .server_waits = request->server_waits};
+    *made = (struct link_call){.is_new = request->is_new,
+                               .server_waits = request->server_waits,
+                               .has_object = request->object != 0,
+                               .epoch = request->epoch};
     int result =
         wire_encode_request(request->object, request->method, request->args, request->count, &made->frame, &made->size);
     if (!result && made->size - WIRE_HEAD > link->frame_most)
@@ -431,12 +434,11 @@ int link_make(const struct link *link, const struct link_request *request, struc
     return result;
 }
 
-void link_begin(struct link *link, struct link_call *call, const struct link_request *request,
-                struct link_waiter *waiter)
+void link_begin(struct link *link, struct link_call *call, struct link_waiter *waiter)
 {
     call->waiter = waiter;
     waiter->left++;
-    if (request->object && request->epoch != link->epoch)
+    if (call->has_object && call->epoch != link->epoch)
         settle(call, MPROC_SERVER_DIED);
     else
         add_call(link, call);
@@ -495,7 +497,7 @@ int link_call(struct link *link, const struct link_request *request, mproc_value
     if (status)
         return status;
     pthread_mutex_lock(&link->mutex);
-    link_begin(link, call, request, &waiter);
+    link_begin(link, call, &waiter);
     (void)link_await(link, &waiter, deadline);
     status = link_end(link, call, result);
     pthread_mutex_unlock(&link->mutex);

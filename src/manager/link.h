@@ -28,6 +28,8 @@ struct link_call {
     unsigned char *frame;
     size_t size, sent;
     bool is_done, is_new, server_waits;
+    bool has_object;
+    unsigned epoch; /* of the object */
     int status;
     mproc_value value;
     struct link_waiter *waiter; /* NULL: nobody wants the answer */
@@ -102,8 +104,7 @@ int link_call(struct link *link, const struct link_request *request, mproc_value
 int link_make(const struct link *link, const struct link_request *request, struct link_call **call);
 
 /* Let it begin, in the order of these. With the mutex. */
-void link_begin(struct link *link, struct link_call *call, const struct link_request *request,
-                struct link_waiter *waiter);
+void link_begin(struct link *link, struct link_call *call, struct link_waiter *waiter);
 
 /* Send what the socket takes now of all that has begun. With the mutex. */
 void link_flush(struct link *link);

@@ -45,6 +45,12 @@ int proxy_request(struct mproc_manager *manager, const struct proxy *proxy, stru
 /* The proxy that this is, or NULL. */
 struct proxy *proxy_of(const void *object);
 
+/* Whether it stands for a lock, a queue or the like. */
+static inline bool proxy_is_remote(const struct proxy *proxy)
+{
+    return (unsigned)proxy->type >= MPROC_REMOTE_LOCK && (unsigned)proxy->type <= MPROC_REMOTE_QUEUE;
+}
+
 /* Before an object is asked for, see to it that there is memory for it. 0 or -ENOMEM. */
 int proxy_prepare(struct mproc_manager *manager);
 

@@ -10,8 +10,7 @@
 static struct proxy *proxy_of_remote(const mproc_remote *remote)
 {
     struct proxy *proxy = proxy_of(remote);
-    bool is_remote = proxy && (unsigned)proxy->type >= MPROC_REMOTE_LOCK && (unsigned)proxy->type <= MPROC_REMOTE_QUEUE;
-    return is_remote ? proxy : NULL;
+    return proxy && proxy_is_remote(proxy) ? proxy : NULL;
 }
 
 mproc_remote *mproc_remote_free(mproc_remote *remote)
