@@ -23,10 +23,8 @@ int estate_remove(mproc_set *estate, const void *container)
 static void free_container(void *container)
 {
     const struct object_type *type = object_type_of(container);
-    if (type == &object_array) /* which is no table of items */
-        mproc_array_free(container);
-    else if (type)
-        container_free(type, container);
+    if (type)
+        object_free(type, container);
 }
 
 void estate_free(mproc_set *estate)

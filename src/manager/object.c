@@ -24,6 +24,11 @@ void object_set_proxies(const struct object_proxies *given)
 
 /* ---- what an object is ---- */
 
+const struct object_type *object_type_numbered(int64_t number)
+{
+    return number >= 0 && number < (int64_t)TYPES ? types[number] : NULL;
+}
+
 const struct object_type *object_type_of(const void *object)
 {
     if (!region_contains(object) || ((uintptr_t)object & 7) != 0)
@@ -31,7 +36,7 @@ const struct object_type *object_type_of(const void *object)
     const struct object *head = object;
     uint64_t stamp = atomic_load_explicit(&head->stamp, memory_order_acquire);
     uint32_t type = (uint32_t)((stamp ^ object_mark(OBJECT_CONTAINER, object)) >> 32);
-    return (type & 1) == 0 && type >> 1 < TYPES ? types[type >> 1] : NULL;
+    return (type & 1) == 0 ? object_type_numbered(type >> 1) : NULL;
 }
 
 enum mproc_type mproc_object_type(const void *object)
@@ -156,6 +161,14 @@ void container_free(const struct object_type *type, void *object)
         return;
     container_swap_table(type, container, 0, true);
     heap_free_marked(&container->object.stamp);
+}
+
+void object_free(const struct object_type *type, void *object)
+{
+    if (type == &object_array) /* which is no table of items */
+        mproc_array_free(object);
+    else
+        container_free(type, object);
 }
 
 /* ---- the lock ---- */

@@ -61,6 +61,9 @@ struct object_type {
 
 extern const struct object_type object_dict, object_list, object_set, object_namespace, object_variable, object_array;
 
+/* The type with that number; NULL: there is none. */
+const struct object_type *object_type_numbered(int64_t number);
+
 /* The type of an object in the arena; NULL where none is set up. */
 const struct object_type *object_type_of(const void *object);
 
@@ -107,6 +110,9 @@ int container_create(const struct object_type *type, void **container);
 
 /* Empty a container and free it, or release a proxy. Anything else is ignored. */
 void container_free(const struct object_type *type, void *object);
+
+/* Free an object in the arena, of whatever type. */
+void object_free(const struct object_type *type, void *object);
 
 /* ---- for the methods ---- */
 

@@ -224,21 +224,11 @@ static enum mproc_type hook_type(const void *object)
     return proxy ? proxy->type : (enum mproc_type)0;
 }
 
-static const struct object_type *type_of(const struct proxy *proxy)
-{
-    static const struct object_type *const types[] = {
-        [MPROC_TYPE_DICT] = &object_dict,         [MPROC_TYPE_LIST] = &object_list,
-        [MPROC_TYPE_SET] = &object_set,           [MPROC_TYPE_NAMESPACE] = &object_namespace,
-        [MPROC_TYPE_VARIABLE] = &object_variable, [MPROC_TYPE_ARRAY] = &object_array,
-    };
-    return proxy->type < sizeof types / sizeof *types ? types[proxy->type] : NULL;
-}
-
 static int hook_call(void *object, unsigned method, const mproc_value *args, size_t count, mproc_value *result,
                      int64_t deadline)
 {
     struct proxy *proxy = proxy_of(object);
-    const struct object_type *type = proxy ? type_of(proxy) : NULL;
+    const struct object_type *type = proxy ? object_type_numbered(proxy->type) : NULL;
     if (!type || method >= type->method_count)
         return -EINVAL;
     const struct link_request request = {.method = type->methods[method].name, .args = args, .count = count};

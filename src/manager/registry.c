@@ -105,11 +105,8 @@ static void destroy(struct server *server, struct served *served)
     registry->slots[slot] = NULL;
     registry->free_slots[registry->free_count++] = slot;
     registry->count--;
-    bool is_ours = served->container && served->object && !estate_remove(server->estate, served->object);
-    if (is_ours && served->type == MPROC_TYPE_ARRAY) /* which is no table of items */
-        mproc_array_free(served->object);
-    else if (is_ours)
-        container_free(served->container, served->object);
+    if (served->container && served->object && !estate_remove(server->estate, served->object))
+        object_free(served->container, served->object);
     if (served->user && served->object && served->user->destroy)
         served->user->destroy(served->object);
     turns_free(server, served->turns);

@@ -5,6 +5,7 @@
 
 #include "manager/estate.h"
 #include "manager/saved.h"
+#include "manager/value.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <string.h>
@@ -39,14 +40,6 @@ static int make_container(const struct call *call, const struct object_type *typ
     served->container = type;
     served->type = type->type;
     switch (type->type) {
-    case MPROC_TYPE_DICT:
-        return mproc_dict_create((mproc_dict **)object);
-    case MPROC_TYPE_LIST:
-        return mproc_list_create((mproc_list **)object);
-    case MPROC_TYPE_SET:
-        return mproc_set_create((mproc_set **)object);
-    case MPROC_TYPE_NAMESPACE:
-        return mproc_namespace_create((mproc_namespace **)object);
     case MPROC_TYPE_VARIABLE:
         return call->count == 1 ? mproc_variable_create((mproc_variable **)object, args[0]) : -EINVAL;
     case MPROC_TYPE_ARRAY:
@@ -55,7 +48,7 @@ static int make_container(const struct call *call, const struct object_type *typ
             return -EINVAL;
         return mproc_array_create((mproc_array **)object, (size_t)args[0].integer, (size_t)args[1].integer);
     default:
-        return -EINVAL;
+        return container_create(type, object);
     }
 }
 
@@ -114,11 +107,6 @@ static bool is_such(const struct served *served, const struct call *call, const 
            strcmp(served->user->name, type + sizeof USER_PREFIX - 1) == 0;
 }
 
-static bool is_text(const mproc_value *value)
-{
-    return value->kind == MPROC_STRING && strlen(value->string) == value->size;
-}
-
 static mproc_value value_of(const struct served *served)
 {
     mproc_value value = {.kind = MPROC_OBJECT, .tag = (uint32_t)served->type};
@@ -129,7 +117,7 @@ static mproc_value value_of(const struct served *served)
 static int do_make(const struct call *call)
 {
     const mproc_value *args = call->args;
-    if (call->count != 3 || !is_text(&args[0]) || (!is_text(&args[1]) && args[1].kind != MPROC_NIL) ||
+    if (call->count != 3 || !value_is_text(&args[0]) || (!value_is_text(&args[1]) && args[1].kind != MPROC_NIL) ||
         args[2].kind != MPROC_LIST)
         return -EINVAL;
     struct call inner = *call;
@@ -176,7 +164,7 @@ static int do_adopt(const struct call *call)
 
 static int do_forget(const struct call *call)
 {
-    if (call->count != 1 || !is_text(&call->args[0]))
+    if (call->count != 1 || !value_is_text(&call->args[0]))
         return -EINVAL;
     struct served *served = registry_named(&call->server->registry, call->args[0].string);
     if (!served)

@@ -131,11 +131,6 @@ static void translate_for(const struct decoding *decoding, struct served *served
 
 /* ---- making objects ---- */
 
-static bool is_text(const mproc_value *value)
-{
-    return value->kind == MPROC_STRING && strlen(value->string) == value->size;
-}
-
 /* Integers of at least this; how many. */
 static bool are_integers(const mproc_value *list, size_t count, int64_t least)
 {
@@ -160,19 +155,10 @@ static int make_array(struct loaded *loaded, const mproc_value *made_with)
 
 static int make_container(struct loaded *loaded, const struct object_type *type)
 {
+    void **object = &loaded->served->object;
     loaded->served->container = type;
-    switch (type->type) {
-    case MPROC_TYPE_DICT:
-        return mproc_dict_create((mproc_dict **)&loaded->served->object);
-    case MPROC_TYPE_LIST:
-        return mproc_list_create((mproc_list **)&loaded->served->object);
-    case MPROC_TYPE_SET:
-        return mproc_set_create((mproc_set **)&loaded->served->object);
-    case MPROC_TYPE_NAMESPACE:
-        return mproc_namespace_create((mproc_namespace **)&loaded->served->object);
-    default:
-        return mproc_variable_create((mproc_variable **)&loaded->served->object, mproc_nil());
-    }
+    return type == &object_variable ? mproc_variable_create((mproc_variable **)object, mproc_nil())
+                                    : container_create(type, object);
 }
 
 static int make_turns(struct server *server, struct served *served, const mproc_value *made_with)
@@ -204,7 +190,7 @@ static int make_turns(struct server *server, struct served *served, const mproc_
 
 static int make_user(struct loaded *loaded, const mproc_value *made_with)
 {
-    if (made_with->size != 1 || !is_text(&made_with->items[0]))
+    if (made_with->size != 1 || !value_is_text(&made_with->items[0]))
         return -EBADMSG;
     const char *name = made_with->items[0].string;
     loaded->user = types_find(name);
@@ -214,34 +200,23 @@ static int make_user(struct loaded *loaded, const mproc_value *made_with)
     return MPROC_NOT_FOUND;
 }
 
-static const struct object_type *container_of(int64_t type)
-{
-    static const struct object_type *const containers[] = {&object_dict, &object_list, &object_set, &object_namespace,
-                                                           &object_variable};
-    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++)
-        if (containers[i]->type == type)
-            return containers[i];
-    return NULL;
-}
-
 static int make(struct decoding *decoding, struct loaded *loaded, const mproc_value *fields)
 {
     struct registry *registry = &decoding->server->registry;
     const mproc_value *name = &fields[SAVED_NAME], *made_with = &fields[SAVED_MADE_WITH];
     int64_t type = fields[SAVED_TYPE].integer;
 
-    if (name->kind != MPROC_NIL && (!is_text(name) || registry_named(registry, name->string)))
+    if (name->kind != MPROC_NIL && (!value_is_text(name) || registry_named(registry, name->string)))
         return -EBADMSG;
     loaded->served = registry_add(registry, name->kind == MPROC_NIL ? NULL : name->string);
     if (!loaded->served)
         return -ENOMEM;
-    const struct object_type *container = container_of(type);
-    if (!container && type != MPROC_TYPE_ARRAY && type != MPROC_TYPE_USER &&
-        (type < MPROC_REMOTE_LOCK || type > MPROC_REMOTE_QUEUE))
+    const struct object_type *container = object_type_numbered(type);
+    if (!container && type != MPROC_TYPE_USER && (type < MPROC_REMOTE_LOCK || type > MPROC_REMOTE_QUEUE))
         return -EBADMSG;
     loaded->served->type = (enum mproc_type)type;
-    if (container || type == MPROC_TYPE_ARRAY) {
-        int result = container ? make_container(loaded, container) : make_array(loaded, made_with);
+    if (container) {
+        int result = type == MPROC_TYPE_ARRAY ? make_array(loaded, made_with) : make_container(loaded, container);
         return result ? result : estate_add(decoding->server->estate, loaded->served->object);
     }
     if (type == MPROC_TYPE_USER)
@@ -307,7 +282,8 @@ static int put(struct decoding *decoding, struct served *served, mproc_value *ke
         if (served->type == MPROC_TYPE_DICT)
             result = mproc_dict_set(served->object, *key, value, MPROC_FOREVER);
         else
-            result = is_text(key) ? mproc_namespace_set(served->object, key->string, value, MPROC_FOREVER) : -EBADMSG;
+            result =
+                value_is_text(key) ? mproc_namespace_set(served->object, key->string, value, MPROC_FOREVER) : -EBADMSG;
     }
     mproc_value_free(&value);
     return result;

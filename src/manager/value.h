@@ -96,4 +96,10 @@ int value_index_create(struct value_index *index, const mproc_value *map);
 const mproc_value *value_index_find(const struct value_index *index, const mproc_value *key);
 void value_index_free(struct value_index *index);
 
+/* Whether it is a string that has no NUL in it. */
+static inline bool value_is_text(const mproc_value *value)
+{
+    return value->kind == MPROC_STRING && strlen(value->string) == value->size;
+}
+
 #endif
