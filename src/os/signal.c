@@ -3,7 +3,9 @@
 #include "os/signal.h"
 
 #include "os/fork.h"
+#include "os/proc.h"
 #include <stddef.h>
+#include <sys/single_threaded.h>
 
 void os_signals_block(sigset_t *before)
 {
@@ -24,13 +26,24 @@ static OS_FORK_PATH bool is_to_reset(int number, const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-OS_FORK_PATH void os_signals_reset(void)
+uint64_t os_signals_caught(void)
+{
+    uint64_t caught;
+    if (!__libc_single_threaded || os_proc_own_caught(&caught))
+        return UINT64_MAX;
+    return caught;
+}
+
+OS_FORK_PATH void os_signals_reset(uint64_t suspects)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
     struct sigaction action;
-    for (int number = 1; number < NSIG; number++)
+    suspects |= UINT64_C(1) << (SIGCHLD - 1); /* it may be ignored, or have flags */
+    for (; suspects; suspects &= suspects - 1) {
+        int number = __builtin_ctzll(suspects) + 1;
         if (sigaction(number, NULL, &action) == 0 && is_to_reset(number, &action))
             sigaction(number, &standard, NULL);
+    }
     sigset_t none;
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);

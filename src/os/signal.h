@@ -4,14 +4,20 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Block every signal in this thread; *before gets the mask that was. */
 void os_signals_block(sigset_t *before);
 void os_signals_restore(const sigset_t *before);
 
-/* In a new process, with all signals blocked: the default for each signal that is caught, and for SIGCHLD; what is
- * ignored stays so. Then no signal is blocked. */
-void os_signals_reset(void);
+/* The signals that this process may have handlers for, signal n in bit n - 1. All of them where that cannot be said:
+ * when another thread could install one meanwhile, or the kernel does not tell. One look at /proc takes an eighth of
+ * the time that asking for the disposition of each signal takes. */
+uint64_t os_signals_caught(void);
+
+/* In a new process, with all signals blocked: the default for each of these signals that is caught, and for SIGCHLD;
+ * what is ignored stays so. Then no signal is blocked. */
+void os_signals_reset(uint64_t suspects);
 
 /* Let a signal do nothing here, and by default what it does in a process that calls os_signals_reset() later. One that
  * is ignored stays so. */

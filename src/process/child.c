@@ -64,11 +64,11 @@ static OS_FORK_PATH void introduce(const struct start *start)
     member_join();
 }
 
-_Noreturn OS_FORK_PATH void child_run(const struct start *start)
+_Noreturn OS_FORK_PATH void child_run(const struct start *start, uint64_t caught)
 {
     if (start->leash >= 0 && life_wear(start->leash))
         child_fail(start->name, "it cannot be tied to its parent");
-    os_signals_reset();
+    os_signals_reset(caught);
     take_identity(start);
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);

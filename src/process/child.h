@@ -5,7 +5,7 @@
 #include "process/start.h"
 
 /* Become the child that was started, run its target and end. To be called with every signal blocked. */
-_Noreturn void child_run(const struct start *start);
+_Noreturn void child_run(const struct start *start, uint64_t caught);
 
 /* Say on stderr why this process cannot be what it should, and end it with the code 127. */
 _Noreturn void child_fail(const char *name, const char *reason);

@@ -14,9 +14,10 @@ static OS_FORK_PATH pid_t fork_child(const struct start *start)
     streams_flush();           /* this may wait, and should be interruptible */
     os_signals_block(&before); /* no handler of the parent's may run in the child */
     streams_flush();           /* of what a handler has written meanwhile */
+    uint64_t caught = os_signals_caught();
     pid_t pid = os_fork();
     if (pid == 0)
-        child_run(start);
+        child_run(start, caught);
     os_signals_restore(&before);
     return pid;
 }

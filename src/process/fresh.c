@@ -7,6 +7,7 @@
 #include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/process.h"
+#include "os/signal.h"
 #include "process/child.h"
 #include "process/executable.h"
 #include "util/log.h"
@@ -116,5 +117,5 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
         start->arg = record_argument(record);
     start->connections = adopt_connections(record, descriptors->connections);
     start->connections_listed = true;
-    child_run(start);
+    child_run(start, os_signals_caught());
 }

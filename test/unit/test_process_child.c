@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -190,6 +191,11 @@ static void catch (int number)
     caught = number;
 }
 
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
 static int look_at_signals(void *arg)
 {
     sigset_t mask, pending;
@@ -202,6 +208,9 @@ static int look_at_signals(void *arg)
     sigaction(SIGUSR1, NULL, &action);
     if (action.sa_handler != SIG_DFL)
         return 2;
+    sigaction(SIGRTMAX, NULL, &action);
+    if (action.sa_handler != SIG_DFL)
+        return 5;
     sigaction(SIGUSR2, NULL, &action);
     if (action.sa_handler != SIG_IGN)
         return 3;
@@ -229,7 +238,10 @@ static void a_child_has_default_signals_and_an_empty_mask(void **state)
     sigaddset(&blocked, SIGTERM);
     sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_SETMASK, &blocked, &before);
+    caught = 0;
     signal(SIGUSR1, catch);
+    signal(SIGRTMAX, catch);
+    signal(SIGCHLD, do_nothing);
     signal(SIGUSR2, SIG_IGN);
     raise(SIGUSR1); /* pending here only */
     mproc_process *process = start(look_at_signals, NULL, NULL);
@@ -241,7 +253,29 @@ static void a_child_has_default_signals_and_an_empty_mask(void **state)
     sigprocmask(SIG_SETMASK, &before, NULL);
     assert_int_equal(caught, SIGUSR1);
     signal(SIGUSR1, SIG_DFL);
+    signal(SIGRTMAX, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
     signal(SIGUSR2, SIG_DFL);
+}
+
+static void *wait_for_the_end(void *lock)
+{
+    pthread_mutex_lock(lock);
+    pthread_mutex_unlock(lock);
+    return NULL;
+}
+
+/* Another thread may install a handler at any moment, so the child is started in another way. */
+static void a_child_of_a_process_with_threads_has_default_signals_too(void **state)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t thread;
+
+    pthread_mutex_lock(&lock);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_the_end, &lock), 0);
+    a_child_has_default_signals_and_an_empty_mask(state);
+    pthread_mutex_unlock(&lock);
+    pthread_join(thread, NULL);
 }
 
 static int send_on_all(void *arg)
@@ -334,6 +368,7 @@ int main(void)
         unit(a_copied_argument_is_private),
         unit(a_signal_directly_after_the_start_is_not_caught_by_the_parents_handler),
         unit(a_child_has_default_signals_and_an_empty_mask),
+        unit(a_child_of_a_process_with_threads_has_default_signals_too),
         unit(a_list_of_connections_closes_the_others),
         unit(children_have_the_authkey),
         unit(descriptors_do_not_heap_up_from_generation_to_generation),
