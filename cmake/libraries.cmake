@@ -1,10 +1,14 @@
 # The two libraries that users link. The shared one exports what mproc.map names; the static one is a single object in
 # which every hidden symbol has become local. So neither can clash with a name of the user's program.
 
+# Every fork of the program copies each of its mappings and its child pays for each again when it ends. So code and
+# constants are in one (-z noseparate-code; it is readable and executable, nothing is both that and writable), and the
+# unwinder for the stacks of dead tasks comes along, for a shared libgcc_s would be five mappings more.
 add_library(mproc SHARED $<TARGET_OBJECTS:mproc_objects>)
-target_link_options(mproc PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/mproc.map LINKER:-z,now)
+target_link_options(mproc PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/mproc.map LINKER:-z,now
+                                  LINKER:-z,noseparate-code)
 if(NOT MPROC_SANITIZE)
-    target_link_options(mproc PRIVATE LINKER:-z,defs)
+    target_link_options(mproc PRIVATE LINKER:-z,defs -static-libgcc)
 endif()
 set_target_properties(mproc PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/mproc.map
                                        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})

@@ -22,6 +22,7 @@
 
 struct mproc_connection {
     struct mproc_connection *next; /* under the lock of the list */
+    uint64_t inherited_as;         /* the indices that it was inherited at, a bit each; under the same lock */
     struct stream stream;
     unsigned directions;
     pthread_mutex_t sending;   /* the turn to send */
@@ -32,7 +33,6 @@ struct mproc_connection {
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mproc_connection *list;
-static mproc_connection *inherited[CONNECTION_INHERITED];
 
 /* ---- forks ---- */
 
@@ -53,10 +53,8 @@ static OS_FORK_PATH void after_fork_in_child(void)
     for (struct mproc_connection *connection = list; connection; connection = connection->next) {
         os_mutex_reset(&connection->sending, false);
         os_mutex_reset(&connection->receiving, false);
+        connection->inherited_as = 0;
     }
-    for (size_t i = 0; i < CONNECTION_INHERITED; i++)
-        if (inherited[i])
-            inherited[i] = NULL;
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -196,9 +194,6 @@ mproc_connection *mproc_connection_free(mproc_connection *connection)
     if (place) {
         *place = connection->next;
         close_stream(connection);
-        for (size_t i = 0; i < CONNECTION_INHERITED; i++)
-            if (inherited[i] == connection)
-                inherited[i] = NULL;
     }
     pthread_mutex_unlock(&list_lock);
     if (place)
@@ -438,25 +433,26 @@ int connection_watch_fd(const mproc_connection *connection)
 
 /* ---- to children ---- */
 
-static bool is_among(const mproc_connection *connection, mproc_connection *const *keep, size_t count)
+_Static_assert(CONNECTION_INHERITED <= 64, "each index has its bit");
+
+static uint64_t indices_in(mproc_connection *const *keep, size_t count, const mproc_connection *connection)
 {
+    uint64_t indices = 0;
     for (size_t i = 0; i < count; i++)
         if (keep[i] == connection)
-            return true;
-    return false;
+            indices |= UINT64_C(1) << i;
+    return indices;
 }
 
 void connection_keep_only(mproc_connection *const *keep, size_t count)
 {
     for (mproc_connection *connection = list; connection; connection = connection->next) {
-        if (is_among(connection, keep, count))
+        connection->inherited_as = indices_in(keep, count, connection);
+        if (connection->inherited_as)
             continue;
         close_stream(connection);
         receiver_abandon(&connection->receiver);
     }
-    memset(inherited, 0, sizeof inherited);
-    for (size_t i = 0; i < count && i < CONNECTION_INHERITED; i++)
-        inherited[i] = keep[i];
 }
 
 mproc_connection *mproc_inherited_connection(size_t index)
@@ -464,7 +460,9 @@ mproc_connection *mproc_inherited_connection(size_t index)
     if (index >= CONNECTION_INHERITED)
         return NULL;
     pthread_mutex_lock(&list_lock);
-    mproc_connection *connection = inherited[index];
+    mproc_connection *connection = list;
+    while (connection && !(connection->inherited_as >> index & 1))
+        connection = connection->next;
     pthread_mutex_unlock(&list_lock);
     return connection;
 }

@@ -11,7 +11,7 @@ int mac_sha256(unsigned char mac[MAC_SHA256_SIZE], const void *key, size_t key_s
     int result = os_openssl_load();
     if (result)
         return result;
-    return os_openssl.HMAC(os_openssl.EVP_sha256(), key, (int)key_size, data, size, mac, &length) &&
+    return os_openssl->HMAC(os_openssl->EVP_sha256(), key, (int)key_size, data, size, mac, &length) &&
                    length == MAC_SHA256_SIZE
                ? 0
                : -ENOMEM;
@@ -23,7 +23,8 @@ int mac_md5(unsigned char mac[MAC_MD5_SIZE], const void *key, size_t key_size, c
     int result = os_openssl_load();
     if (result)
         return result;
-    return os_openssl.HMAC(os_openssl.EVP_md5(), key, (int)key_size, data, size, mac, &length) && length == MAC_MD5_SIZE
+    return os_openssl->HMAC(os_openssl->EVP_md5(), key, (int)key_size, data, size, mac, &length) &&
+                   length == MAC_MD5_SIZE
                ? 0
                : -EOPNOTSUPP;
 }
@@ -36,8 +37,8 @@ static EVP_MD_CTX *context_of(struct mac_sum *sum)
 
 struct mac_sum *mac_sum_begin(void)
 {
-    EVP_MD_CTX *context = os_openssl_load() ? NULL : os_openssl.EVP_MD_CTX_new();
-    if (context && os_openssl.EVP_DigestInit_ex(context, os_openssl.EVP_sha256(), NULL) == 1)
+    EVP_MD_CTX *context = os_openssl_load() ? NULL : os_openssl->EVP_MD_CTX_new();
+    if (context && os_openssl->EVP_DigestInit_ex(context, os_openssl->EVP_sha256(), NULL) == 1)
         return (struct mac_sum *)context;
     mac_sum_free((struct mac_sum *)context);
     return NULL;
@@ -45,23 +46,23 @@ struct mac_sum *mac_sum_begin(void)
 
 bool mac_sum_add(struct mac_sum *sum, const void *data, size_t size)
 {
-    return os_openssl.EVP_DigestUpdate(context_of(sum), data, size) == 1;
+    return os_openssl->EVP_DigestUpdate(context_of(sum), data, size) == 1;
 }
 
 bool mac_sum_end(struct mac_sum *sum, unsigned char digest[MAC_SHA256_SIZE])
 {
-    return os_openssl.EVP_DigestFinal_ex(context_of(sum), digest, NULL) == 1;
+    return os_openssl->EVP_DigestFinal_ex(context_of(sum), digest, NULL) == 1;
 }
 
 void mac_sum_free(struct mac_sum *sum)
 {
     if (sum)
-        os_openssl.EVP_MD_CTX_free(context_of(sum));
+        os_openssl->EVP_MD_CTX_free(context_of(sum));
 }
 
 bool mac_is_equal(const void *a, const void *b, size_t size)
 {
-    return os_openssl_load() == 0 && os_openssl.CRYPTO_memcmp(a, b, size) == 0;
+    return os_openssl_load() == 0 && os_openssl->CRYPTO_memcmp(a, b, size) == 0;
 }
 
 void mac_forget(void *secret, size_t size)

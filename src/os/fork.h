@@ -29,7 +29,7 @@ static inline void os_mutex_reset(pthread_mutex_t *mutex, bool held)
     else
         pthread_mutex_init(mutex, NULL);
 #else
-    static const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER;
+    const pthread_mutex_t unlocked = PTHREAD_MUTEX_INITIALIZER; /* no static one: that would be a page of constants */
     (void)held;
     memcpy(mutex, &unlocked, sizeof unlocked);
 #endif

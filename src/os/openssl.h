@@ -72,10 +72,10 @@ struct os_openssl {
 
 /* Written once, by os_openssl_load(). To be used by those only to whom it has returned 0 in this process or in one
  * that it was forked from. */
-extern struct os_openssl os_openssl;
+extern const struct os_openssl *os_openssl;
 
-/* Have the libraries loaded. 0, or -ELIBACC: they are not there, or are not the version whose headers mproc was built
- * with; it stays at that. By any thread; not in a signal handler. */
+/* Have the libraries loaded. 0; -ELIBACC: they are not there, or are not the version whose headers mproc was built
+ * with; -ENOMEM. It stays at that. By any thread; not in a signal handler. */
 int os_openssl_load(void);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
+#include "os/fork.h"
 #include "os/proc.h"
 #include "process/streams.h"
 #include <stdio.h>
@@ -30,17 +31,20 @@ const _Atomic(uint32_t) worker_flags_of_copy = JOB_STOPPED;
 /* The worker that this thread is; and the one that this process is, for other threads that its tasks make. */
 static _Thread_local struct worker *own_worker;
 static struct worker *process_worker;
+static _Atomic(bool) has_workers; /* this process */
 
 void worker_become(struct worker *worker)
 {
     own_worker = worker;
+    atomic_store_explicit(&has_workers, true, memory_order_relaxed);
     if (!worker->is_thread)
         process_worker = worker;
 }
 
-static void become_copy(void)
+/* A process that is no worker does not look at its thread's data: that would cost it a page of the dynamic linker. */
+static OS_FORK_PATH void become_copy(void)
 {
-    if (own_worker)
+    if (atomic_load_explicit(&has_workers, memory_order_relaxed) && own_worker)
         own_worker->at.flags = &worker_flags_of_copy;
 }
 

@@ -104,7 +104,7 @@ static bool a_child_has_it_too(void)
         return false;
     pid_t child = fork();
     if (child == 0)
-        _exit(os_openssl_load() == 0 && os_openssl.CRYPTO_memcmp("key", "key", 3) == 0 ? 0 : 1);
+        _exit(os_openssl_load() == 0 && os_openssl->CRYPTO_memcmp("key", "key", 3) == 0 ? 0 : 1);
     return waitpid(child, &status, 0) == child && status == 0 && fault_count(OS_LOAD) == 1;
 }
 
