@@ -2,7 +2,8 @@
  *
  *     process fork|spawn|forkserver [LOOPS [MEBIBYTES]]
  *
- * The host holds so many MiB of touched memory. One process is started before the clock, so that the server is warm. */
+ * The host holds so many MiB of touched memory and stays on one CPU, its children too. One process is started before
+ * the clock, so that the server is warm. */
 #include "check.h"
 #include "measure.h"
 
@@ -41,6 +42,7 @@ static void start_and_join(enum mproc_start_method method)
 int main(int argc, char **argv)
 {
     check(mproc_init(), "mproc_init");
+    pin_to_cpu(0); /* and with it the children */
 
     enum mproc_start_method method = method_named(argc > 1 ? argv[1] : "fork");
     size_t loops = argument(argc, argv, 2, 1000);

@@ -20,6 +20,7 @@ int main(int argc, char **argv)
 {
     size_t loops = argument(argc, argv, 1, 1000);
 
+    pin_to_cpu(0);
     occupy_memory(argument(argc, argv, 2, 0));
     fork_and_wait();
     double begin = seconds_now();

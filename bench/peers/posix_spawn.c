@@ -24,6 +24,7 @@ int main(int argc, char **argv)
         return 0;
 
     size_t loops = argument(argc, argv, 1, 500);
+    pin_to_cpu(0);
     occupy_memory(argument(argc, argv, 2, 0));
     spawn_and_wait();
     double begin = seconds_now();

@@ -12,6 +12,7 @@ two are forked; see bench/crowd.h.
 
 import mmap
 import multiprocessing
+import os
 import sys
 import time
 
@@ -44,7 +45,14 @@ def start_and_join(context):
     process.close()
 
 
+def pin():
+    """Stay on one CPU, with the children; with BENCH_PIN=0 the kernel chooses instead."""
+    if os.environ.get("BENCH_PIN") != "0":
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+
+
 def measure_start():
+    pin()
     loops, pages = argument(2, 100), occupy_memory(argument(3, 0))
     context = multiprocessing.get_context(sys.argv[1])
     start_and_join(context)
