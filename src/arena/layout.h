@@ -23,6 +23,8 @@ struct arena_header {
     uint32_t pad;
     _Alignas(64) _Atomic(uint32_t) member_limit; /* slots below it have been used once; only grows, by CAS */
     _Alignas(64) _Atomic(int64_t) last_tick;     /* when somebody last looked for the dead; CAS elects the next */
+    _Atomic(uint32_t) ticks;                     /* how many naps nobody has ended since */
+    _Atomic(uint32_t) stretch;                   /* so many ticks more than one should a sleeper sleep */
 };
 
 static inline struct arena_header *arena_header(void)

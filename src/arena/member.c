@@ -23,6 +23,13 @@
 #define USED        UINT64_C(1)
 #define SWEEPER_MAX 8
 
+/* The ticks of a thousand sleepers would take a large part of a CPU. So where there are more sleepers than CROWD, each
+ * sleeps longer, STRETCH_MAX ticks at most, and in a tick's time about CROWD of them wake up. One in SCOUTS of these
+ * keeps the pace and looks for the dead for all of them. */
+#define CROWD       64
+#define STRETCH_MAX 32
+#define SCOUTS      4
+
 /* Another process that is just sweeping a member is done within microseconds, unless it is stopped. */
 #define SWEEP_WAIT  MPROC_MS(20)
 #define SWEEP_PAUSE MPROC_US(50)
@@ -291,6 +298,21 @@ void member_sweep_all(void)
     }
 }
 
+static unsigned stretch_of(const struct arena_header *header)
+{
+    return 1 + atomic_load_explicit(&header->stretch, memory_order_relaxed);
+}
+
+/* From the ticks since the last look follows how many sleepers there are. */
+static void stretch_naps(struct arena_header *header, int64_t elapsed)
+{
+    uint64_t ticks = atomic_exchange_explicit(&header->ticks, 0, memory_order_relaxed);
+    uint64_t sleepers = ticks * stretch_of(header) * (uint64_t)OS_TICK / (uint64_t)elapsed;
+    uint64_t more = sleepers / CROWD;
+    atomic_store_explicit(&header->stretch, (uint32_t)(more < STRETCH_MAX ? more : STRETCH_MAX - 1),
+                          memory_order_relaxed);
+}
+
 void member_tick(void)
 {
     if (!region.base)
@@ -298,7 +320,30 @@ void member_tick(void)
     struct arena_header *header = arena_header();
     int64_t last = atomic_load_explicit(&header->last_tick, memory_order_relaxed);
     int64_t now = os_now();
-    if (now - last >= OS_TICK && atomic_compare_exchange_strong_explicit(&header->last_tick, &last, now,
+    if (now - last < OS_TICK || !atomic_compare_exchange_strong_explicit(&header->last_tick, &last, now,
                                                                          memory_order_relaxed, memory_order_relaxed))
-        member_sweep_all();
+        return;
+    stretch_naps(header, now - last);
+    member_sweep_all();
+}
+
+static bool is_scout(unsigned stretch)
+{
+    return (uint32_t)getpid() * UINT32_C(0x9e3779b1) % (stretch * SCOUTS) == 0;
+}
+
+int64_t member_nap(int64_t deadline)
+{
+    unsigned stretch = region.base ? stretch_of(arena_header()) : 1;
+    if (stretch == 1 || is_scout(stretch))
+        return os_nap(deadline);
+    int64_t left = os_until(deadline);
+    return left < stretch * OS_TICK ? left : stretch * OS_TICK;
+}
+
+void member_napped(int64_t nap)
+{
+    if (nap >= OS_TICK && region.base)
+        atomic_fetch_add_explicit(&arena_header()->ticks, 1, memory_order_relaxed);
+    member_tick();
 }

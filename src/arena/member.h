@@ -100,6 +100,13 @@ void member_sweep(member_owner owner);
  * and sweeps them. */
 void member_tick(void);
 
+/* Nanoseconds to sleep at a time until then, for a sleeper that needs a tick only when the one that should wake it has
+ * died between a change and its wake-up: as os_nap(), but where more than 64 sleep so, each sleeps longer, by their
+ * number divided by that, and 3.2 s at most. Some of them do not, so that the dead are looked for all the same. To be
+ * told of each such nap that nobody has ended: it is also a member_tick(). */
+int64_t member_nap(int64_t deadline);
+void member_napped(int64_t nap);
+
 /* Sweep every dead member now. */
 void member_sweep_all(void);
 

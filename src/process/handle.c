@@ -25,6 +25,9 @@
 
 static struct mproc_process *table[BUCKETS]; /* under the local lock */
 
+/* Whether this process has ever listed a handle; else the table holds those of whoever it was forked from. */
+static _Atomic(bool) has_listed;
+
 /* The first handles lie beside the rest of our data: a parent that starts one child after the other then writes to no
  * more pages than it must, each of which costs a fault after a fork. */
 static struct {
@@ -115,6 +118,7 @@ void handle_list(struct mproc_process *handle)
     local_lock();
     handle->next = *bucket;
     *bucket = handle;
+    atomic_store_explicit(&has_listed, true, memory_order_relaxed);
     local_unlock();
 }
 
@@ -333,9 +337,16 @@ static OS_FORK_PATH bool any(struct mproc_process *handle)
     return true;
 }
 
+OS_FORK_PATH void handle_forget(void)
+{
+    atomic_store_explicit(&has_listed, false, memory_order_relaxed);
+}
+
 OS_FORK_PATH void handle_end_all(void)
 {
     struct mproc_process *handle;
+    if (!atomic_load_explicit(&has_listed, memory_order_relaxed))
+        return;
     seek(kill_daemon);
     while ((handle = seek(any)) != NULL && handle_wait(handle, OS_NEVER) == 0)
         ;

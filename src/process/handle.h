@@ -43,6 +43,9 @@ int handle_attach(struct mproc_process *handle, pid_t pid);
 /* List a handle that has a child. */
 void handle_list(struct mproc_process *handle);
 
+/* In the child of a fork: none of the listed ones is a child of this process. */
+void handle_forget(void);
+
 /* Use a handle that a caller gave: NULL unless it is listed. To be followed by handle_put(). */
 struct mproc_process *handle_get(const mproc_process *process);
 void handle_put(struct mproc_process *handle);

@@ -4,6 +4,7 @@
 
 #include "os/fork.h"
 #include "process/forkserver.h"
+#include "process/handle.h"
 #include "process/life.h"
 #include <pthread.h>
 
@@ -41,6 +42,7 @@ static void after_fork_in_parent(void)
 static OS_FORK_PATH void after_fork_in_child(void)
 {
     generation++;
+    handle_forget();
     life_forget();
     os_mutex_reset(&lock, true);
     forkserver_after_fork_in_child();

@@ -16,11 +16,11 @@ uint32_t cell_prepare(struct wait_cell *cell)
 
 int cell_sleep(struct wait_cell *cell, uint32_t seen, int64_t deadline)
 {
-    int64_t nap = os_nap(deadline);
+    int64_t nap = member_nap(deadline);
     if (nap == 0)
         return MPROC_TIMEOUT;
     if (os_futex_wait(&cell->word, seen, nap) == -ETIMEDOUT)
-        member_tick();
+        member_napped(nap);
     return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include <mproc.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -243,10 +245,71 @@ static void who_waits_uses_no_cpu(void **state)
     free_stage(stage);
 }
 
+/* ---- very many ---- */
+
+enum {
+    CROWD = 200
+};
+
+static long switches_of(pid_t pid)
+{
+    static const char label[] = "voluntary_ctxt_switches:";
+    char path[64], line[256];
+    long count = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (count < 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, label, sizeof label - 1) == 0)
+            count = strtol(line + sizeof label - 1, NULL, 10);
+    fclose(file);
+    assert_true(count >= 0);
+    return count;
+}
+
+static long switches(const pid_t *pids)
+{
+    long sum = 0;
+    for (int i = 0; i < CROWD; i++)
+        sum += switches_of(pids[i]);
+    return sum;
+}
+
+/* Two seconds are 20 ticks. As many sleepers as there are here take a quarter of them, and together as many as 64 do.
+ */
+static void a_crowd_that_waits_wakes_up_no_more_often_than_a_few(void **state)
+{
+    pid_t pids[CROWD];
+    mproc_future *future;
+    (void)state;
+    struct stage *stage = make_stage();
+    mproc_pool *pool = make_pool(1);
+    for (int i = 0; i < CROWD; i++)
+        pids[i] = child_start(wait_at_event, stage);
+    for (int i = 0; i < CROWD; i++)
+        child_await_sleep(pids[i]);
+    assert_int_equal(mproc_pool_submit(pool, &future, wait_in_task, stage, NULL, 0, 0), 0);
+
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(1)), MPROC_TIMEOUT);
+    long before = switches(pids);
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(2)), MPROC_TIMEOUT);
+    long woken = switches(pids) - before;
+
+    assert_in_range(woken, CROWD, CROWD * 20 / 2);
+    assert_int_equal(mproc_event_set(&stage->event), 0);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(child_finish(pids[i]), 0);
+    assert_int_equal(mproc_future_wait(future, MPROC_SEC(20)), 0);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+    free_stage(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(who_waits_uses_no_cpu),
+        unit(a_crowd_that_waits_wakes_up_no_more_often_than_a_few),
     };
     return cmocka_run_group_tests(tests, make_first_pool, NULL);
 }
