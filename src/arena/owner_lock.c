@@ -7,8 +7,9 @@
 #include "os/futex.h"
 #include <errno.h>
 
-/* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. */
-#define SPIN_ROUNDS 100
+/* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. Each
+ * look takes the line away from the holder, so the pauses between two looks double, up to this. */
+#define SPIN_PAUSES 64
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex is the low half of the word, at its address");
 
@@ -24,13 +25,14 @@ static bool swap(struct owner_lock *lock, uint64_t from, uint64_t to)
 
 static bool spin(struct owner_lock *lock, uint64_t me)
 {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
+    for (int pauses = 1; pauses <= SPIN_PAUSES; pauses *= 2) {
+        for (int i = 0; i < pauses; i++)
+            os_cpu_relax();
         uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0 && swap(lock, 0, me))
             return true;
         if (word & OWNER_LOCK_WAITERS) /* others sleep already: it is no matter of a moment */
             return false;
-        os_cpu_relax();
     }
     return false;
 }
