@@ -56,7 +56,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next sixteen */
+    const struct job_function *function; /* before; so are the next eighteen */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -66,6 +66,8 @@ struct job {
     size_t count;
     size_t chunk_size;
     size_t chunk_count;
+    size_t homes; /* parts of the chunks that have a home, see below; 0: none */
+    _Atomic(uint64_t) *home_next;
     int priority;             /* jobs of a higher one are dealt out first */
     unsigned retries;         /* how often an item may be tried again, */
     unsigned retry_on;        /* and after what: enum mproc_retry */
@@ -91,7 +93,8 @@ struct job {
                                                   one. A death in between may have one counted twice */
     struct wait_cell cell;                     /* who waits for this job, or for several, sleeps here */
     _Alignas(64) _Atomic(uint64_t) next_chunk; /* hint: the chunks below were drawn. fetch_add by a worker that draws;
-                                                  store by whoever gives back a dead worker's chunk */
+                                                  store by whoever gives back a dead worker's chunk. JOB_AT_HOME: draw
+                                                  at the homes first */
     _Alignas(64) _Atomic(uint64_t) finished;   /* hint: chunks settled; fetch_add, after the fact */
     _Alignas(64) unsigned char inline_data[];  /* what is small enough to be here rather than in the payload */
 };
@@ -147,11 +150,32 @@ static inline uint32_t job_flags(const struct job *job)
     return atomic_load_explicit(&job->flags, memory_order_acquire);
 }
 
+#define JOB_AT_HOME UINT64_MAX
+
 /* Whether there is nothing more to be taken from it: stopped, or all chunks drawn. */
 static inline bool job_is_dealt_out(const struct job *job)
 {
-    return (job_flags(job) & JOB_STOPPED) ||
-           atomic_load_explicit(&job->next_chunk, memory_order_acquire) >= job->chunk_count;
+    uint64_t next = atomic_load_explicit(&job->next_chunk, memory_order_acquire);
+    return (job_flags(job) & JOB_STOPPED) || (next >= job->chunk_count && next != JOB_AT_HOME);
+}
+
+/* Homes. The chunks of a large job over arrays that workers use in place are divided into as many parts as there are
+ * workers, and each worker draws from its own first, then from the others'. So when the same arrays are mapped again a
+ * worker comes back to the pages that it has in its page table, and in its cache; each other page would cost it a
+ * fault. home_next, one word in each line, says like next_chunk which chunks of a part were drawn. Who finds all drawn
+ * turns JOB_AT_HOME into chunk_count; from then on, or when a chunk was given back before, next_chunk counts. */
+#define JOB_HOME_STRIDE (64 / sizeof(uint64_t))
+
+static inline _Atomic(uint64_t) *job_home_next(const struct job *job, size_t home)
+{
+    return &job->home_next[home * JOB_HOME_STRIDE];
+}
+
+/* The first chunk of a home; of the one behind the last: the number of chunks. */
+static inline size_t job_home_begin(const struct job *job, size_t home)
+{
+    size_t each = job->chunk_count / job->homes, rest = job->chunk_count % job->homes;
+    return each * home + (home < rest ? home : rest);
 }
 
 /* Whether the job is settled. *from is where to begin to look, and is moved over what is settled for good; 0 at first.

@@ -18,9 +18,12 @@
 
 /* The parts of a job's memory: where each begins, and the size of all. A part that is not needed has no size. */
 struct layout {
-    size_t chunks, ctx, in, status, out;
+    size_t chunks, homes, ctx, in, status, out;
     size_t size;
 };
+
+/* Chunks of a home at least. */
+#define HOME_CHUNKS 2
 
 bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on)
 {
@@ -88,10 +91,20 @@ static size_t chunk_count(size_t items, size_t chunk)
     return (items - 1) / chunk + 1;
 }
 
-static int lay_out(struct layout *layout, const struct host_job *wish, size_t count)
+/* How many homes a job has: for nothing but arrays that workers use where they are. */
+static size_t home_count(struct pool *pool, const struct host_job *wish, size_t count)
+{
+    size_t workers = pool_wanted(pool);
+    bool in_place = wish->in_size + wish->out_size > 0 && !copies_in(wish) && !owns_out(wish);
+    bool suffice = chunk_count(count, wish->chunk) / HOME_CHUNKS >= workers;
+    return wish->runs && in_place && suffice ? workers : 0;
+}
+
+static int lay_out(struct pool *pool, struct layout *layout, const struct host_job *wish, size_t count)
 {
     *layout = (struct layout){.size = 0};
     bool fits = add_part(layout, &layout->chunks, chunk_count(count, wish->chunk), sizeof(uint64_t)) &&
+                add_part(layout, &layout->homes, home_count(pool, wish, count), JOB_HOME_STRIDE * sizeof(uint64_t)) &&
                 add_part(layout, &layout->ctx, 1, wish->ctx_size) &&
                 add_part(layout, &layout->in, copies_in(wish) ? count : 0, wish->in_size) &&
                 add_part(layout, &layout->status, owns_status(wish) ? count : 0, sizeof *wish->status) &&
@@ -121,6 +134,8 @@ static int new_job(mproc_pool *pool, const struct host_job *wish, size_t inline_
 static void furnish(struct job *job, const struct host_job *wish, const struct layout *layout, unsigned char *memory)
 {
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
+    job->homes = (layout->ctx - layout->homes) / (JOB_HOME_STRIDE * sizeof(uint64_t));
+    job->home_next = (_Atomic(uint64_t) *)(void *)(memory + layout->homes);
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
     job->is_call = wish->is_call;
@@ -148,7 +163,7 @@ static void discard(mproc_pool *pool, struct job *job)
 int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job)
 {
     struct layout layout;
-    int result = pool->shared->threads && wish->item_timeout ? -EINVAL : lay_out(&layout, wish, count);
+    int result = pool->shared->threads && wish->item_timeout ? -EINVAL : lay_out(pool->shared, &layout, wish, count);
     if (!result && wish->ctx && !wish->ctx_size && pool->method != MPROC_START_FORK && !region_contains(wish->ctx))
         result = MPROC_NOT_SHARED;
     if (!result)
@@ -192,7 +207,9 @@ static void load(struct job *job, const struct host_job *wish, size_t first, siz
     job->chunk_count = chunk_count(count, job->chunk_size);
     for (size_t i = 0; i < job->chunk_count; i++)
         atomic_store_explicit(&job->chunks[i], 0, memory_order_relaxed);
-    atomic_store_explicit(&job->next_chunk, 0, memory_order_relaxed);
+    for (size_t home = 0; home < job->homes; home++)
+        atomic_store_explicit(job_home_next(job, home), job_home_begin(job, home), memory_order_relaxed);
+    atomic_store_explicit(&job->next_chunk, job->homes ? JOB_AT_HOME : 0, memory_order_relaxed);
     atomic_store_explicit(&job->finished, 0, memory_order_relaxed);
     atomic_store_explicit(&job->failures, 0, memory_order_relaxed);
 }

@@ -93,6 +93,33 @@ static void adapt_run(struct worker *worker, struct job *job)
     worker->run_began = now;
 }
 
+/* Draw the next chunks below end. False when all were drawn. */
+static bool draw_from(struct worker *worker, _Atomic(uint64_t) *next, size_t end)
+{
+    uint64_t first = atomic_fetch_add_explicit(next, worker->run_length, memory_order_acq_rel);
+    if (first >= end)
+        return false;
+    worker->run_at = first;
+    worker->run_end = end - first > worker->run_length ? first + worker->run_length : end;
+    return true;
+}
+
+static bool draw_at_home(struct worker *worker, struct job *job)
+{
+    while (worker->homes_left > 0) {
+        _Atomic(uint64_t) *next = job_home_next(job, worker->home);
+        size_t end = job_home_begin(job, worker->home + 1);
+        if (atomic_load_explicit(next, memory_order_relaxed) < end && draw_from(worker, next, end))
+            return true;
+        worker->home = (worker->home + 1) % job->homes;
+        worker->homes_left--;
+    }
+    uint64_t at_home = JOB_AT_HOME;
+    atomic_compare_exchange_strong_explicit(&job->next_chunk, &at_home, job->chunk_count, memory_order_acq_rel,
+                                            memory_order_relaxed);
+    return false;
+}
+
 /* Draw the next chunks. False when all were drawn. */
 static bool draw(struct worker *worker, struct job *job)
 {
@@ -101,12 +128,9 @@ static bool draw(struct worker *worker, struct job *job)
         return false;
     if (job->runs)
         adapt_run(worker, job);
-    uint64_t first = atomic_fetch_add_explicit(&job->next_chunk, worker->run_length, memory_order_acq_rel);
-    if (first >= job->chunk_count)
-        return false;
-    worker->run_at = first;
-    worker->run_end = first + worker->run_length < job->chunk_count ? first + worker->run_length : job->chunk_count;
-    return true;
+    if (job->homes && draw_at_home(worker, job))
+        return true;
+    return !job_is_dealt_out(job) && draw_from(worker, &job->next_chunk, job->chunk_count);
 }
 
 /* Whether there is something to do that goes before this job. */
@@ -207,6 +231,8 @@ static bool run_job(struct worker *worker, struct job *job)
     worker->run_end = worker->run_at + job->is_call;
     worker->run_length = 1;
     worker->run_began = 0;
+    worker->home = job->homes ? worker->index % job->homes : 0;
+    worker->homes_left = job->homes;
     worker->steal_at = job->chunk_count;
     worker->unreported = 0;
     atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);

@@ -34,6 +34,8 @@ struct worker {
     size_t run_at;       /* drawn chunks that were not tried yet: from here */
     size_t run_end;      /* to here */
     size_t run_length;   /* how many to draw next time */
+    size_t home;         /* where to draw, */
+    size_t homes_left;   /* and of how many homes it is not known that all was drawn */
     int64_t run_began;
     size_t steal_at;   /* all chunks from here on were seen not to be free, once everything was drawn */
     size_t unreported; /* chunks finished that job->finished does not count yet */

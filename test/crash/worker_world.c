@@ -70,6 +70,7 @@ void worker_world_map(struct worker_world *world, size_t count, bool is_call)
                                  .retry_on = MPROC_RETRY_DEATH,
                                  .count = count,
                                  .chunk = world->chunk,
+                                 .runs = world->runs,
                                  .is_call = is_call};
     world->count = count;
     if (host_make_job(world->pool, &map, count, &world->map) ||

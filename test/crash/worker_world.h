@@ -18,6 +18,7 @@ struct worker_world {
     unsigned workers;    /* that the pool is to have in the end */
     size_t count;        /* items of the map, or of the call */
     size_t chunk;
+    bool runs; /* workers draw several chunks at a time, at their homes first */
     bool has_deadly;
     bool hangs; /* at the first try */
     bool server_dies;

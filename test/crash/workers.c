@@ -42,6 +42,13 @@ static void *build_singles(void)
     return build(1, 1, false);
 }
 
+static void *build_at_home(void)
+{
+    struct worker_world *world = build(1, 1, false);
+    world->runs = true;
+    return world;
+}
+
 static void *build_for_server(void)
 {
     struct worker_world *world = build(2, 1, false);
@@ -155,6 +162,12 @@ const struct crash_case worker_cases[] = {
     {.operation = "pool_worker",
      .state = "at work, singles",
      .build = build_singles,
+     .prepare = prepare_worker,
+     .check = check_worker,
+     .destroy = worker_world_destroy},
+    {.operation = "pool_worker",
+     .state = "at work, at home",
+     .build = build_at_home,
      .prepare = prepare_worker,
      .check = check_worker,
      .destroy = worker_world_destroy},
