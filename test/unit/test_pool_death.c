@@ -1,5 +1,6 @@
 /* Tasks that end their worker. What must hold: an item is run at most once, each has exactly one outcome, a death costs
  * the item at which it struck and no other. */
+#include "children.h"
 #include "harness.h"
 #include "pools.h"
 
@@ -95,10 +96,9 @@ static const mproc_item_status outcomes[WAYS] = {
     [OVERFLOW_STACK] = {MPROC_WORKER_DIED, -SIGSEGV},
 };
 
-static void map_ways(mproc_pool *pool, const enum way *ways, size_t count, size_t chunk)
+static void map_ways_to(mproc_pool *pool, const enum way *ways, size_t count, size_t chunk, int *out,
+                        mproc_item_status *status)
 {
-    int *out = calloc(count, sizeof *out);
-    mproc_item_status *status = malloc(count * sizeof *status);
     assert_int_equal(mproc_pool_map(pool, end_by, NULL,
                                     &(mproc_map){.count = count,
                                                  .in = ways,
@@ -114,8 +114,25 @@ static void map_ways(mproc_pool *pool, const enum way *ways, size_t count, size_
         assert_int_equal(status[i].code, outcomes[ways[i]].code);
         assert_int_equal(out[i], ways[i] == LIVE);
     }
+}
+
+/* With arrays that are copied, and with some that workers use in place. */
+static void map_ways(mproc_pool *pool, const enum way *ways, size_t count, size_t chunk)
+{
+    int *out = malloc(count * sizeof *out);
+    mproc_item_status *status = malloc(count * sizeof *status);
+    map_ways_to(pool, ways, count, chunk, out, status);
     free(out);
     free(status);
+
+    enum way *shared_ways = shared(count * sizeof *ways);
+    int *shared_out = shared(count * sizeof *out);
+    mproc_item_status *shared_status = shared(count * sizeof *status);
+    memcpy(shared_ways, ways, count * sizeof *ways);
+    map_ways_to(pool, shared_ways, count, chunk, shared_out, shared_status);
+    shared_free(shared_ways);
+    shared_free(shared_out);
+    shared_free(shared_status);
 }
 
 static void a_death_costs_its_item_and_no_other(void **state)

@@ -1,4 +1,5 @@
 /* Maps when nothing goes wrong but what the task wants: their arrays, chunks and statuses, portions, progress. */
+#include "children.h"
 #include "harness.h"
 #include "pool/host.h"
 #include "pools.h"
@@ -256,6 +257,53 @@ static void long_items_are_spread_over_the_workers(void **state)
     mproc_free(begun);
 }
 
+struct halves {
+    atomic_int begun; /* the first items of both */
+    pid_t pids[COUNT];
+    int in[COUNT];
+};
+
+static int meet_in_halves(void *ctx, const void *in, void *out)
+{
+    struct halves *halves = ctx;
+    int item = *(const int *)in;
+    *(pid_t *)out = getpid();
+    if (item % (COUNT / 2) == 0) {
+        atomic_fetch_add(&halves->begun, 1);
+        while (atomic_load(&halves->begun) < 2)
+            nap(1);
+    }
+    return 0;
+}
+
+/* And so comes back to the same pages. The other one is at its half meanwhile. */
+static void each_worker_begins_with_the_same_part_of_shared_arrays_each_time(void **state)
+{
+    mproc_pool *pool = make_pool(2);
+    struct halves *halves = shared(sizeof *halves);
+    const mproc_map map = {.count = COUNT,
+                           .in = halves->in,
+                           .in_size = sizeof *halves->in,
+                           .out = halves->pids,
+                           .out_size = sizeof *halves->pids,
+                           .chunk = 10};
+    pid_t first = 0, second = 0;
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+        halves->in[i] = i;
+    for (int round = 0; round < 50; round++) {
+        atomic_store(&halves->begun, 0);
+        assert_int_equal(mproc_pool_map(pool, meet_in_halves, halves, &map, MPROC_SEC(60)), 0);
+        first = round ? first : halves->pids[0];
+        second = round ? second : halves->pids[COUNT / 2];
+        assert_int_not_equal(first, second);
+        assert_int_equal(halves->pids[0], first);
+        assert_int_equal(halves->pids[COUNT / 2], second);
+    }
+    mproc_pool_free(pool);
+    shared_free(halves);
+}
+
 /* What the second worker and the first share. */
 struct meeting {
     atomic_int long_items; /* begun */
@@ -486,6 +534,7 @@ int main(void)
         unit(out_is_zero_and_ctx_the_same_for_all),
         unit(large_items_are_zeroed_and_copied_whole),
         unit(long_items_are_spread_over_the_workers),
+        unit(each_worker_begins_with_the_same_part_of_shared_arrays_each_time),
         unit(a_worker_that_comes_late_gets_what_another_has_drawn),
         unit(a_thousand_maps_leave_no_bytes),
         unit(large_private_arrays_pass_in_portions),
