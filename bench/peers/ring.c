@@ -1,5 +1,6 @@
 /* The limit of the queue works: a bare ring in shared memory for one producer and one consumer, which spin and never
  * sleep, keep no account of who lives, and know one size of message. See messages.h. */
+#include "../../src/os/copy.h"
 #include "../messages.h"
 
 #include <stdatomic.h>
@@ -9,6 +10,7 @@
 enum {
     SMALL_SLOTS = 1024,
     SLOT_BYTES = 1 << 20,
+    PAST_CACHES = 512 << 10, /* so large ones are written by stores that fetch no lines */
     LEAST_SLOTS = 4
 };
 
@@ -54,7 +56,10 @@ static inline __attribute__((always_inline)) void put_sized(struct ring *ring, c
         if (tail - ring->producer.head_seen == slots)
             relax();
     }
-    memcpy(ring->slots + (tail & (slots - 1)) * size, message, size);
+    if (size >= PAST_CACHES)
+        os_copy_past_caches(ring->slots + (tail & (slots - 1)) * size, message, size);
+    else
+        memcpy(ring->slots + (tail & (slots - 1)) * size, message, size);
     atomic_store_explicit(&ring->producer.tail, tail + 1, memory_order_release);
 }
 

@@ -290,7 +290,7 @@ int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_tim
     if (result)
         return result;
     if (size)
-        memcpy(ring_data(&position), data, size);
+        ring_copy_in(queue, &position, data, size);
     ring_finish(&position, size);
     return end_put(queue, &position, 1);
 }
@@ -326,7 +326,7 @@ int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size
         if (result)
             return give_up_put(queue, result);
         if (size)
-            memcpy(ring_data(&position), messages[i].data, size);
+            ring_copy_in(queue, &position, messages[i].data, size);
         ring_finish(&position, size);
         remaining -= ring_record_size(size);
     }

@@ -21,6 +21,7 @@
 
 #include "arena/heap.h"
 #include "arena/owner_lock.h"
+#include "os/copy.h"
 #include "os/cpu.h"
 #include "sync/cell.h"
 #include <mproc/queue.h>
@@ -73,6 +74,7 @@ struct get_side {
     heap_place retired;          /* under lock: a segment on its way out of the chain */
     struct hold hold;
     struct letting let;                  /* under lock: hints only */
+    _Atomic(int) large_got_on;           /* the CPU where the last large message was got, and 1; 0: there was none */
     _Alignas(64) _Atomic(uint64_t) word; /* by stores under lock */
 };
 
@@ -102,6 +104,9 @@ struct mproc_queue {
 #define RING_KEPT  ((size_t)8 << 20)
 #define RING_FEW   4
 #define RING_IDLE  REGION_CHUNK
+
+/* From so many bytes on the CPUs of putter and getter make a difference, see ring_copy_in(). */
+#define RING_LARGE_MESSAGE ((size_t)512 << 10)
 
 enum record_kind {
     RECORD_DATA = 1,
@@ -195,6 +200,18 @@ static inline int ring_make_room(mproc_queue *queue, struct position *position, 
     return ring_make_room_slow(queue, position, need, remaining);
 }
 
+/* Write the message of the record here. A large one goes past the caches where it is to be got on another CPU. */
+static inline void ring_copy_in(mproc_queue *queue, const struct position *position, const void *data, size_t size)
+{
+    int got_on = 0;
+    if (__builtin_expect(size >= RING_LARGE_MESSAGE, 0))
+        got_on = atomic_load_explicit(&queue->get.large_got_on, memory_order_relaxed);
+    if (__builtin_expect(got_on && got_on != os_cpu_current() + 1, 0))
+        os_copy_past_caches(ring_data(position), data, size);
+    else
+        memcpy(ring_data(position), data, size);
+}
+
 /* The lines that records will be written to soon were read by the other side one round ago. To fetch one takes as long
  * as several puts, and the next atomic operation waits for it: so it is asked for that long before. */
 static inline void ring_fetch_ahead(const struct position *position)
@@ -270,6 +287,8 @@ static inline bool ring_next(mproc_queue *queue, struct position *position, bool
     if (__builtin_expect(ring_record(position)->kind != RECORD_DATA, 0) && !ring_next_slow(queue, position, may_cross))
         return false;
     *size = ring_record(position)->size;
+    if (__builtin_expect(*size >= RING_LARGE_MESSAGE, 0))
+        atomic_store_explicit(&queue->get.large_got_on, os_cpu_current() + 1, memory_order_relaxed);
     return true;
 }
 

@@ -273,6 +273,11 @@ __attribute__((constructor)) static void look_at_affinity(void)
     may_spin = affinity() > 1;
 }
 
+int os_cpu_current(void)
+{
+    return sched_getcpu();
+}
+
 bool os_cpu_may_spin(void)
 {
     return may_spin;

@@ -20,6 +20,9 @@ int os_cpu_pin(unsigned index);
  */
 bool os_cpu_may_spin(void);
 
+/* The CPU on which this thread is at the moment. */
+int os_cpu_current(void);
+
 /* A full fence directly after an atomic read-modify-write: on x86 that was one already. */
 static inline void os_fence_after_atomic(void)
 {

@@ -8,6 +8,7 @@
 #include <mproc/memory.h>
 #include <mproc/queue.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,6 +109,70 @@ static void a_bounded_queue_loses_nothing(void **state)
 static void *produce_in_thread(void *queue)
 {
     return (void *)(intptr_t)produce(queue, 0);
+}
+
+enum {
+    LARGE_MESSAGES = 24,
+    LARGEST = (1 << 20) + 77
+};
+
+/* They stand on both sides of the size from which on the CPUs count. */
+static size_t large_size(int number)
+{
+    return number % 3 == 0 ? LARGEST : number % 3 == 1 ? (size_t)512 << 10 : ((size_t)512 << 10) - 1;
+}
+
+/* Where there are two CPUs, one is the putter's and the other the getters'. */
+static void stay_on_cpu(int nth)
+{
+    cpu_set_t allowed, chosen;
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    CPU_ZERO(&chosen);
+    nth %= CPU_COUNT(&allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &allowed) && nth-- == 0)
+            CPU_SET(cpu, &chosen);
+    assert_int_equal(sched_setaffinity(0, sizeof chosen, &chosen), 0);
+}
+
+static int consume_large(mproc_queue *queue, int cpu)
+{
+    static unsigned char message[LARGEST], expected[LARGEST];
+    stay_on_cpu(cpu);
+    for (int i = 0; i < LARGE_MESSAGES; i++) {
+        size_t size;
+        if (mproc_queue_get(queue, message, sizeof message, &size, MPROC_SEC(60)) || size != large_size(i))
+            return 1;
+        memset(expected, i + 1, size);
+        if (memcmp(message, expected, size) != 0)
+            return 2;
+    }
+    return 0;
+}
+
+static int put_large(mproc_queue *queue, int cpu)
+{
+    static unsigned char message[LARGEST];
+    stay_on_cpu(cpu);
+    for (int i = 0; i < LARGE_MESSAGES; i++) {
+        memset(message, i + 1, large_size(i));
+        if (mproc_queue_put(queue, message, large_size(i), MPROC_SEC(60)))
+            return 1;
+    }
+    return 0;
+}
+
+static void large_messages_are_whole_on_the_same_cpu_and_on_another(void **state)
+{
+    (void)state;
+    for (int getter = 0; getter < 2; getter++) {
+        mproc_queue *queue = make_queue(3);
+        pid_t consumer = start_at_queue(consume_large, queue, getter);
+        pid_t producer = start_at_queue(put_large, queue, 0);
+        assert_int_equal(finish_at_queue(producer), 0);
+        assert_int_equal(finish_at_queue(consumer), 0);
+        mproc_queue_free(queue);
+    }
 }
 
 static void threads_may_share_a_queue(void **state)
@@ -239,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(four_producers_and_four_consumers_lose_nothing),
         unit(a_bounded_queue_loses_nothing),
+        unit(large_messages_are_whole_on_the_same_cpu_and_on_another),
         unit(threads_may_share_a_queue),
         unit(a_death_between_reserve_and_commit_puts_nothing),
         unit(a_death_between_peek_and_release_takes_nothing),
