@@ -93,7 +93,7 @@ static inline void *shared_pages(size_t size)
     return pages;
 }
 
-/* Make this process large: so many MiB of small pages, each touched. */
+/* Make this process large: so many MiB of small pages, each touched, at once where the kernel can. */
 static inline void occupy_memory(size_t mebibytes)
 {
     size_t size = mebibytes << 20;
@@ -103,6 +103,8 @@ static inline void occupy_memory(size_t mebibytes)
     char *pages = (char *)mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(pages != MAP_FAILED, "mmap");
     must(!madvise(pages, size, MADV_NOHUGEPAGE), "madvise");
+    if (!madvise(pages, size, MADV_POPULATE_WRITE))
+        return;
     for (size_t i = 0; i < size; i += 4096)
         pages[i] = 1;
 }

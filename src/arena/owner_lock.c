@@ -9,7 +9,7 @@
 
 /* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. Each
  * look takes the line away from the holder, so the pauses between two looks double, up to this. */
-#define SPIN_PAUSES 64
+#define SPIN_PAUSES 128
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex is the low half of the word, at its address");
 
