@@ -24,7 +24,7 @@ static const struct {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int result;
 
-/* Libssl needs libcrypto, so what is looked for in the one is looked for in both. A function's address is copied, for
+/* libssl needs libcrypto, so what is looked for in the one is looked for in both. A function's address is copied, for
  * the language does not let a void pointer be one. */
 static int find_all(void *library, struct os_openssl *found)
 {

@@ -4,7 +4,8 @@
 
 #include "process/start.h"
 
-/* Become the child that was started, run its target and end. To be called with every signal blocked. */
+/* Become the child that was started, run its target and end. caught: os_signals_caught() of this process or of the one
+ * that it is a copy of. To be called with every signal blocked. */
 _Noreturn void child_run(const struct start *start, uint64_t caught);
 
 /* Say on stderr why this process cannot be what it should, and end it with the code 127. */
