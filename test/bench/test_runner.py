@@ -139,14 +139,27 @@ class Runner(unittest.TestCase):
         results, _, _ = self.measure(["slow us lower mproc $programs/slow", "other us lower mproc echo 1"], "slow")
         self.assertEqual({name: result["rounds"] for name, result in results.items()}, {"slow": 7})
 
-    def test_a_quick_run_needs_no_warm_up_and_does_a_part_of_the_counts(self):
+    def test_a_quick_run_needs_no_warm_up_and_does_half_of_the_counts_of_another(self):
         os.environ["BENCH"] = "quick"
         self.bench.QUICK = self.bench.QUICK._replace(seconds=0)
         results, _, _ = self.measure(["work us lower mproc echo ~1000", "few us lower mproc echo ~1"])
         self.assertEqual((results["work"]["rounds"], results["work"]["values"]["mproc"]), (1, 250))
         self.assertEqual(results["few"]["values"]["mproc"], 1)
         del os.environ["BENCH"]
-        self.assertEqual(self.measure(["work us lower mproc echo ~1000"])[0]["work"]["values"]["mproc"], 1000)
+        self.assertEqual(self.measure(["work us lower mproc echo ~1000"])[0]["work"]["values"]["mproc"], 500)
+
+    def test_what_takes_long_has_one_round_and_in_a_quick_run_none(self):
+        self.bench.FULL = self.full._replace(seconds=1000)
+        self.count_up("long")
+        lines = ["work us lower mproc echo 1", "work us lower peer once $programs/long"]
+        results, _, status = self.measure(lines)
+        self.assertEqual((results["work"]["rounds"], results["work"]["values"]["peer"], status), (7, 1, False))
+        os.environ["BENCH"] = "quick"
+        results, printed, status = self.measure(lines)
+        self.assertEqual((results["work"]["missing"], status), (["peer"], False))
+        self.assertIn("takes too long for a quick run", printed)
+        del os.environ["BENCH"]
+        self.assertEqual(self.measure(lines, "work")[0]["work"]["values"]["peer"], 2)
 
     def test_works_are_found_by_name_family_and_pattern(self):
         lines = [f"{name} us lower mproc echo 1" for name in ("queue_a", "queue_b", "lock")]
