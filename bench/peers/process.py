@@ -6,16 +6,16 @@
     process.py time [PROCESSES [LOOPS]] microseconds for each of so many processes that live at the same time
     process.py memory [PROCESSES]       KiB of each of them: the mean of the proportional set sizes
 
-The host holds so many MiB of touched small pages. One process is started before the clock. The processes of the last
-two are forked; see bench/crowd.h.
+The host holds so many MiB of touched small pages, and stays on one CPU with its processes, unless BENCH_PIN=0. One
+process is started before the clock. The processes of the last two are forked; see bench/crowd.h.
 """
 
 import mmap
 import multiprocessing
-import os
 import sys
 import time
 
+from messages import pin
 from pool import kibibytes_of
 
 POPULATE_WRITE = 23  # of <sys/mman.h>: touch all pages at once
@@ -50,14 +50,8 @@ def start_and_join(context):
     process.close()
 
 
-def pin():
-    """Stay on one CPU, with the children; with BENCH_PIN=0 the kernel chooses instead."""
-    if os.environ.get("BENCH_PIN") != "0":
-        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-
-
 def measure_start():
-    pin()
+    pin(0)
     loops, pages = argument(2, 100), occupy_memory(argument(3, 0))
     context = multiprocessing.get_context(sys.argv[1])
     start_and_join(context)

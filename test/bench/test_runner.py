@@ -160,6 +160,9 @@ class Runner(unittest.TestCase):
         self.assertIn("takes too long for a quick run", printed)
         del os.environ["BENCH"]
         self.assertEqual(self.measure(lines, "work")[0]["work"]["values"]["peer"], 2)
+        self.script("pins", '[ "$BENCH_PIN" = 0 ] && echo 5 || echo 1')
+        results, _, _ = self.measure(["work us lower mproc once $programs/pins"])
+        self.assertEqual((results["work"]["values"], results["work"]["unpinned"]), ({"mproc": 1}, {}))
 
     def test_works_are_found_by_name_family_and_pattern(self):
         lines = [f"{name} us lower mproc echo 1" for name in ("queue_a", "queue_b", "lock")]
