@@ -26,8 +26,7 @@ static bool swap(struct owner_lock *lock, uint64_t from, uint64_t to)
 static bool spin(struct owner_lock *lock, uint64_t me)
 {
     for (int pauses = 1; pauses <= SPIN_PAUSES; pauses *= 2) {
-        for (int i = 0; i < pauses; i++)
-            os_cpu_relax();
+        os_cpu_pause(pauses);
         uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0 && swap(lock, 0, me))
             return true;

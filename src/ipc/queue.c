@@ -289,8 +289,7 @@ int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_tim
     int result = begin_record(queue, size, timeout, &position);
     if (result)
         return result;
-    if (size)
-        ring_copy_in(queue, &position, data, size);
+    ring_copy_in(queue, &position, data, size);
     ring_finish(&position, size);
     return end_put(queue, &position, 1);
 }
@@ -325,8 +324,7 @@ int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size
         result = ring_make_room(queue, &position, size, remaining);
         if (result)
             return give_up_put(queue, result);
-        if (size)
-            ring_copy_in(queue, &position, messages[i].data, size);
+        ring_copy_in(queue, &position, messages[i].data, size);
         ring_finish(&position, size);
         remaining -= ring_record_size(size);
     }

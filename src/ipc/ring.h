@@ -200,7 +200,8 @@ static inline int ring_make_room(mproc_queue *queue, struct position *position, 
     return ring_make_room_slow(queue, position, need, remaining);
 }
 
-/* Write the message of the record here. A large one goes past the caches where it is to be got on another CPU. */
+/* Write the message of the record here. A large one goes past the caches where it is to be got on another CPU.
+ * data may be NULL where size is 0. */
 static inline void ring_copy_in(mproc_queue *queue, const struct position *position, const void *data, size_t size)
 {
     int got_on = 0;
@@ -208,7 +209,7 @@ static inline void ring_copy_in(mproc_queue *queue, const struct position *posit
         got_on = atomic_load_explicit(&queue->get.large_got_on, memory_order_relaxed);
     if (__builtin_expect(got_on && got_on != os_cpu_current() + 1, 0))
         os_copy_past_caches(ring_data(position), data, size);
-    else
+    else if (size)
         memcpy(ring_data(position), data, size);
 }
 

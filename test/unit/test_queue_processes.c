@@ -2,13 +2,13 @@
 #include "arena/heap.h"
 #include "arena/member.h"
 #include "harness.h"
+#include "os/cpu.h"
 #include "queues.h"
 
 #include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/queue.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,23 +122,11 @@ static size_t large_size(int number)
     return number % 3 == 0 ? LARGEST : number % 3 == 1 ? (size_t)512 << 10 : ((size_t)512 << 10) - 1;
 }
 
-/* Where there are two CPUs, one is the putter's and the other the getters'. */
-static void stay_on_cpu(int nth)
-{
-    cpu_set_t allowed, chosen;
-    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    CPU_ZERO(&chosen);
-    nth %= CPU_COUNT(&allowed);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &allowed) && nth-- == 0)
-            CPU_SET(cpu, &chosen);
-    assert_int_equal(sched_setaffinity(0, sizeof chosen, &chosen), 0);
-}
-
 static int consume_large(mproc_queue *queue, int cpu)
 {
     static unsigned char message[LARGEST], expected[LARGEST];
-    stay_on_cpu(cpu);
+    if (os_cpu_pin((unsigned)cpu))
+        return 3;
     for (int i = 0; i < LARGE_MESSAGES; i++) {
         size_t size;
         if (mproc_queue_get(queue, message, sizeof message, &size, MPROC_SEC(60)) || size != large_size(i))
@@ -153,7 +141,8 @@ static int consume_large(mproc_queue *queue, int cpu)
 static int put_large(mproc_queue *queue, int cpu)
 {
     static unsigned char message[LARGEST];
-    stay_on_cpu(cpu);
+    if (os_cpu_pin((unsigned)cpu))
+        return 3;
     for (int i = 0; i < LARGE_MESSAGES; i++) {
         memset(message, i + 1, large_size(i));
         if (mproc_queue_put(queue, message, large_size(i), MPROC_SEC(60)))
@@ -162,6 +151,7 @@ static int put_large(mproc_queue *queue, int cpu)
     return 0;
 }
 
+/* Where there are two CPUs, the second getter has its own. */
 static void large_messages_are_whole_on_the_same_cpu_and_on_another(void **state)
 {
     (void)state;
