@@ -16,9 +16,11 @@
 /* What is no larger than this goes into the job's own block. */
 #define INLINE_LARGEST ((size_t)1024)
 
-/* The parts of a job's memory: where each begins, and the size of all. A part that is not needed has no size. */
+/* The parts of a job's memory: where each begins, how many homes there are, and the size of all. A part that is not
+ * needed has no size. */
 struct layout {
     size_t chunks, homes, ctx, in, status, out;
+    size_t home_count;
     size_t size;
 };
 
@@ -102,9 +104,9 @@ static size_t home_count(struct pool *pool, const struct host_job *wish, size_t 
 
 static int lay_out(struct pool *pool, struct layout *layout, const struct host_job *wish, size_t count)
 {
-    *layout = (struct layout){.size = 0};
+    *layout = (struct layout){.home_count = home_count(pool, wish, count)};
     bool fits = add_part(layout, &layout->chunks, chunk_count(count, wish->chunk), sizeof(uint64_t)) &&
-                add_part(layout, &layout->homes, home_count(pool, wish, count), JOB_HOME_STRIDE * sizeof(uint64_t)) &&
+                add_part(layout, &layout->homes, layout->home_count, JOB_HOME_STRIDE * sizeof(uint64_t)) &&
                 add_part(layout, &layout->ctx, 1, wish->ctx_size) &&
                 add_part(layout, &layout->in, copies_in(wish) ? count : 0, wish->in_size) &&
                 add_part(layout, &layout->status, owns_status(wish) ? count : 0, sizeof *wish->status) &&
@@ -134,7 +136,7 @@ static int new_job(mproc_pool *pool, const struct host_job *wish, size_t inline_
 static void furnish(struct job *job, const struct host_job *wish, const struct layout *layout, unsigned char *memory)
 {
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
-    job->homes = (layout->ctx - layout->homes) / (JOB_HOME_STRIDE * sizeof(uint64_t));
+    job->homes = layout->home_count;
     job->home_next = (_Atomic(uint64_t) *)(void *)(memory + layout->homes);
     job->chunk_size = wish->chunk;
     job->runs = wish->runs;
