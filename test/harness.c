@@ -50,7 +50,7 @@ static void note_descriptors(bool *open)
 
 static void note(struct books *books)
 {
-    struct mproc_memory_usage usage = {0};
+    mproc_memory_statistics usage = {0};
 
     note_descriptors(books->open);
     mproc_memory_usage(&usage);

@@ -18,8 +18,8 @@
  *
  * With a key each side proves to the other that it has it, and neither tells it. Without a key there is no such
  * handshake, as in Python without an authkey, and both sides must go without. The key of the family, which
- * mproc_authkey() gives, is not used by itself: pass it as the key. The handshake guards the beginning only: what is
- * sent afterwards is neither encrypted nor sealed, so TCP is for networks that you trust.
+ * mproc_authkey_get() gives, is not used by itself: pass it as the key. The handshake guards the beginning only: what
+ * is sent afterwards is neither encrypted nor sealed, so TCP is for networks that you trust.
  *
  * A listener belongs to the process that made it. A forked child has no listeners: it closes its copies, and every call
  * on them is -EBADF, but for mproc_listener_address() and mproc_listener_free(). */

@@ -24,7 +24,7 @@
  *
  * A manager is used by all threads of its process. A forked child may use it, and all its proxies, over a connection of
  * its own that is made when it first does; it holds what it acquires itself. The key is 1 to 4096 bytes, see
- * mproc_key_from_file(); without one it is the family's, mproc_authkey(). */
+ * mproc_key_from_file(); without one it is the family's, mproc_authkey_get(). */
 #ifndef MPROC_MANAGER_H
 #define MPROC_MANAGER_H
 

@@ -45,14 +45,14 @@ MPROC_API size_t mproc_usable_size(const void *block);
 /* Whether the address is in the family's shared memory. */
 MPROC_API bool mproc_is_shared(const void *address);
 
-struct mproc_memory_usage {
+typedef struct mproc_memory_statistics {
     size_t reserved;  /* address space of the arena, bytes */
     size_t allocated; /* bytes in blocks that are in use, rounded up as the heap does, with the library's own */
     size_t resident;  /* bytes of memory that the kernel holds for the arena */
-};
+} mproc_memory_statistics;
 
 /* What the family's shared memory holds now. -EINVAL when usage is NULL; -errno when the arena cannot be had. */
-MPROC_API int mproc_memory_usage(struct mproc_memory_usage *usage);
+MPROC_API int mproc_memory_usage(mproc_memory_statistics *usage);
 
 #ifdef __cplusplus
 }

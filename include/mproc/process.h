@@ -46,7 +46,7 @@ typedef struct mproc_group mproc_group;
 typedef int mproc_target(void *arg);
 
 enum mproc_start_method {
-    MPROC_START_DEFAULT = 0, /* what mproc_set_start_method() set; at first fork */
+    MPROC_START_DEFAULT = 0, /* what mproc_start_method_set() set; at first fork */
     MPROC_START_FORK,        /* a copy of this process; needs nothing; unwise with threads or very much memory */
     MPROC_START_SPAWN,       /* a fresh run of this program; needs mproc_init() */
     MPROC_START_FORKSERVER   /* forked by a small single-threaded server; needs mproc_init() */
@@ -130,13 +130,13 @@ MPROC_API mproc_process *mproc_parent_process(void);
 MPROC_API int mproc_active_children(mproc_process **children, size_t capacity);
 
 /* The default start method. -EINVAL for an unknown one; DEFAULT means fork. */
-MPROC_API int mproc_set_start_method(enum mproc_start_method method);
-MPROC_API enum mproc_start_method mproc_get_start_method(void);
+MPROC_API int mproc_start_method_set(enum mproc_start_method method);
+MPROC_API enum mproc_start_method mproc_start_method_get(void);
 
 /* The program that spawn, and a fork server that is yet to be started, run instead of this one: a copy of it, or one
  * that calls mproc_init() and has or can load the same object files. NULL: this one again. -ENOENT, -EACCES and others
  * when it cannot be executed. */
-MPROC_API int mproc_set_executable(const char *path);
+MPROC_API int mproc_executable_set(const char *path);
 
 /* Shared objects that the fork server loads once, so that its children have them; one that cannot be loaded is named on
  * stderr. To be called before the first process is started by forkserver; -EBUSY while there is a server. The names are
@@ -144,9 +144,9 @@ MPROC_API int mproc_set_executable(const char *path);
 MPROC_API int mproc_forkserver_preload(const char *const *libraries, size_t count);
 
 /* The key for authenticated connections; children inherit it. 1 to 256 bytes; copied. Without a call a random key of
- * 32 bytes. mproc_authkey() writes up to capacity bytes and sets size; MPROC_TOO_SMALL when they are fewer. */
-MPROC_API int mproc_set_authkey(const void *key, size_t size);
-MPROC_API int mproc_authkey(void *key, size_t capacity, size_t *size);
+ * 32 bytes. mproc_authkey_get() writes up to capacity bytes and sets size; MPROC_TOO_SMALL when they are fewer. */
+MPROC_API int mproc_authkey_set(const void *key, size_t size);
+MPROC_API int mproc_authkey_get(void *key, size_t capacity, size_t *size);
 
 /* In a child that was started with a list of connections: the one at this index, or NULL. Free it like any other. */
 MPROC_API mproc_connection *mproc_inherited_connection(size_t index);

@@ -1,7 +1,7 @@
 /* Values: small typed data as Python knows them, for the shared dicts and lists and for what is called by name on other
  * machines.
  *
- *     mproc_value person = mproc_map_of((mproc_pair[]){
+ *     mproc_value person = mproc_dict_of((mproc_pair[]){
  *         {mproc_string("name"), mproc_string("Ada")},
  *         {mproc_string("born"), mproc_int(1815)},
  *     }, 2);
@@ -135,7 +135,7 @@ static inline mproc_value mproc_list_of(const mproc_value *items, size_t count)
     return value;
 }
 
-static inline mproc_value mproc_map_of(const mproc_pair *pairs, size_t count)
+static inline mproc_value mproc_dict_of(const mproc_pair *pairs, size_t count)
 {
     mproc_value value = mproc_nil();
     value.kind = MPROC_MAP;

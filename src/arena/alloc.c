@@ -63,7 +63,7 @@ bool mproc_is_shared(const void *address)
     return region_contains(address);
 }
 
-int mproc_memory_usage(struct mproc_memory_usage *usage)
+int mproc_memory_usage(mproc_memory_statistics *usage)
 {
     if (!usage)
         return -EINVAL;

@@ -287,7 +287,7 @@ static int on_array(struct decoder *decoder, unsigned int count, mproc_value *va
 
 static int on_map(struct decoder *decoder, unsigned int count, mproc_value *value)
 {
-    *value = mproc_map_of(NULL, 0);
+    *value = mproc_dict_of(NULL, 0);
     decoder->has_map = true;
     return begin_items(decoder, 2 * (size_t)count, value);
 }

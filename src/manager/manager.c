@@ -184,7 +184,7 @@ static int pack(const struct serve_plan *plan, enum mproc_start_method method, s
     int result = 0;
 
     if (method == MPROC_START_DEFAULT)
-        method = mproc_get_start_method();
+        method = mproc_start_method_get();
     if (method != MPROC_START_FORK)
         result = types_refer(&types, &count);
     if (result)

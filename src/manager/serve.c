@@ -20,7 +20,7 @@ static int take_key(struct link_way *way, const mproc_manager_options *options)
 {
     way->key_size = options->key_size;
     if (!options->key)
-        return options->key_size ? -EINVAL : mproc_authkey(way->key, sizeof way->key, &way->key_size);
+        return options->key_size ? -EINVAL : mproc_authkey_get(way->key, sizeof way->key, &way->key_size);
     if (options->key_size == 0 || options->key_size > sizeof way->key)
         return -EINVAL;
     memcpy(way->key, options->key, options->key_size);

@@ -14,7 +14,7 @@
 static unsigned char key_bytes[AUTHKEY_MAX];
 static size_t key_size;
 
-int mproc_set_authkey(const void *key, size_t size)
+int mproc_authkey_set(const void *key, size_t size)
 {
     if (!key || size == 0 || size > AUTHKEY_MAX)
         return -EINVAL;
@@ -35,7 +35,7 @@ int authkey_settle(void)
     return result;
 }
 
-int mproc_authkey(void *key, size_t capacity, size_t *size)
+int mproc_authkey_get(void *key, size_t capacity, size_t *size)
 {
     if ((!key && capacity) || !size)
         return -EINVAL;

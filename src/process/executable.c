@@ -12,7 +12,7 @@
 
 static char *chosen; /* under the local lock; NULL: this program */
 
-int mproc_set_executable(const char *path)
+int mproc_executable_set(const char *path)
 {
     char *copy = NULL;
     int result = path ? os_may_execute(path) : 0;

@@ -4,7 +4,7 @@
 
 #define EXECUTABLE_PATH_SIZE 4096
 
-/* What mproc_set_executable() said, or this program. 0 or -errno. */
+/* What mproc_executable_set() said, or this program. 0 or -errno. */
 int executable_path(char path[EXECUTABLE_PATH_SIZE]);
 
 #endif

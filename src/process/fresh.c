@@ -106,8 +106,8 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
 {
     struct start *start = &record->start;
     log_adopt(record->log);
-    mproc_set_start_method((enum mproc_start_method)record->method);
-    mproc_set_authkey(record->key, record->key_size);
+    mproc_start_method_set((enum mproc_start_method)record->method);
+    mproc_authkey_set(record->key, record->key_size);
     start->sentinel = descriptors->sentinel;
     start->leash = descriptors->leash;
     start->fn = (mproc_target *)(void *)function_find(&record->function);

@@ -14,7 +14,7 @@ bool fresh_is_possible(void);
  * 0, a condition, or -errno. */
 int fresh_prepare(struct start *start, struct function_reference *function);
 
-/* Run this program, or what mproc_set_executable() said, with these descriptors from OS_FIRST_FD on. title is for ps.
+/* Run this program, or what mproc_executable_set() said, with these descriptors from OS_FIRST_FD on. title is for ps.
  * The pid or -errno. */
 pid_t fresh_execute(const char *title, const char *groups, const int *fds, size_t count);
 

@@ -107,7 +107,7 @@ static void begin(struct record *record, enum record_kind kind)
     record->head_size = sizeof *record;
     record->kind = kind;
     record->log = log_inherit();
-    record->method = mproc_get_start_method();
+    record->method = mproc_start_method_get();
 }
 
 int record_of_child(const struct start *start, const struct function_reference *function, char *const *environment)
@@ -118,7 +118,7 @@ int record_of_child(const struct start *start, const struct function_reference *
     begin(&record, RECORD_CHILD);
     record.function = *function;
     record.start = *start;
-    int result = mproc_authkey(record.key, sizeof record.key, &record.key_size);
+    int result = mproc_authkey_get(record.key, sizeof record.key, &record.key_size);
     if (!result)
         result = append_connections(&connections, start);
     if (!result)

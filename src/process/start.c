@@ -16,7 +16,7 @@
 
 static _Atomic(int) default_method = MPROC_START_FORK;
 
-int mproc_set_start_method(enum mproc_start_method method)
+int mproc_start_method_set(enum mproc_start_method method)
 {
     if ((int)method < MPROC_START_DEFAULT || method > MPROC_START_FORKSERVER)
         return -EINVAL;
@@ -25,7 +25,7 @@ int mproc_set_start_method(enum mproc_start_method method)
     return 0;
 }
 
-enum mproc_start_method mproc_get_start_method(void)
+enum mproc_start_method mproc_start_method_get(void)
 {
     return (enum mproc_start_method)atomic_load_explicit(&default_method, memory_order_relaxed);
 }
@@ -118,7 +118,7 @@ static void release(struct start *start)
 
 static pid_t run_method(struct start *start, enum mproc_start_method method, int *condition)
 {
-    switch (method == MPROC_START_DEFAULT ? mproc_get_start_method() : method) {
+    switch (method == MPROC_START_DEFAULT ? mproc_start_method_get() : method) {
     case MPROC_START_SPAWN:
         return start_spawn(start, condition);
     case MPROC_START_FORKSERVER:

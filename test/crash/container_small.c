@@ -86,7 +86,7 @@ static void set_pair(void *arg)
 static void update_dict(void *arg)
 {
     mproc_pair pairs[] = {{mproc_int(1), mproc_string("another")}, {mproc_int(2), mproc_int(2)}};
-    mproc_dict_update(world_of(arg)->dict, mproc_map_of(pairs, 2), FOREVER);
+    mproc_dict_update(world_of(arg)->dict, mproc_dict_of(pairs, 2), FOREVER);
 }
 
 static void set_new_name(void *arg)

@@ -168,7 +168,7 @@ static int call_is_shared(void)
     return mproc_is_shared(at->block) && !mproc_is_shared(&at) ? 0 : -1;
 }
 
-static struct mproc_memory_usage usage;
+static mproc_memory_statistics usage;
 
 static void begin_usage(void)
 {

@@ -204,7 +204,7 @@ static int call_dict_add(void)
 static int call_dict_update(void)
 {
     const mproc_pair pair = {mproc_int(99), mproc_int(5)};
-    return mproc_dict_update(at->dict, mproc_map_of(&pair, 1), MPROC_FOREVER);
+    return mproc_dict_update(at->dict, mproc_dict_of(&pair, 1), MPROC_FOREVER);
 }
 
 static int call_dict_clear(void)

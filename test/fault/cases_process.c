@@ -228,32 +228,32 @@ static int inherits_nothing(void)
 
 static int set_method(void)
 {
-    return mproc_set_start_method(MPROC_START_SPAWN);
+    return mproc_start_method_set(MPROC_START_SPAWN);
 }
 
 static int get_method(void)
 {
-    return (int)mproc_get_start_method();
+    return (int)mproc_start_method_get();
 }
 
 static void end_method(void)
 {
-    every_must(mproc_set_start_method(MPROC_START_DEFAULT));
+    every_must(mproc_start_method_set(MPROC_START_DEFAULT));
 }
 
 static int set_executable(void)
 {
-    return mproc_set_executable("/proc/self/exe");
+    return mproc_executable_set("/proc/self/exe");
 }
 
 static int unset_executable(void)
 {
-    return mproc_set_executable(NULL);
+    return mproc_executable_set(NULL);
 }
 
 static void end_executable(void)
 {
-    every_must(mproc_set_executable(NULL));
+    every_must(mproc_executable_set(NULL));
 }
 
 static int preload(void)
@@ -269,7 +269,7 @@ static void end_preload(void)
 
 static int set_authkey(void)
 {
-    return mproc_set_authkey("key", 3);
+    return mproc_authkey_set("key", 3);
 }
 
 static int get_authkey(void)
@@ -277,7 +277,7 @@ static int get_authkey(void)
     char key[256];
     size_t size = 0;
 
-    int result = mproc_authkey(key, sizeof key, &size);
+    int result = mproc_authkey_get(key, sizeof key, &size);
     return result || size ? result : -1;
 }
 
@@ -297,14 +297,14 @@ static const struct every_scene preloading = {NULL, NULL, end_preload};
 
 /* The table begins with what knows of no start, after which there is a key. */
 static const struct every_case list[] = {
-    {"mproc_authkey", "the first time", &nothing, get_authkey, 0, CHILD_ALONE, .calls = CALLS},
-    {"mproc_set_authkey", NULL, &nothing, set_authkey, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
-    {"mproc_authkey", "it is known", &nothing, get_authkey, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_authkey_get", "the first time", &nothing, get_authkey, 0, CHILD_ALONE, .calls = CALLS},
+    {"mproc_authkey_set", NULL, &nothing, set_authkey, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_authkey_get", "it is known", &nothing, get_authkey, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_forkserver_preload", NULL, &preloading, preload, 0, CHILD_STAYS_OUT, .calls = CALLS},
-    {"mproc_set_executable", "one", &executable, set_executable, 0, CHILD_STAYS_OUT, .calls = CALLS},
-    {"mproc_set_executable", "this one", &executable, unset_executable, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
-    {"mproc_set_start_method", NULL, &method, set_method, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
-    {"mproc_get_start_method", NULL, &nothing, get_method, MPROC_START_FORK, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_executable_set", "one", &executable, set_executable, 0, CHILD_STAYS_OUT, .calls = CALLS},
+    {"mproc_executable_set", "this one", &executable, unset_executable, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_start_method_set", NULL, &method, set_method, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_start_method_get", NULL, &nothing, get_method, MPROC_START_FORK, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_current_process", NULL, &nothing, current_is_known, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_parent_process", NULL, &nothing, has_no_parent, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_inherited_connection", NULL, &nothing, inherits_nothing, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},

@@ -30,8 +30,8 @@ static void begin_map(void)
         pairs[i] = (mproc_pair){mproc_int(i), mproc_string("of the map")};
         pairs_back[MANY - 1 - i] = pairs[i];
     }
-    map = mproc_map_of(pairs, MANY);
-    map_back = mproc_map_of(pairs_back, MANY);
+    map = mproc_dict_of(pairs, MANY);
+    map_back = mproc_dict_of(pairs_back, MANY);
 }
 
 static void end_map(void)

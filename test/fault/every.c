@@ -167,7 +167,7 @@ static int count_descriptors(void)
 
 static struct view look(void)
 {
-    struct mproc_memory_usage usage = {0};
+    mproc_memory_statistics usage = {0};
     struct view view = {.descriptors = count_descriptors()};
 
     every_must(mproc_memory_usage(&usage));

@@ -83,7 +83,7 @@ static bool free_queue(void *queue)
 static void a_queue_is_freed_whole_or_not_at_all(void **state)
 {
     static char large[3000000];
-    struct mproc_memory_usage before, after;
+    mproc_memory_statistics before, after;
     mproc_queue *queue;
     size_t size;
 

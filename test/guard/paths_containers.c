@@ -88,7 +88,7 @@ static void value(void *object, size_t i)
     void *data;
     size_t size;
     mproc_value again;
-    check(mproc_value_encode(mproc_map_of(pairs, 3), &data, &size), "mproc_value_encode");
+    check(mproc_value_encode(mproc_dict_of(pairs, 3), &data, &size), "mproc_value_encode");
     check(mproc_value_decode(&again, data, size), "mproc_value_decode");
     mproc_value_free(&again);
     free(data);

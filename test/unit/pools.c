@@ -32,7 +32,7 @@ int run_with_each_server(const struct CMUnitTest *tests, size_t count)
 
 size_t bytes_in_use(void)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     assert_int_equal(mproc_memory_usage(&usage), 0);
     return usage.allocated;
 }

@@ -474,7 +474,7 @@ static void update_sets_each_pair(void **state)
     (void)state;
     mproc_dict *dict = make();
     mproc_pair pairs[] = {{mproc_int(1), mproc_int(2)}, {mproc_int(3), mproc_int(4)}};
-    assert_int_equal(mproc_dict_update(dict, mproc_map_of(pairs, 2), FOREVER), 0);
+    assert_int_equal(mproc_dict_update(dict, mproc_dict_of(pairs, 2), FOREVER), 0);
     expect(dict, mproc_int(1), mproc_int(2));
     expect(dict, mproc_int(3), mproc_int(4));
     mproc_dict_free(dict);

@@ -253,7 +253,7 @@ static void a_freed_future_that_runs_goes_on(void **state)
 
 static void futures_that_were_freed_leave_no_bytes(void **state)
 {
-    struct mproc_memory_usage before, after;
+    mproc_memory_statistics before, after;
     mproc_pool *pool = make_pool(2);
     (void)state;
     for (int round = 0; round < 2; round++) {

@@ -183,7 +183,7 @@ static void realloc_keeps_what_fits(void **state)
 
 static size_t resident(void)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     assert_int_equal(mproc_memory_usage(&usage), 0);
     return usage.resident;
 }
@@ -232,7 +232,7 @@ static void many_small_frees_go_back_to_the_kernel(void **state)
 static void a_request_beyond_the_machine_is_enomem(void **state)
 {
     (void)state;
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     mproc_memory_usage(&usage);
     errno = 0;
     assert_null(mproc_alloc(usage.reserved));
@@ -297,8 +297,8 @@ static int take_and_give(int number)
 static void a_million_pairs_from_four_processes_leave_nothing(void **state)
 {
     (void)state;
-    struct mproc_memory_usage before;
-    struct mproc_memory_usage after;
+    mproc_memory_statistics before;
+    mproc_memory_statistics after;
     mproc_memory_usage(&before);
     pid_t pids[4];
     for (int i = 0; i < 4; i++)
@@ -367,8 +367,8 @@ static int churn_for_ever(int number)
 static void killed_processes_leave_the_heap_whole(void **state)
 {
     (void)state;
-    struct mproc_memory_usage before;
-    struct mproc_memory_usage after;
+    mproc_memory_statistics before;
+    mproc_memory_statistics after;
     mproc_memory_usage(&before);
     unsigned seed = 20;
     enum {

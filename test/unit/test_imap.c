@@ -167,7 +167,7 @@ static void an_endless_input_takes_bounded_memory(void **state)
     mproc_pool *pool = make_pool(2);
     struct numbers numbers = {.end = -1};
     mproc_imap *imap = begin(pool, square, NULL, &numbers, (mproc_imap_options){.chunk = 5, .in_flight = 40});
-    struct mproc_memory_usage before, after;
+    mproc_memory_statistics before, after;
     long out;
     assert_true(numbers.next <= 40);
     mproc_memory_usage(&before);

@@ -221,7 +221,7 @@ static void objects_refer_to_one_another_in_circles_after_a_restart(void **state
     mproc_remote *queue = remote_of(manager, MPROC_REMOTE_QUEUE, 0, NULL);
     const mproc_value inner[] = {mproc_object_value(list), mproc_object_value(dict)};
     const mproc_pair pair = {mproc_object_value(dict), mproc_list_of(inner, 2)};
-    assert_int_equal(mproc_list_append(list, mproc_map_of(&pair, 1), SOON), 0);
+    assert_int_equal(mproc_list_append(list, mproc_dict_of(&pair, 1), SOON), 0);
     assert_int_equal(mproc_list_append(list, mproc_object_value(queue), SOON), 0);
     assert_int_equal(mproc_dict_set(dict, mproc_string("list"), mproc_object_value(list), SOON), 0);
     assert_int_equal(mproc_dict_set(dict, mproc_object_value(set), mproc_int(1), SOON), 0);
@@ -412,7 +412,7 @@ static int save_objects(void *arg)
     const mproc_value plain = mproc_object_value(object_of(manager, "Plain", "plain"));
     const mproc_value other = mproc_object_value(object_of(manager, "Plain", "other"));
     const mproc_pair pairs[] = {{plain, mproc_int(1)}, {other, mproc_int(2)}, {mproc_int(3), plain}};
-    assert_int_equal(mproc_list_append(list, mproc_map_of(pairs, 3), SOON), 0);
+    assert_int_equal(mproc_list_append(list, mproc_dict_of(pairs, 3), SOON), 0);
     assert_int_equal(mproc_list_append(list, plain, SOON), 0);
     assert_int_equal(mproc_list_append(list, mproc_object_value(object_of(manager, "Counter", NULL)), SOON), 0);
     mproc_manager_free(manager);

@@ -138,7 +138,7 @@ static void kill_server(mproc_manager *manager)
 
 static size_t allocated(void)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     assert_int_equal(mproc_memory_usage(&usage), 0);
     return usage.allocated;
 }

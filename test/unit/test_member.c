@@ -262,8 +262,8 @@ static void take_in_custody_and_die(void)
 static void what_a_dead_member_had_not_published_is_freed(void **state)
 {
     (void)state;
-    struct mproc_memory_usage before;
-    struct mproc_memory_usage after;
+    mproc_memory_statistics before;
+    mproc_memory_statistics after;
     mproc_memory_usage(&before);
     end_child(start(take_in_custody_and_die), 0);
     mproc_memory_usage(&after);
@@ -299,7 +299,7 @@ static void hold_the_sweep_for_ever(void)
 
 static size_t allocated(void)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     mproc_memory_usage(&usage);
     return usage.allocated;
 }

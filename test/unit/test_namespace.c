@@ -31,7 +31,7 @@ static void a_name_has_its_value(void **state)
     value_is(&found, mproc_int(3));
     assert_int_equal(mproc_namespace_copy(names, &found, FOREVER), 0);
     mproc_pair pairs[] = {{mproc_string("a"), mproc_int(3)}, {mproc_string("b"), mproc_string("two")}};
-    value_is(&found, mproc_map_of(pairs, 2));
+    value_is(&found, mproc_dict_of(pairs, 2));
     assert_int_equal(mproc_namespace_delete(names, "a", FOREVER), 0);
     assert_int_equal(mproc_namespace_delete(names, "a", FOREVER), MPROC_NOT_FOUND);
     mproc_namespace_free(names);

@@ -398,7 +398,7 @@ static bool all_gone(void *arg)
 
 static void a_killed_host_leaves_neither_processes_nor_bytes(void **state)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     struct family *family = mproc_calloc(1, sizeof *family);
     mproc_process *host;
     (void)state;
@@ -431,7 +431,7 @@ static int forget_a_pool(void *arg)
 /* Not even dead children that nobody reaps. */
 static void a_host_that_ends_without_freeing_its_pool_leaves_nothing(void **state)
 {
-    struct mproc_memory_usage usage;
+    mproc_memory_statistics usage;
     struct family *family = mproc_calloc(1, sizeof *family);
     mproc_process *host;
     (void)state;

@@ -399,7 +399,7 @@ static size_t own_memory(void)
 
 static void look_around(struct sight *sight, const void *place)
 {
-    struct mproc_memory_usage usage = {0};
+    mproc_memory_statistics usage = {0};
     mproc_memory_usage(&usage);
     sight->place = (uintptr_t)place;
     sight->own_memory = own_memory();

@@ -344,14 +344,14 @@ static void fresh_processes_need_mproc_init(void **state)
 static void the_default_method_is_fork(void **state)
 {
     (void)state;
-    assert_int_equal(mproc_get_start_method(), MPROC_START_FORK);
-    assert_int_equal(mproc_set_start_method((enum mproc_start_method)7), -EINVAL);
-    assert_int_equal(mproc_set_start_method(MPROC_START_SPAWN), 0);
-    assert_int_equal(mproc_get_start_method(), MPROC_START_SPAWN);
+    assert_int_equal(mproc_start_method_get(), MPROC_START_FORK);
+    assert_int_equal(mproc_start_method_set((enum mproc_start_method)7), -EINVAL);
+    assert_int_equal(mproc_start_method_set(MPROC_START_SPAWN), 0);
+    assert_int_equal(mproc_start_method_get(), MPROC_START_SPAWN);
     mproc_process *process;
     assert_int_equal(mproc_process_start(&process, sleep_for_ever, NULL, NULL), MPROC_NOT_INITIALIZED);
-    assert_int_equal(mproc_set_start_method(MPROC_START_DEFAULT), 0);
-    assert_int_equal(mproc_get_start_method(), MPROC_START_FORK);
+    assert_int_equal(mproc_start_method_set(MPROC_START_DEFAULT), 0);
+    assert_int_equal(mproc_start_method_get(), MPROC_START_FORK);
 }
 
 int main(void)

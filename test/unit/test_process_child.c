@@ -307,7 +307,7 @@ static int compare_key(void *arg)
 {
     unsigned char key[256];
     size_t size;
-    return mproc_authkey(key, sizeof key, &size) == 0 && size == 32 && memcmp(key, arg, 32) == 0 ? 0 : 1;
+    return mproc_authkey_get(key, sizeof key, &size) == 0 && size == 32 && memcmp(key, arg, 32) == 0 ? 0 : 1;
 }
 
 static void children_have_the_authkey(void **state)
@@ -315,21 +315,21 @@ static void children_have_the_authkey(void **state)
     unsigned char key[256], long_key[257] = {0};
     size_t size;
     (void)state;
-    assert_int_equal(mproc_authkey(key, sizeof key, &size), 0);
+    assert_int_equal(mproc_authkey_get(key, sizeof key, &size), 0);
     assert_int_equal(size, 32);
     assert_int_equal(run(compare_key, key, NULL), 0);
-    assert_int_equal(mproc_set_authkey("0123456789abcdef0123456789abcdef", 32), 0);
+    assert_int_equal(mproc_authkey_set("0123456789abcdef0123456789abcdef", 32), 0);
     assert_int_equal(run(compare_key, (void *)(uintptr_t) "0123456789abcdef0123456789abcdef", NULL), 0);
-    assert_int_equal(mproc_authkey(key, 10, &size), MPROC_TOO_SMALL);
+    assert_int_equal(mproc_authkey_get(key, 10, &size), MPROC_TOO_SMALL);
     assert_int_equal(size, 32);
-    assert_int_equal(mproc_set_authkey(NULL, 4), -EINVAL);
-    assert_int_equal(mproc_set_authkey(key, 0), -EINVAL);
-    assert_int_equal(mproc_set_authkey(long_key, 257), -EINVAL);
-    assert_int_equal(mproc_set_authkey(long_key, 256), 0);
-    assert_int_equal(mproc_authkey(key, sizeof key, &size), 0);
+    assert_int_equal(mproc_authkey_set(NULL, 4), -EINVAL);
+    assert_int_equal(mproc_authkey_set(key, 0), -EINVAL);
+    assert_int_equal(mproc_authkey_set(long_key, 257), -EINVAL);
+    assert_int_equal(mproc_authkey_set(long_key, 256), 0);
+    assert_int_equal(mproc_authkey_get(key, sizeof key, &size), 0);
     assert_int_equal(size, 256);
-    assert_int_equal(mproc_authkey(NULL, 1, &size), -EINVAL);
-    assert_int_equal(mproc_authkey(key, sizeof key, NULL), -EINVAL);
+    assert_int_equal(mproc_authkey_get(NULL, 1, &size), -EINVAL);
+    assert_int_equal(mproc_authkey_get(key, sizeof key, NULL), -EINVAL);
 }
 
 /* In shared memory: how many descriptors there are in each generation. */

@@ -176,7 +176,7 @@ static int tell_identity(void *arg)
     identity->parent_pid = mproc_process_pid(mproc_parent_process());
     identity->kernel_parent = getppid();
     identity->daemon = mproc_process_is_daemon(mproc_current_process());
-    identity->method = mproc_get_start_method();
+    identity->method = mproc_start_method_get();
     identity->log_level = mproc_log_level();
     mproc_process *process = start(
         return_int, &(int){0},
@@ -219,7 +219,7 @@ static int start_again(void *arg)
     if (*depth == 0)
         return 40;
     return run(start_again, &next,
-               &(mproc_process_options){.method = mproc_get_start_method(), .arg_size = sizeof next}) +
+               &(mproc_process_options){.method = mproc_start_method_get(), .arg_size = sizeof next}) +
            1;
 }
 
@@ -227,16 +227,16 @@ static void children_start_children_by_the_same_method(void **state)
 {
     int depth = 3;
     (void)state;
-    assert_int_equal(mproc_set_start_method(fresh_method), 0);
+    assert_int_equal(mproc_start_method_set(fresh_method), 0);
     assert_int_equal(run_copied(start_again, &depth, sizeof depth), 43);
-    assert_int_equal(mproc_set_start_method(MPROC_START_DEFAULT), 0);
+    assert_int_equal(mproc_start_method_set(MPROC_START_DEFAULT), 0);
 }
 
 static int compare_key(void *arg)
 {
     unsigned char key[256];
     size_t size;
-    return mproc_authkey(key, sizeof key, &size) == 0 && size == 32 && memcmp(key, arg, 32) == 0 ? 0 : 1;
+    return mproc_authkey_get(key, sizeof key, &size) == 0 && size == 32 && memcmp(key, arg, 32) == 0 ? 0 : 1;
 }
 
 static void a_child_has_the_authkey(void **state)
@@ -244,7 +244,7 @@ static void a_child_has_the_authkey(void **state)
     unsigned char key[256];
     size_t size;
     (void)state;
-    assert_int_equal(mproc_authkey(key, sizeof key, &size), 0);
+    assert_int_equal(mproc_authkey_get(key, sizeof key, &size), 0);
     assert_int_equal(size, 32);
     assert_int_equal(run_copied(compare_key, key, size), 0);
 }
@@ -280,18 +280,18 @@ static void the_parent_does_not_look_dead(void **state)
 static void an_executable_must_be_one(void **state)
 {
     (void)state;
-    assert_int_equal(mproc_set_executable("/no/such/file"), -ENOENT);
-    assert_int_equal(mproc_set_executable("/etc/passwd"), -EACCES);
-    assert_int_equal(mproc_set_executable(NULL), 0);
+    assert_int_equal(mproc_executable_set("/no/such/file"), -ENOENT);
+    assert_int_equal(mproc_executable_set("/etc/passwd"), -EACCES);
+    assert_int_equal(mproc_executable_set(NULL), 0);
 }
 
 static void another_program_without_the_function_says_so(void **state)
 {
     (void)state;
-    assert_int_equal(mproc_set_executable("/bin/false"), 0);
+    assert_int_equal(mproc_executable_set("/bin/false"), 0);
     mproc_process *process = start(sleep_for_ever, NULL, &(mproc_process_options){.method = MPROC_START_SPAWN});
     assert_int_equal(finish(process), 1);
-    assert_int_equal(mproc_set_executable(NULL), 0);
+    assert_int_equal(mproc_executable_set(NULL), 0);
 }
 
 /* Run this test as a program that was started with something other than a record. */

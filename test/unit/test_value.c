@@ -69,10 +69,10 @@ static void what_is_no_value_is_refused_everywhere(void **state)
     assert_is_none(mproc_string_of("", VALUE_SIZE_MOST + 1));
     assert_is_none(mproc_bytes(NULL, 1));
     assert_is_none(mproc_list_of(NULL, 1));
-    assert_is_none(mproc_map_of(NULL, 1));
+    assert_is_none(mproc_dict_of(NULL, 1));
     assert_is_none(mproc_list_of(&broken, 1));
-    assert_is_none(mproc_map_of(list_key, 1));
-    assert_is_none(mproc_map_of(broken_key, 1));
+    assert_is_none(mproc_dict_of(list_key, 1));
+    assert_is_none(mproc_dict_of(broken_key, 1));
     assert_is_none(self);
     assert_is_none(nested(deep, 101));
     mproc_value at_most = nested(deep, 100);
@@ -87,7 +87,7 @@ static void a_key_twice_is_no_map(void **state)
     for (size_t count = 2; count <= COUNT(pairs); count += count < 20 ? 1 : 40) {
         for (size_t i = 0; i < count; i++)
             pairs[i] = (mproc_pair){mproc_int((int64_t)i), mproc_nil()};
-        mproc_value map = mproc_map_of(pairs, count);
+        mproc_value map = mproc_dict_of(pairs, count);
         assert_int_equal(value_check(&map), 0);
         pairs[count - 1].key = mproc_double(0);
         assert_is_none(map);
@@ -118,10 +118,10 @@ static void a_copy_owns_all_that_is_in_it(void **state)
 {
     char name[] = "name", text[] = "a text", blob[] = {1, 0, 2};
     mproc_value items[] = {
-        mproc_int(1),           mproc_string(text),    mproc_bytes(blob, 3),    mproc_opaque(5, blob, 3),
-        mproc_list_of(NULL, 0), mproc_map_of(NULL, 0), mproc_string_of(NULL, 0)};
+        mproc_int(1),           mproc_string(text),     mproc_bytes(blob, 3),    mproc_opaque(5, blob, 3),
+        mproc_list_of(NULL, 0), mproc_dict_of(NULL, 0), mproc_string_of(NULL, 0)};
     mproc_pair pairs[] = {{mproc_string(name), mproc_list_of(items, COUNT(items))}, {mproc_bool(true), mproc_nil()}};
-    mproc_value copy, again, original = mproc_map_of(pairs, 2);
+    mproc_value copy, again, original = mproc_dict_of(pairs, 2);
 
     (void)state;
     assert_int_equal(mproc_value_copy(&copy, original), 0);
@@ -295,7 +295,7 @@ static void lists_are_ordered_item_by_item(void **state)
     assert_int_equal(order, 0);
     assert_int_equal(mproc_value_order(mproc_list_of(a, 2), mproc_list_of(c, 2), &order), -EINVAL);
     assert_int_equal(mproc_value_order(mproc_list_of(&one, 1), mproc_list_of(&nan, 1), &order), -EINVAL);
-    assert_int_equal(mproc_value_order(mproc_map_of(NULL, 0), mproc_map_of(NULL, 0), &order), -EINVAL);
+    assert_int_equal(mproc_value_order(mproc_dict_of(NULL, 0), mproc_dict_of(NULL, 0), &order), -EINVAL);
     assert_int_equal(order, 0);
 }
 
@@ -312,9 +312,9 @@ static void maps_are_equal_whatever_their_order(void **state)
             there[i] = (mproc_pair){mproc_int((int64_t)i), mproc_int(-(int64_t)i)};
             back[count - 1 - i] = (mproc_pair){mproc_double((double)i), mproc_int(-(int64_t)i)};
         }
-        mproc_value a = mproc_map_of(there, count), b = mproc_map_of(back, count);
+        mproc_value a = mproc_dict_of(there, count), b = mproc_dict_of(back, count);
         assert_true(mproc_value_equal(a, b));
-        assert_false(mproc_value_equal(a, mproc_map_of(back, count - 1)));
+        assert_false(mproc_value_equal(a, mproc_dict_of(back, count - 1)));
         back[0].value = mproc_nil();
         assert_false(mproc_value_equal(a, b));
         back[0] = (mproc_pair){mproc_string("another"), mproc_int(1 - (int64_t)count)};
@@ -349,7 +349,7 @@ static void a_key_or_an_index_finds_its_value(void **state)
 {
     mproc_value items[] = {mproc_int(10), mproc_int(11), mproc_int(12)}, list = mproc_list_of(items, 3);
     mproc_pair pairs[] = {{mproc_int(1), items[0]}, {mproc_string("1"), items[1]}, {mproc_double(NAN), items[2]}};
-    mproc_value map = mproc_map_of(pairs, 3), text = mproc_string("text");
+    mproc_value map = mproc_dict_of(pairs, 3), text = mproc_string("text");
 
     (void)state;
     assert_ptr_equal(mproc_value_get(&list, mproc_int(0)), &items[0]);

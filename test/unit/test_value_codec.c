@@ -254,8 +254,8 @@ static void cut_and_changed_forms_are_a_value_or_refused(void **state)
                             mproc_opaque(9, "nine", 4),
                             object,
                             mproc_list_of(items, 20),
-                            mproc_map_of(pairs, 20),
-                            mproc_map_of(pairs, 3)};
+                            mproc_dict_of(pairs, 20),
+                            mproc_dict_of(pairs, 3)};
     for (size_t i = 0; i < COUNT(inside); i++)
         damage(inside[i]);
     damage(mproc_list_of(inside, COUNT(inside)));

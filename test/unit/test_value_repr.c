@@ -20,7 +20,7 @@ static void assert_text(mproc_value value, const char *expected)
 
 static void each_kind_has_its_text(void **state)
 {
-    mproc_value items[] = {mproc_int(1), mproc_string("two"), mproc_list_of(NULL, 0), mproc_map_of(NULL, 0)};
+    mproc_value items[] = {mproc_int(1), mproc_string("two"), mproc_list_of(NULL, 0), mproc_dict_of(NULL, 0)};
     mproc_pair pairs[] = {{mproc_string("a"), mproc_int(1)}, {mproc_int(2), mproc_list_of(items, 4)}};
     mproc_value object = mproc_nil();
 
@@ -30,7 +30,7 @@ static void each_kind_has_its_text(void **state)
     assert_text(mproc_bool(false), "False");
     assert_text(mproc_int(INT64_MIN), "-9223372036854775808");
     assert_text(mproc_list_of(items, 4), "[1, 'two', [], {}]");
-    assert_text(mproc_map_of(pairs, 2), "{'a': 1, 2: [1, 'two', [], {}]}");
+    assert_text(mproc_dict_of(pairs, 2), "{'a': 1, 2: [1, 'two', [], {}]}");
     assert_text(mproc_opaque(7, "abc", 3), "<opaque 7: 3 bytes>");
     object.kind = MPROC_OBJECT;
     object.tag = 1;
@@ -207,7 +207,7 @@ static mproc_value random_value(int depth)
     map.kind = MPROC_MAP;
     map.size = count;
     map.items = &room[at];
-    return value_is_valid(&map) ? map : mproc_map_of(NULL, 0);
+    return value_is_valid(&map) ? map : mproc_dict_of(NULL, 0);
 }
 
 static char sign_of(mproc_value a, mproc_value b)
