@@ -11,7 +11,25 @@
  * A block belongs to the family, not to the process that took it: it lives until somebody frees it or the family's last
  * process is gone. The memory is anonymous: no file and no name is left behind, by whatever signal the family dies. It
  * is limited by the machine's memory (and its /dev/shm is not used). A process that dies inside these functions leaves
- * the heap whole. */
+ * the heap whole.
+ *
+ * Other processes write this memory while the compiler looks at one program only. As with memory that threads share,
+ * a plain read sees what a plain write of another process stored only when something of the following stands between
+ * the two; without it the program has a data race, and the value may be old, torn or kept in a register for ever:
+ *
+ * - a lock, an rlock or an array's lock: held by the writer while it writes, and then by the reader while it reads;
+ * - something sent and received: a message of a queue or connection, a unit of a semaphore, an event that is set and
+ *   seen, a condition, a barrier; a task of a pool and its result;
+ * - the start of a process (it sees what was written before) and its end: mproc_process_join() that returned 0, or
+ *   waitpid() after the program's own fork();
+ * - atomic objects of <stdatomic.h>, where one process looks at a word that another changes meanwhile:
+ *
+ *       struct progress { _Atomic(long) done; _Atomic(bool) stop; };
+ *
+ *       atomic_fetch_add(&progress->done, 1);           // in the workers
+ *       while (!atomic_load(&progress->stop)) ...       // never: while (!plain_flag)
+ *
+ * volatile is no substitute: it neither orders other accesses nor makes an increment one step. */
 #ifndef MPROC_MEMORY_H
 #define MPROC_MEMORY_H
 
@@ -24,10 +42,10 @@ extern "C" {
 
 /* Take size bytes, not initialized. Aligned to 16 bytes, and to 64 bytes (a cache line) when size is 64 or more. NULL
  * with errno: EINVAL for a size of 0; ENOMEM when the arena, the machine or the process's cgroup has no room left. */
-MPROC_API void *mproc_alloc(size_t size) __attribute__((malloc));
+MPROC_API void *mproc_alloc(size_t size);
 
 /* Take count * size bytes, all zero. NULL with errno as mproc_alloc(); ENOMEM too when the product overflows. */
-MPROC_API void *mproc_calloc(size_t count, size_t size) __attribute__((malloc));
+MPROC_API void *mproc_calloc(size_t count, size_t size);
 
 /* Change the size of a block; its contents up to the smaller size stay, its address may change. A NULL block is a new
  * one. NULL with errno when it cannot: ENOMEM, or EINVAL for a size of 0 or an address that is no block; the old block

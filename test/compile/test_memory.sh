@@ -1,0 +1,30 @@
+#!/bin/sh
+# Shared memory that other processes write, in programs that the compilers optimize as they can: see memory.c.
+set -u
+
+here=$(dirname "$0")
+work=$MPROC_BUILD/test/compile
+library=$(dirname "$(find "$MPROC_BUILD" -name libmproc.so | head -n 1)")
+failed=0
+mkdir -p "$work"
+
+# Build memory.c with a compiler and options, and run it.
+check()
+{
+    "$@" -std=gnu11 -I"$MPROC_SOURCE/include" "$here/memory.c" -o "$work/memory" -L"$library" -Wl,-rpath,"$library" \
+        -lmproc || failed=1
+    "$work/memory"
+    seen=$?
+    [ "$seen" = 0 ] && return
+    echo "$*: look $seen saw an old value" >&2
+    failed=1
+}
+
+for level in -O0 -O1 -O2 -O3 '-O3 -flto'; do
+    for compiler in gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        # shellcheck disable=SC2086 # options
+        case $compiler$level in *clang*flto) ;; *) check "$compiler" $level ;; esac
+    done
+done
+exit "$failed"
