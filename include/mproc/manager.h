@@ -170,7 +170,9 @@ MPROC_API int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time
 MPROC_API int mproc_remote_abort(mproc_remote *remote, mproc_time timeout);
 MPROC_API int mproc_remote_reset(mproc_remote *remote, mproc_time timeout);
 
-/* Queue. task_done is -EINVAL when it was called as often as items were put; join waits until it was. */
+/* Queue. task_done is -EINVAL when it was called as often as items were put; join waits until it was. A client that ends
+ * between its get and its task_done leaves its item undone, and join waits for ever: somebody who knows of that end must
+ * call task_done in its place, see mproc_queue_join(). */
 MPROC_API int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout);
 MPROC_API int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout);
 MPROC_API int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout);

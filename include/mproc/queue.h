@@ -100,7 +100,25 @@ MPROC_API bool mproc_queue_full(const mproc_queue *queue);
 /* Say that one message that was got is dealt with. -EPERM when more are said to be done than were put. */
 MPROC_API int mproc_queue_task_done(mproc_queue *queue);
 
-/* Wait until as many task_done as put. 0 or MPROC_TIMEOUT. */
+/* Wait until task_done was called as often as messages were put. 0 or MPROC_TIMEOUT.
+ *
+ * A message that was got stays undone until somebody calls task_done for it. So when a process dies between its get and
+ * its task_done, join never returns by itself, whatever the others do: the message went with its consumer, and nobody
+ * else knows of it. Where consumers may die, do not join with MPROC_FOREVER. Have each consumer write what it has in
+ * hand into a shared struct of its own before it works on it, join with a timeout in a loop, look at the consumers
+ * between, and for each that has died either put its message again or give it up; in both cases call task_done once for
+ * the message that was lost:
+ *
+ *     while (mproc_queue_join(queue, MPROC_MS(200)) == MPROC_TIMEOUT)
+ *         for (i = 0; i < count; i++)
+ *             if (!mproc_process_is_alive(consumer[i]) && hand[i]->is_full) {
+ *                 hand[i]->is_full = false;
+ *                 mproc_queue_put(queue, hand[i]->message, hand[i]->size, MPROC_FOREVER);
+ *                 mproc_queue_task_done(queue);       // of the one that was lost
+ *             }
+ *
+ * Between the get and the store of is_full there are a few instructions in which a death is not seen. A pool has no such
+ * gap: it tells of each item whose worker died. */
 MPROC_API int mproc_queue_join(mproc_queue *queue, mproc_time timeout);
 
 /* Refuse further messages: put is MPROC_CLOSED from now on, in those that wait too, and so is the commit of what was

@@ -289,6 +289,31 @@ static void survivors_go_on_after_any_kill(void **state)
     assert_null(heap_audit());
 }
 
+static int die_with_a_message(mproc_queue *queue, int number)
+{
+    (void)number;
+    int value;
+    if (mproc_queue_get(queue, &value, sizeof value, NULL, MPROC_SEC(20)))
+        return 1;
+    return raise(SIGKILL);
+}
+
+static void a_join_ends_when_the_message_of_a_dead_consumer_is_given_up(void **state)
+{
+    (void)state;
+    mproc_queue *queue = make_queue(0);
+    assert_int_equal(put_int(queue, 1), 0);
+    assert_int_equal(put_int(queue, 2), 0);
+    assert_int_equal(finish_at_queue(start_at_queue(die_with_a_message, queue, 0)), -SIGKILL);
+    assert_int_equal(get_int(queue), 2);
+    assert_int_equal(mproc_queue_task_done(queue), 0);
+    assert_int_equal(mproc_queue_join(queue, MPROC_MS(300)), MPROC_TIMEOUT);
+    assert_int_equal(mproc_queue_task_done(queue), 0); /* for the one that died */
+    assert_int_equal(mproc_queue_join(queue, MPROC_SEC(20)), 0);
+    assert_int_equal(mproc_queue_task_done(queue), -EPERM);
+    mproc_queue_free(queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +323,7 @@ int main(void)
         unit(threads_may_share_a_queue),
         unit(a_death_between_reserve_and_commit_puts_nothing),
         unit(a_death_between_peek_and_release_takes_nothing),
+        unit(a_join_ends_when_the_message_of_a_dead_consumer_is_given_up),
         unit(survivors_go_on_after_any_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
