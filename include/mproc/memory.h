@@ -47,6 +47,11 @@ MPROC_API void *mproc_alloc(size_t size);
 /* Take count * size bytes, all zero. NULL with errno as mproc_alloc(); ENOMEM too when the product overflows. */
 MPROC_API void *mproc_calloc(size_t count, size_t size);
 
+/* Copies in shared memory: of size bytes, and of a string with its terminator. To be freed by mproc_free(). NULL with
+ * errno as mproc_alloc(). */
+MPROC_API void *mproc_memdup(const void *bytes, size_t size);
+MPROC_API char *mproc_strdup(const char *string);
+
 /* Change the size of a block; its contents up to the smaller size stay, its address may change. A NULL block is a new
  * one. NULL with errno when it cannot: ENOMEM, or EINVAL for a size of 0 or an address that is no block; the old block
  * is then as it was. Not safe while another process uses the block. */

@@ -17,8 +17,17 @@
  * MPROC_WORKER_DIED, all the others are done, and the worker is replaced. The workers are forked by a small server
  * process, which is started when the pool is made: by spawn when the program called mproc_init(), so that threads and
  * memory of this process do not matter, else by fork. Functions are found in the workers as in mproc_process_start().
- * Tasks see this process's memory, if at all, as it was when the pool was made: hand data over by ctx, in and out, or
- * in shared memory.
+ *
+ * A task runs in another process, which does not see what this one writes to its memory. in, out and what ctx_size
+ * covers are copied there and back, but bytes only: a pointer inside them is copied as a number. It may point into
+ * shared memory (mproc_alloc(), mproc_strdup(), mproc_memdup()), which lies at the same address everywhere. One that
+ * points elsewhere, to the heap, the stack or static data, leads the worker to whatever it has at that address: old
+ * data, someone else's, or none. So glob() and then a map over gl_pathv hands over no path: copy the strings into the
+ * items, or into shared memory.
+ *
+ * A ctx, or arg of an initializer, that is neither NULL nor in shared memory, and has no size, is refused with
+ * MPROC_NOT_SHARED: also static data, constants, string literals, functions and numbers made into pointers. Give its
+ * size and a copy is handed over; or see inherited_memory.
  *
  * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
  * forks, functions on it are -EPERM, and free does nothing to the pool. The workers die with the process that made it.
@@ -79,6 +88,7 @@ typedef struct mproc_pool_options {
     mproc_finalizer *finalizer;     /* or NULL */
     void *arg;                      /* of the initializer */
     size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
+    bool inherited_memory;          /* ctx and arg may point to any memory of this process, see below */
     mproc_time grace;               /* what is to end gets SIGTERM, and SIGKILL so much later; 0: 100 ms */
     size_t max_items;               /* a worker that has run so many items, and ended the chunk that it was at, ends
                                        and is replaced; 0: never */
@@ -91,11 +101,16 @@ typedef struct mproc_pool_options {
     enum mproc_interrupt interrupt; /* what Ctrl-C does, as said above */
 } mproc_pool_options;
 
+/* With inherited_memory the server is forked (spawn is -EINVAL), and a ctx or arg without a size may point anywhere.
+ * Workers then find there what this process had when the server was forked: when the pool was made, or later, when a
+ * server that was killed has been replaced. So point only to what was there before the pool and stays unchanged as long
+ * as the pool: large tables that should not be copied, constants, functions. Nothing checks that. */
+
 /* Workers that are threads start at once and need no memory of their own; tasks see this process's memory, and arrays
- * are used in place. In turn a task that crashes takes the program along, and none can be ended from outside: what is
- * cancelled, or belongs to a map whose time is over, or to a pool that is terminated, is finished first. A task that
- * ends its thread is an item of MPROC_WORKER_DIED. method, max_memory, memory_limit, idle_time and an item_timeout are
- * not for them: -EINVAL. */
+ * are used in place; ctx and arg may point anywhere. In turn a task that crashes takes the program along, and none can
+ * be ended from outside: what is cancelled, or belongs to a map whose time is over, or to a pool that is terminated, is
+ * finished first. A task that ends its thread is an item of MPROC_WORKER_DIED. method, max_memory, memory_limit,
+ * idle_time and an item_timeout are not for them: -EINVAL. */
 
 /* How an item ended. */
 typedef struct mproc_item_status {
@@ -153,8 +168,9 @@ typedef struct mproc_map {
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
  * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method or
  * interrupt, a negative grace or idle_time, what threads cannot have, min_workers without idle_time or more than 1024,
- * arg without an initializer, arg_size without arg; MPROC_NOT_INITIALIZED: spawn without mproc_init();
- * MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither shared nor NULL and arg_size is 0, and the server is spawned;
+ * arg without an initializer, arg_size without arg, inherited_memory with spawn; MPROC_NOT_INITIALIZED:
+ * spawn without mproc_init(); MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither NULL nor in shared memory, arg_size
+ * is 0, and the pool has neither threads nor inherited_memory;
  * -EAGAIN, -ENOMEM, -EMFILE as in mproc_process_start(). Nothing is left behind on failure. */
 MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options);
 
@@ -162,9 +178,9 @@ MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *opt
  * MPROC_LATE: an item took too long; else MPROC_TASK_FAILED: a function returned other than 0; the others are done, and
  * status tells which. MPROC_TIMEOUT: the time was over; items that ran were stopped (their workers killed and
  * replaced), out and status hold what was done. MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was
- * terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither shared nor NULL and ctx_size is 0, and the
- * server was spawned. -EINVAL: NULL pool, fn or map, a size without its array, an array without a size, products that
- * overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
+ * terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither NULL nor in shared memory, ctx_size is 0, and
+ * the pool has neither threads nor inherited_memory. -EINVAL: NULL pool, fn or map, a size without its array, an array
+ * without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
 /* The same with item i run by worker i: once in each worker, busy or idle, before anything else of whatever priority.

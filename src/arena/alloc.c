@@ -29,6 +29,21 @@ void *mproc_calloc(size_t count, size_t size)
     return block;
 }
 
+void *mproc_memdup(const void *bytes, size_t size)
+{
+    if (!bytes) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *block = mproc_alloc(size);
+    return block ? memcpy(block, bytes, size) : NULL;
+}
+
+char *mproc_strdup(const char *string)
+{
+    return mproc_memdup(string, string ? strlen(string) + 1 : 0);
+}
+
 void *mproc_realloc(void *block, size_t size)
 {
     if (!block)

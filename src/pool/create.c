@@ -12,10 +12,12 @@ static bool is_method(enum mproc_start_method method)
     return method == MPROC_START_DEFAULT || method == MPROC_START_FORK || method == MPROC_START_SPAWN;
 }
 
-static enum mproc_start_method choose_method(enum mproc_start_method wanted)
+static enum mproc_start_method choose_method(const mproc_pool_options *options)
 {
-    if (wanted != MPROC_START_DEFAULT)
-        return wanted;
+    if (options->threads || options->inherited_memory)
+        return MPROC_START_FORK;
+    if (options->method != MPROC_START_DEFAULT)
+        return options->method;
     return fresh_is_possible() ? MPROC_START_SPAWN : MPROC_START_FORK;
 }
 
@@ -78,8 +80,9 @@ static void destroy(mproc_pool *pool)
 #define GRACE MPROC_MS(100)
 
 /* Note what the workers begin and end with. */
-static int equip(struct pool *shared, enum mproc_start_method method, const mproc_pool_options *options)
+static int equip(const mproc_pool *pool, const mproc_pool_options *options)
 {
+    struct pool *shared = pool->shared;
     int result = 0;
     void *copy;
     shared->arg = options->arg;
@@ -91,7 +94,7 @@ static int equip(struct pool *shared, enum mproc_start_method method, const mpro
     shared->idle_time = options->idle_time == MPROC_FOREVER ? 0 : options->idle_time;
     shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
-    if (options->arg && !options->arg_size && method != MPROC_START_FORK && !region_contains(options->arg))
+    if (!options->arg_size && !host_can_pass(pool, options->arg))
         result = MPROC_NOT_SHARED;
     if (!result && options->initializer)
         result = store_function(shared, (mproc_task *)(void *)options->initializer, &shared->initializer);
@@ -112,7 +115,8 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_pool){.method = options->threads ? MPROC_START_FORK : choose_method(options->method),
+    *made = (mproc_pool){.method = choose_method(options),
+                         .sees_private = options->threads || options->inherited_memory,
                          .callbacks.mutex = PTHREAD_MUTEX_INITIALIZER};
     int result = -pthread_mutex_init(&made->mutex, NULL);
     if (!result)
@@ -123,7 +127,7 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     }
     atomic_store_explicit(&made->shared->wanted, workers, memory_order_relaxed);
     made->shared->full = workers;
-    result = equip(made->shared, made->method, options);
+    result = equip(made, options);
     if (result)
         destroy(made);
     else
@@ -143,6 +147,8 @@ static bool are_valid(const mproc_pool_options *options)
     if (options->min_workers && (!options->idle_time || options->min_workers > POOL_WORKERS_MAX))
         return false;
     if (options->threads && (options->method || options->max_memory || options->memory_limit || options->idle_time))
+        return false;
+    if (options->inherited_memory && options->method == MPROC_START_SPAWN)
         return false;
     return options->arg || !options->arg_size;
 }

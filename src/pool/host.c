@@ -21,6 +21,11 @@
 /* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
 #define SETTLE_TIME MPROC_MS(100)
 
+bool host_can_pass(const mproc_pool *pool, const void *address)
+{
+    return !address || pool->sees_private || region_contains(address);
+}
+
 int host_check(const mproc_pool *pool)
 {
     if (!pool)

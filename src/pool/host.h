@@ -15,6 +15,7 @@
 struct mproc_pool {
     struct pool *shared;
     enum mproc_start_method method;
+    bool sees_private;           /* workers see memory of this process as it is, or may be given what they inherited */
     pthread_mutex_t mutex;       /* for what follows, and for all that store.c keeps of the pool */
     mproc_process *server;       /* the present one, or the last one */
     struct job *given_up;        /* jobs to be freed once no worker is at them */
@@ -27,6 +28,9 @@ struct mproc_pool {
     struct callbacks callbacks;
     struct interrupt interrupt;
 };
+
+/* Whether workers may be given this address as it stands: NULL, in shared memory, or in a pool that allows any. */
+bool host_can_pass(const mproc_pool *pool, const void *address);
 
 /* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
 int host_check(const mproc_pool *pool);

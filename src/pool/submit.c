@@ -166,7 +166,7 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
 {
     struct layout layout;
     int result = pool->shared->threads && wish->item_timeout ? -EINVAL : lay_out(pool->shared, &layout, wish, count);
-    if (!result && wish->ctx && !wish->ctx_size && pool->method != MPROC_START_FORK && !region_contains(wish->ctx))
+    if (!result && !wish->ctx_size && !host_can_pass(pool, wish->ctx))
         result = MPROC_NOT_SHARED;
     if (!result)
         result = new_job(pool, wish, layout.size <= INLINE_LARGEST ? layout.size : 0, job);

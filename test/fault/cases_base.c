@@ -118,6 +118,17 @@ static int calloc_large(void)
     return taken(mproc_calloc(3, 1 << 20));
 }
 
+static int memdup_large(void)
+{
+    static const char bytes[3 << 20];
+    return taken(mproc_memdup(bytes, sizeof bytes));
+}
+
+static int strdup_small(void)
+{
+    return taken(mproc_strdup("small"));
+}
+
 static int realloc_nothing(void)
 {
     return taken(mproc_realloc(at->block, LARGE));
@@ -299,6 +310,8 @@ static const struct every_case list[] = {
     {"mproc_alloc", "in several steps", &no_block, alloc_huge, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_calloc", "small", &no_block, calloc_small, 0, CHILD_JOINS, .calls = CALLS_NONE},
     {"mproc_calloc", "large", &no_block, calloc_large, 0, CHILD_JOINS, .calls = CALLS},
+    {"mproc_memdup", "large", &no_block, memdup_large, 0, CHILD_JOINS, .calls = CALLS},
+    {"mproc_strdup", NULL, &no_block, strdup_small, 0, CHILD_JOINS, .calls = CALLS_NONE},
     {"mproc_realloc", "of nothing", &no_block, realloc_nothing, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_realloc", "small to large", &small_block, grow, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_realloc", "large to larger", &large_block, grow, 0, CHILD_JOINS, .calls = CALLS},

@@ -56,6 +56,25 @@ static void bad_input_is_told_and_changes_nothing(void **state)
     assert_int_equal(mproc_memory_usage(NULL), -EINVAL);
 }
 
+static void bytes_and_strings_are_copied_into_shared_memory(void **state)
+{
+    char text[] = "text";
+    char *string = mproc_strdup(text), *bytes = mproc_memdup(text, 2);
+    (void)state;
+    memset(text, 'x', 4);
+    assert_string_equal(string, "text");
+    assert_memory_equal(bytes, "te", 2);
+    assert_true(mproc_is_shared(string) && mproc_is_shared(bytes));
+    assert_int_equal(mproc_free(string), 0);
+    assert_int_equal(mproc_free(bytes), 0);
+    errno = 0;
+    assert_null(mproc_memdup(text, 0));
+    assert_int_equal(errno, EINVAL);
+    errno = 0;
+    assert_null(mproc_strdup(NULL));
+    assert_int_equal(errno, EINVAL);
+}
+
 static void a_double_free_is_refused(void **state)
 {
     (void)state;
@@ -478,6 +497,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(blocks_are_aligned_and_as_large_as_asked),
         unit(bad_input_is_told_and_changes_nothing),
+        unit(bytes_and_strings_are_copied_into_shared_memory),
         unit(a_double_free_is_refused),
         unit(what_a_dead_process_was_freeing_can_be_freed_directly),
         unit(a_block_that_left_its_place_is_not_freed_from_there),

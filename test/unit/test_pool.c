@@ -325,18 +325,101 @@ static void a_function_that_is_in_no_object_file_is_refused(void **state)
     mproc_pool_free(pool);
 }
 
-static void what_a_spawned_server_cannot_see_must_be_copied(void **state)
+/* The ways to give a pool work with a ctx that stands as it is. */
+static int map_with(mproc_pool *pool, void *ctx)
+{
+    return mproc_pool_map(pool, add_ctx, ctx, &(mproc_map){.count = 1}, MPROC_FOREVER);
+}
+
+static int map_async_with(mproc_pool *pool, void *ctx)
+{
+    mproc_future *future;
+    int result = mproc_pool_map_async(pool, &future, add_ctx, ctx, &(mproc_map){.count = 1});
+    assert_null(future);
+    return result;
+}
+
+static int run_on_all_with(mproc_pool *pool, void *ctx)
+{
+    return mproc_pool_run_on_all(pool, add_ctx, ctx, &(mproc_map){.count = 0}, MPROC_FOREVER);
+}
+
+static int call_with(mproc_pool *pool, void *ctx)
+{
+    return mproc_pool_call(pool, add_ctx, ctx, NULL, 0, NULL, 0, MPROC_FOREVER);
+}
+
+static int submit_with(mproc_pool *pool, void *ctx)
+{
+    mproc_future *future;
+    int result = mproc_pool_submit(pool, &future, add_ctx, ctx, NULL, 0, 0);
+    assert_null(future);
+    return result;
+}
+
+static int no_input(void *arg, void *in)
+{
+    (void)arg, (void)in;
+    return MPROC_CLOSED;
+}
+
+static int imap_with(mproc_pool *pool, void *ctx)
+{
+    mproc_imap *imap;
+    int result = mproc_pool_imap(pool, &imap, add_ctx, ctx, &(mproc_imap_options){.next = no_input, .in_size = 1});
+    assert_null(imap);
+    return result;
+}
+
+static void a_private_ctx_without_a_size_is_refused_by_every_server(void **state)
+{
+    static const long constant = 5;
+    long local = 5, *heap = malloc(sizeof *heap);
+    void *const addresses[] = {&local,
+                               heap,
+                               (void *)(uintptr_t)&constant,
+                               (void *)(uintptr_t) "text",
+                               (void *)(uintptr_t)add_ctx,
+                               (void *)(uintptr_t)5};
+    int (*const ways[])(mproc_pool *, void *) = {map_with,  map_async_with, run_on_all_with,
+                                                 call_with, submit_with,    imap_with};
+    mproc_pool *pool = make_pool(1);
+    (void)state;
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+        for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+            assert_int_equal(ways[way](pool, addresses[i]), MPROC_NOT_SHARED);
+    mproc_pool_free(pool);
+    free(heap);
+}
+
+static void a_private_ctx_with_a_size_is_copied(void **state)
 {
     long in = 1, out = 0, ctx = 5;
     mproc_map map = {.count = 1, .in = &in, .in_size = sizeof in, .out = &out, .out_size = sizeof out};
     mproc_pool *pool = make_pool(1);
     (void)state;
-    assert_int_equal(mproc_pool_map(pool, add_ctx, &ctx, &map, MPROC_FOREVER),
-                     pool_method == MPROC_START_FORK ? 0 : MPROC_NOT_SHARED);
     map.ctx_size = sizeof ctx;
     assert_int_equal(mproc_pool_map(pool, add_ctx, &ctx, &map, MPROC_FOREVER), 0);
     assert_int_equal(out, 6);
     mproc_pool_free(pool);
+}
+
+static void what_was_there_before_the_pool_may_be_inherited(void **state)
+{
+    long in = 1, out = 0, *ctx = malloc(sizeof *ctx);
+    const mproc_map map = {.count = 1, .in = &in, .in_size = sizeof in, .out = &out, .out_size = sizeof out};
+    mproc_pool *pool;
+    (void)state;
+    *ctx = 5;
+    const mproc_pool_options options = {.workers = 1, .inherited_memory = true};
+    assert_int_equal(mproc_pool_create(&pool, &options), 0);
+    assert_int_equal(mproc_pool_map(pool, add_ctx, ctx, &map, MPROC_FOREVER), 0);
+    assert_int_equal(out, 6);
+    mproc_pool_free(pool);
+    free(ctx);
+    const mproc_pool_options spawned = {.method = MPROC_START_SPAWN, .inherited_memory = true};
+    assert_int_equal(mproc_pool_create(&pool, &spawned), -EINVAL);
+    assert_null(pool);
 }
 
 static void the_server_is_spawned_where_it_can_be(void **state)
@@ -499,7 +582,9 @@ int main(void)
         unit(bad_input_is_refused),
         unit(a_map_for_which_there_is_no_memory_leaves_none_taken),
         unit(a_function_that_is_in_no_object_file_is_refused),
-        unit(what_a_spawned_server_cannot_see_must_be_copied),
+        unit(a_private_ctx_without_a_size_is_refused_by_every_server),
+        unit(a_private_ctx_with_a_size_is_copied),
+        unit(what_was_there_before_the_pool_may_be_inherited),
         unit(the_server_is_spawned_where_it_can_be),
         unit(two_pools_work_side_by_side),
         unit(threads_of_one_host_map_at_once),

@@ -500,9 +500,8 @@ static void bad_options_are_refused(void **unused)
     int local = 1;
     assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.arg = &local}), -EINVAL);
     assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg_size = 1}), -EINVAL);
-    if (pool_method == MPROC_START_SPAWN)
-        assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}),
-                         MPROC_NOT_SHARED);
+    assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.initializer = begin, .arg = &local}),
+                     MPROC_NOT_SHARED);
     assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.workers = 3, .max_workers = 2}), -EINVAL);
     assert_int_equal(make_equipped_pool(&pool, (mproc_pool_options){.max_workers = 1025}), -EINVAL);
     assert_null(pool);
