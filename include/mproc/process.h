@@ -76,8 +76,8 @@ typedef struct mproc_process_options {
  * MPROC_NOT_INITIALIZED: spawn or forkserver in a program that did not call mproc_init(). MPROC_NO_FUNCTION: spawn or
  * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind.
  *
- * A family has at most 4096 members at a time. A child that is one too many runs all the same, but its first use of a
- * shared object is -EAGAIN. */
+ * A family has at most 4032 living members at a time. A child that is one too many runs all the same, but its first use
+ * of a shared object is -EAGAIN. Members that have died take no room, whoever reaps them. */
 MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                                   const mproc_process_options *options);
 

@@ -83,6 +83,14 @@ __attribute__((constructor)) static void register_sweep(void)
     member_on_sweep(sweep_custody);
 }
 
+static int take_any(size_t size, heap_place *place, void **block, bool *zero)
+{
+    if (size <= SPAN_LARGEST)
+        return spans_take(size, place, block);
+    return place ? take_large(size, place, block, zero) : take_large_for_caller(size, block, zero);
+}
+
+/* Where there is no room, the dead may have what is missing. */
 static int take(size_t size, heap_place *place, void **block, bool *zero)
 {
     *block = NULL;
@@ -92,9 +100,10 @@ static int take(size_t size, heap_place *place, void **block, bool *zero)
     int result = member_need();
     if (result)
         return result;
-    if (size <= SPAN_LARGEST)
-        return spans_take(size, place, block);
-    return place ? take_large(size, place, block, zero) : take_large_for_caller(size, block, zero);
+    result = take_any(size, place, block, zero);
+    if (result == -ENOMEM && member_sweep_all())
+        result = take_any(size, place, block, zero);
+    return result;
 }
 
 int heap_alloc(size_t size, heap_place *place, void **block)

@@ -5,7 +5,14 @@
  * slot's record lock. A process that dies before it has changed nothing; one that dies after it is dead and found so.
  * Commit of leaving and of a sweep: the store that makes the slot FREE with the next generation, after all that the
  * member held was given back. One sweeper at a time, elected by a second record lock, which the kernel takes away when
- * the sweeper dies: the next one then does it all again. */
+ * the sweeper dies: the next one then does it all again.
+ *
+ * Full table. Only a member can sweep, for what the dead held is under locks. So the last RESERVE slots are given to
+ * those who find no other: such a joiner sweeps all of the dead, and then moves to an ordinary slot. Invariant: the
+ * reserve has a free slot unless as many joiners have died in it, or stay in it because they have threads that may hold
+ * something under the slot's name. Commits and recovery are those of joining and leaving; a slot of the reserve is
+ * swept like any other. A joiner that must take a slot which nobody ever used sweeps now and then too, so that the
+ * table does not grow by the dead alone. */
 #include "arena/member.h"
 
 #include "arena/layout.h"
@@ -14,6 +21,7 @@
 #include "os/fork.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "os/thread.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,6 +30,10 @@
 
 #define USED        UINT64_C(1)
 #define SWEEPER_MAX 8
+
+/* The last slots, for joiners that find no other; and one in so many joiners sweeps. */
+#define RESERVE    64
+#define SWEEP_STEP 64
 
 /* The ticks of a thousand sleepers would take a large part of a CPU. So where there are more sleepers than CROWD, each
  * sleeps longer, STRETCH_MAX ticks at most, and in a tick's time about CROWD of them wake up. One in SCOUTS of these
@@ -164,29 +176,6 @@ static int extend(unsigned limit)
     return 0;
 }
 
-static int join(void)
-{
-    int result = region_open();
-    while (!result) {
-        unsigned limit = used_slots();
-        for (unsigned slot = 0; slot < limit; slot++) {
-            int claimed = claim(slot);
-            if (claimed != -EAGAIN)
-                return claimed;
-        }
-        result = limit < REGION_MEMBERS ? extend(limit) : -EAGAIN;
-    }
-    return result;
-}
-
-int member_join(void)
-{
-    pthread_mutex_lock(&joining);
-    int result = member_current() ? 0 : join();
-    pthread_mutex_unlock(&joining);
-    return result;
-}
-
 static bool give_back(unsigned slot, member_owner owner)
 {
     bool done = true;
@@ -201,18 +190,82 @@ static void set_free(unsigned slot, member_owner owner)
     atomic_store_explicit(&member_at(slot)->word, next, memory_order_release);
 }
 
+/* Take a slot from first on, below end. -EAGAIN when all of them are taken. */
+static int claim_between(unsigned first, unsigned end)
+{
+    for (unsigned slot = first; slot < end;) {
+        unsigned limit = used_slots();
+        int result = slot < limit ? claim(slot) : extend(limit);
+        if (result != (slot < limit ? -EAGAIN : 0))
+            return result;
+        slot += slot < limit;
+    }
+    return -EAGAIN;
+}
+
+static unsigned reserve_begin(void)
+{
+    unsigned chosen = atomic_load_explicit(&arena_header()->reserve_begin, memory_order_relaxed);
+    return chosen ? chosen : REGION_MEMBERS - RESERVE;
+}
+
+/* Give back what this process holds, and its slot. */
+static OS_FORK_PATH void leave(void)
+{
+    member_owner me = member_current();
+    unsigned slot = member_slot(me);
+    bool done = give_back(slot, me);
+    atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+    if (done)
+        set_free(slot, me); /* else we look dead, and a sweep comes again */
+    os_record_unlock(region.fd, life_byte(slot));
+}
+
+/* No ordinary slot is free: sweep, as a member by a slot of the reserve, and move if there are no threads that have
+ * used this slot's name meanwhile. */
+static int join_full_table(void)
+{
+    int result = claim_between(reserve_begin(), reserve_begin() + RESERVE);
+    if (result)
+        return result;
+    member_sweep_all();
+    if (!os_thread_is_alone())
+        return 0;
+    leave();
+    return claim_between(0, reserve_begin());
+}
+
+static int join(void)
+{
+    int result = region_open();
+    if (result)
+        return result;
+    result = claim_between(0, reserve_begin());
+    return result == -EAGAIN ? join_full_table() : result;
+}
+
+/* One in SWEEP_STEP of those that have a slot in turn, and of the slots that are used for the first time. */
+static bool is_one_to_sweep(member_owner me)
+{
+    return ((me >> 32) + member_slot(me)) % SWEEP_STEP == SWEEP_STEP - 1;
+}
+
+int member_join(void)
+{
+    pthread_mutex_lock(&joining);
+    bool joins = !member_current();
+    int result = joins ? join() : 0;
+    pthread_mutex_unlock(&joining);
+    if (joins && !result && is_one_to_sweep(member_current()))
+        member_sweep_all();
+    return result;
+}
+
 OS_FORK_PATH void member_leave(void)
 {
     pthread_mutex_lock(&joining);
-    member_owner me = member_current();
-    if (me) {
-        unsigned slot = member_slot(me);
-        bool done = give_back(slot, me);
-        atomic_store_explicit(&member_me, 0, memory_order_relaxed);
-        if (done)
-            set_free(slot, me); /* else we look dead, and a sweep comes again */
-        os_record_unlock(region.fd, life_byte(slot));
-    }
+    if (member_current())
+        leave();
     pthread_mutex_unlock(&joining);
 }
 
@@ -274,28 +327,38 @@ static int become_sweeper(unsigned slot, member_owner owner)
     return result;
 }
 
-void member_sweep(member_owner owner)
+static bool sweep_dead(member_owner owner)
+{
+    unsigned slot = member_slot(owner);
+    if (become_sweeper(slot, owner))
+        return false;
+    bool swept = is_same(owner) && give_back(slot, owner);
+    if (swept)
+        set_free(slot, owner);
+    os_record_unlock(region.fd, election_byte(slot));
+    return swept;
+}
+
+bool member_sweep(member_owner owner)
 {
     owner &= ~MEMBER_FLAGS;
     if (!owner || !member_self() || !member_is_dead(owner) || pthread_mutex_trylock(&sweeping))
-        return;
-    unsigned slot = member_slot(owner);
-    if (become_sweeper(slot, owner) == 0) {
-        if (is_same(owner) && give_back(slot, owner))
-            set_free(slot, owner);
-        os_record_unlock(region.fd, election_byte(slot));
-    }
+        return false;
+    bool swept = sweep_dead(owner);
     pthread_mutex_unlock(&sweeping);
+    return swept;
 }
 
-void member_sweep_all(void)
+bool member_sweep_all(void)
 {
+    bool swept = false;
     unsigned limit = used_slots();
     for (unsigned slot = 0; slot < limit; slot++) {
         uint64_t word = atomic_load_explicit(&member_at(slot)->word, memory_order_acquire);
         if (word & USED)
-            member_sweep(owner_of(slot, word));
+            swept = member_sweep(owner_of(slot, word)) || swept;
     }
+    return swept;
 }
 
 static unsigned stretch_of(const struct arena_header *header)

@@ -22,8 +22,9 @@ typedef uint64_t member_owner;
  * by one that is dead and will be swept. Only the member writes the other fields, before word becomes USED or later by
  * single atomic stores. */
 struct member {
-    _Atomic(uint64_t) word; /* generation << 32 | used; CAS by a claimer, store by the sweeper that is elected */
-    _Atomic(int32_t) pid;   /* as the member sees itself */
+    _Atomic(uint64_t)
+        word; /* generation << 32 | used; stored under the record lock by a claimer, by the sweeper that is elected */
+    _Atomic(int32_t) pid;           /* as the member sees itself */
     _Atomic(uint32_t) ledger_pages; /* 1 when the ledger has its pages; only grows */
     _Atomic(member_owner) parent;   /* who started it by mproc_process_start(), or 0 */
     _Atomic(uint64_t) group;        /* inherited mark of a process group, or 0 */
@@ -51,7 +52,8 @@ static inline member_owner member_current(void)
 }
 
 /* Become a member; creates the family when there is none. Done by the first use of anything shared, and again after a
- * fork. Sets member_me. 0; -EAGAIN when all slots are taken; -errno. Thread-safe. */
+ * fork. Sets member_me. When all slots are taken it sweeps the dead first. 0; -EAGAIN when all slots are taken by the
+ * living; -errno. Thread-safe. */
 int member_join(void);
 
 /* This process's owner word; 0 when it cannot become a member. Who must say why calls member_need() before: another
@@ -93,8 +95,8 @@ bool member_confirm(void);
 member_owner member_find(pid_t pid, member_owner parent);
 
 /* Sweep this member if it is dead: call every sweep function, then free its slot. When another process is at it, wait
- * for that one, 20 ms at most. */
-void member_sweep(member_owner owner);
+ * for that one, 20 ms at most. Whether it was swept. */
+bool member_sweep(member_owner owner);
 
 /* Whoever has slept a tick calls this: at most once in 100 ms in the whole family, one caller looks for dead members
  * and sweeps them. */
@@ -107,8 +109,8 @@ void member_tick(void);
 int64_t member_nap(int64_t deadline);
 void member_napped(int64_t nap);
 
-/* Sweep every dead member now. */
-void member_sweep_all(void);
+/* Sweep every dead member now. Whether there was one. */
+bool member_sweep_all(void);
 
 /* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for
  * the same member, when the sweeper itself dies: it must be idempotent. True when all is done; false to be called again

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include <sys/stat.h>
 
 int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
 {
@@ -27,4 +28,11 @@ int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline)
         return -pthread_mutex_lock(mutex);
     struct timespec end = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
     return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &end) ? MPROC_TIMEOUT : 0;
+}
+
+/* A folder for each thread, beside the two links that every folder has. */
+bool os_thread_is_alone(void)
+{
+    struct stat status;
+    return !os_fault(OS_FSTAT) && stat("/proc/self/task", &status) == 0 && status.st_nlink == 3;
 }

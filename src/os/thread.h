@@ -3,6 +3,7 @@
 #define MPROC_OS_THREAD_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Start a thread in which every signal is blocked: they are the program's, and its threads'. 0 or -EAGAIN. */
@@ -10,5 +11,8 @@ int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
 /* Lock a mutex, waiting until the deadline of os/clock.h at most: 0 or MPROC_TIMEOUT. */
 int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline);
+
+/* Whether this thread is the only one of the process, by the kernel's word. False where it does not tell. */
+bool os_thread_is_alone(void);
 
 #endif

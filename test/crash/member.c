@@ -1,5 +1,5 @@
 /* The crash cases of members: joining, leaving, and the sweep itself. */
-#include "arena/member.h"
+#include "arena/layout.h"
 #include "arena/ledger.h"
 #include "crash.h"
 #include <mproc/memory.h>
@@ -7,8 +7,7 @@
 
 struct member_world {
     _Atomic(uint64_t) owner; /* of the process in question */
-    pid_t bystander;
-    void *block;
+    unsigned last;           /* the last ordinary slot */
 };
 
 static void *build(void)
@@ -76,13 +75,50 @@ static void sweep(void *arg)
     member_sweep(atomic_load(&world->owner));
 }
 
+/* The table ends behind the tester's slot. */
+static void *build_small(void)
+{
+    struct member_world *world = build();
+    world->last = member_slot(member_self()) + 1;
+    return world;
+}
+
+/* The victim is no member, and the dead have all slots. */
+static void leave_full(void *arg)
+{
+    struct member_world *world = arg;
+    member_leave();
+    do {
+        atomic_store(&world->owner, 0);
+        bystander_die_in(join, world);
+    } while (member_slot(atomic_load(&world->owner)) < world->last);
+    atomic_store(&arena_header()->reserve_begin, world->last + 1);
+    atomic_store(&world->owner, 0);
+}
+
+/* Whatever the victim left, the next one finds a slot too, and it is an ordinary one. */
+static const char *check_full(void *arg, bool finished)
+{
+    struct member_world *world = arg;
+    atomic_store(&world->owner, 0);
+    bystander_die_in(join, world);
+    member_owner next = atomic_load(&world->owner);
+    if (!next)
+        return "the table stays full";
+    if (member_slot(next) > world->last)
+        return "who swept stays in the reserve";
+    return check_slots(world, finished);
+}
+
 static void destroy(void *world)
 {
+    atomic_store(&arena_header()->reserve_begin, 0);
     mproc_free(world);
 }
 
 const struct crash_case member_cases[] = {
     {"member_join", "a free slot", build, leave, join, check_slots, destroy, NULL},
+    {"member_join", "a table full of the dead", build_small, leave_full, join, check_full, destroy, join},
     {"member_leave", "idle", build, join, leave, check_slots, destroy, NULL},
     {"member_sweep", "a block in custody", build_dead, NULL, sweep, check_slots, destroy, sweep},
     {0},

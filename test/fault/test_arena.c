@@ -1,6 +1,7 @@
 /* Each system call of the arena, the heap and the queue fails once in turn: the error is returned, nothing has changed,
  * and the same call works afterwards. */
 #include "arena/heap.h"
+#include "arena/ledger.h"
 #include "arena/member.h"
 #include "harness.h"
 #include "plan.h"
@@ -72,6 +73,33 @@ static void memory_is_taken_whole_or_not_at_all(void **state)
         block_size = sizes[i];
         fault_walk(take_and_give, heap_is_whole, NULL);
     }
+}
+
+/* A child that dies with a block of a megabyte in custody. */
+static void leave_memory_of_the_dead(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        void *block = mproc_alloc(1 << 20);
+        atomic_store(&ledger_at(member_slot(member_self()))->custody[0].block, (uintptr_t)block);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static void where_there_is_no_room_the_dead_are_swept_first(void **state)
+{
+    (void)state;
+    member_sweep_all();
+    fault_arm(OS_FALLOCATE, 0, ENOSPC);
+    assert_null(mproc_alloc(40 << 20)); /* nobody is dead */
+    assert_int_equal(errno, ENOMEM);
+    leave_memory_of_the_dead();
+    fault_arm(OS_FALLOCATE, 0, ENOSPC);
+    void *block = mproc_alloc(40 << 20);
+    fault_disarm();
+    assert_non_null(block);
+    assert_int_equal(mproc_free(block), 0);
 }
 
 static int reallocate(void *arg)
@@ -207,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(a_family_begins_or_tells_why_not),
         unit(memory_is_taken_whole_or_not_at_all),
+        unit(where_there_is_no_room_the_dead_are_swept_first),
         unit(a_failed_realloc_leaves_the_block),
         unit(a_queue_that_cannot_grow_keeps_what_it_has),
         unit(a_message_stays_when_there_is_no_memory_for_its_copy),

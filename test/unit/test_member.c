@@ -1,4 +1,5 @@
 /* Members and the lock that knows its owner: who lives is what the kernel says, what the dead held goes on. */
+#include "arena/layout.h"
 #include "arena/ledger.h"
 #include "arena/member.h"
 #include "arena/owner_lock.h"
@@ -351,7 +352,107 @@ static void slots_are_not_used_up(void **state)
     assert_true(most < 8);
 }
 
-#define member_test(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+/* ---- a full table ---- */
+
+#define ORDINARY 8 /* slots that the table has in these tests, but for the reserve */
+
+static int begin_with_small_table(void **state)
+{
+    int result = begin(state);
+    atomic_store(&arena_header()->reserve_begin, ORDINARY);
+    return result;
+}
+
+static int end_with_small_table(void **state)
+{
+    atomic_store(&arena_header()->reserve_begin, 0);
+    return end(state);
+}
+
+static void join_and_tell(void)
+{
+    int result = member_join();
+    atomic_store(&shared->owner, member_current());
+    atomic_store(&shared->step, 10 - result);
+    if (!result)
+        raise(SIGKILL);
+}
+
+/* Nobody sweeps but those who come. */
+static void the_dead_do_not_fill_the_table(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3 * ORDINARY; i++) {
+        atomic_store(&shared->step, 0);
+        end_child(start(join_and_tell), 0);
+        assert_int_equal(atomic_load(&shared->step), 10);
+        assert_true(member_slot(atomic_load(&shared->owner)) < ORDINARY);
+    }
+}
+
+static void the_living_fill_the_table_and_the_next_is_told(void **state)
+{
+    (void)state;
+    pid_t living[ORDINARY - 1];
+    for (int i = 0; i < ORDINARY - 1; i++) {
+        atomic_store(&shared->step, 0);
+        living[i] = start(stay);
+        await(1);
+    }
+    for (int i = 0; i < 70; i++) { /* more often than the reserve has slots */
+        atomic_store(&shared->step, 0);
+        end_child(start(join_and_tell), 0);
+        assert_int_equal(atomic_load(&shared->step), 10 + EAGAIN);
+    }
+    end_child(living[3], SIGKILL);
+    atomic_store(&shared->step, 0);
+    end_child(start(join_and_tell), 0);
+    assert_int_equal(atomic_load(&shared->step), 10);
+    for (int i = 0; i < ORDINARY - 1; i++)
+        if (i != 3)
+            end_child(living[i], SIGKILL);
+}
+
+static void *wait_for_end(void *arg)
+{
+    pause();
+    return arg;
+}
+
+static void join_beside_a_thread(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, wait_for_end, NULL))
+        _exit(1);
+    join_and_tell();
+}
+
+/* It cannot change its slot, for another thread may hold something already. */
+static void a_joiner_with_threads_stays_where_it_swept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3 * ORDINARY; i++) {
+        atomic_store(&shared->step, 0);
+        end_child(start(join_beside_a_thread), 0);
+        assert_int_equal(atomic_load(&shared->step), 10);
+        assert_true(member_slot(atomic_load(&shared->owner)) <= ORDINARY + 1);
+    }
+}
+
+static void a_table_that_grows_is_swept_now_and_then(void **state)
+{
+    (void)state;
+    unsigned most = 0;
+    for (int i = 0; i < 150; i++) {
+        end_child(start(join_and_tell), 0);
+        if (member_slot(atomic_load(&shared->owner)) > most)
+            most = member_slot(atomic_load(&shared->owner));
+    }
+    assert_true(most < 64);
+}
+
+#define small_table_test(fn) cmocka_unit_test_setup_teardown(fn, begin_with_small_table, end_with_small_table)
+#define member_test(fn)      cmocka_unit_test_setup_teardown(fn, begin, end)
 
 int main(void)
 {
@@ -370,6 +471,10 @@ int main(void)
         member_test(what_a_dead_member_had_not_published_is_freed),
         member_test(a_sweep_waits_for_another_process_that_is_at_it),
         member_test(slots_are_not_used_up),
+        member_test(a_table_that_grows_is_swept_now_and_then),
+        small_table_test(the_dead_do_not_fill_the_table),
+        small_table_test(the_living_fill_the_table_and_the_next_is_told),
+        small_table_test(a_joiner_with_threads_stays_where_it_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
