@@ -67,6 +67,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 static void enlist(mproc_connection *connection, int fd, enum os_stream_kind kind, unsigned directions)
 {
+    os_adopt(fd);
     stream_init(&connection->stream, fd, kind);
     connection->directions = directions;
     connection->next = list;

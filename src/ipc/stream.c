@@ -3,6 +3,7 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
+#include "os/descriptor.h"
 #include "os/pipe.h"
 #include "os/poll.h"
 #include <errno.h>
@@ -24,8 +25,12 @@ static bool lower(struct stream *stream, int ability, int next)
     return true;
 }
 
+/* Where the program has closed the descriptor, a file of its own may be there by now: the calls for pipes would write
+ * to it. Those for sockets refuse a file. */
 static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int count)
 {
+    if (!os_is_kept(stream->fd))
+        return -EBADF;
     for (;;) {
         int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
         ssize_t sent = os_pipe_write(stream->fd, parts, count, (enum os_pipe_ability)ability);
@@ -36,6 +41,8 @@ static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int c
 
 static ssize_t pipe_receive(struct stream *stream, void *buffer, size_t size)
 {
+    if (!os_is_kept(stream->fd))
+        return -EBADF;
     for (;;) {
         int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
         ssize_t got = os_pipe_read(stream->fd, buffer, size, (enum os_pipe_ability)ability);

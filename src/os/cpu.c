@@ -3,6 +3,7 @@
 #include "os/cpu.h"
 
 #include "os/fault.h"
+#include "os/file.h"
 #include <errno.h>
 #include <limits.h>
 #include <mproc/base.h>
@@ -100,9 +101,9 @@ static FILE *open_text(const char *root, const char *path)
 {
     char whole[2 * PATH_MAX];
 
-    if (os_fault(OS_OPEN) || snprintf(whole, sizeof whole, "%s%s", root, path) >= (int)sizeof whole)
+    if (snprintf(whole, sizeof whole, "%s%s", root, path) >= (int)sizeof whole)
         return NULL;
-    return fopen(whole, "re");
+    return os_open_text(whole);
 }
 
 /* Up to two numbers from a file; how many there were. */

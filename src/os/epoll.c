@@ -1,6 +1,7 @@
 /* Waiting for many descriptors, as epoll.h says. Called by the server of managers. */
 #include "os/epoll.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include <errno.h>
 #include <time.h>
@@ -11,7 +12,7 @@ int os_epoll_create(void)
     if (fault)
         return fault;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    return epoll < 0 ? -errno : epoll;
+    return epoll < 0 ? -errno : os_keep(epoll);
 }
 
 static int control(int epoll, int operation, int fd, uint32_t events, void *data)

@@ -1,6 +1,7 @@
 /* An eventfd: a descriptor that can be rung. Called by the arena and the bell. */
 #include "os/eventfd.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include <errno.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@ int os_eventfd_create(void)
     if (fault)
         return fault;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_keep(fd);
 }
 
 int os_eventfd_ring(int fd)

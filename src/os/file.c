@@ -1,9 +1,9 @@
-/* Files and duplicates of descriptors. Called by src/process. */
+/* Files. Called by src/process. */
 #define _GNU_SOURCE
 #include "os/file.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/process.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,22 +11,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int os_above_stdio(int fd)
-{
-    if (fd < 0 || fd >= OS_FIRST_FD)
-        return fd;
-    int higher = os_duplicate(fd);
-    close(fd);
-    return higher;
-}
-
 int os_open(const char *path, int flags)
 {
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
     int fd = open(path, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : os_above_stdio(fd);
+    return fd < 0 ? -errno : os_keep(fd);
+}
+
+FILE *os_open_text(const char *path)
+{
+    int fd = os_open(path, O_RDONLY);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file && fd >= 0)
+        os_close(fd);
+    if (fd < 0)
+        errno = -fd;
+    return file;
+}
+
+DIR *os_open_folder(const char *path)
+{
+    int fd = os_open(path, O_RDONLY | O_DIRECTORY);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (!folder && fd >= 0)
+        os_close(fd);
+    if (fd < 0)
+        errno = -fd;
+    return folder;
 }
 
 ssize_t os_read(int fd, void *buffer, size_t size)
@@ -77,23 +90,6 @@ int os_write_all(int fd, const void *data, size_t size)
         }
     }
     return 0;
-}
-
-int os_duplicate(int fd)
-{
-    int fault = os_fault(OS_DUP);
-    if (fault)
-        return fault;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
-    return copy < 0 ? -errno : copy;
-}
-
-int os_replace(int fd, int target)
-{
-    int fault = os_fault(OS_DUP);
-    if (fault)
-        return fault;
-    return dup2(fd, target) < 0 ? -errno : 0;
 }
 
 int os_change_directory(int fd)
@@ -147,7 +143,7 @@ int os_map_file(const char *path, const unsigned char **bytes, size_t *size)
     if (fd < 0)
         return fd;
     int result = map(fd, bytes, size);
-    close(fd);
+    os_close(fd);
     return result;
 }
 
@@ -167,7 +163,7 @@ int os_scratch_file(void)
     if (fault)
         return fault;
     int fd = memfd_create("mproc-start", MFD_CLOEXEC);
-    return fd < 0 ? -errno : os_above_stdio(fd);
+    return fd < 0 ? -errno : os_keep(fd);
 }
 
 int os_rewind(int fd)

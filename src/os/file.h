@@ -1,12 +1,18 @@
-/* Files and duplicates of descriptors. Everything that is opened here is close-on-exec. */
+/* Files. Everything that is opened here is close-on-exec. */
 #ifndef MPROC_OS_FILE_H
 #define MPROC_OS_FILE_H
 
+#include <dirent.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* open() with these flags. The descriptor or -errno. */
 int os_open(const char *path, int flags);
+
+/* A stream that reads a file, and one of a folder's entries. NULL and errno. */
+FILE *os_open_text(const char *path);
+DIR *os_open_folder(const char *path);
 
 /* read() and write(): how many bytes, 0 at the end of file, or -errno. */
 ssize_t os_read(int fd, void *buffer, size_t size);
@@ -15,16 +21,6 @@ ssize_t os_write(int fd, const void *data, size_t size);
 /* All of it, however many calls that takes: 0, -EPIPE at an early end of file, -errno. */
 int os_read_all(int fd, void *buffer, size_t size);
 int os_write_all(int fd, const void *data, size_t size);
-
-/* Another descriptor for the same open file. */
-int os_duplicate(int fd);
-
-/* In place of a descriptor of 0, 1 or 2 a higher one: a program that closed its stdin must not find ours there, nor
- * pass it on to its children. An error is returned as it is; on failure fd is closed. */
-int os_above_stdio(int fd);
-
-/* Make target another descriptor for the same open file, not close-on-exec; what it was is closed. */
-int os_replace(int fd, int target);
 
 /* Go to the directory that is open there. */
 int os_change_directory(int fd);

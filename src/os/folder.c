@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include "os/folder.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ int os_open_in(int folder, const char *name, int flags, mode_t mode)
     if (fault)
         return fault;
     int fd = openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
-    return fd < 0 ? -errno : os_above_stdio(fd);
+    return fd < 0 ? -errno : os_keep(fd);
 }
 
 int os_rename_in(int folder, const char *from, const char *to)

@@ -4,7 +4,6 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -27,7 +26,7 @@ int os_socket_create(const struct os_address *address)
     int fd = socket(address->as.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    fd = os_above_stdio(fd);
+    fd = os_keep(fd);
     if (fd >= 0 && !os_address_is_local(address)) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
         send_at_once(fd);
@@ -69,7 +68,7 @@ int os_socket_accept(int fd, struct os_address *from)
     int peer = accept4(fd, &from->as.any, &from->size, SOCK_CLOEXEC);
     if (peer < 0)
         return -errno;
-    peer = os_above_stdio(peer);
+    peer = os_keep(peer);
     if (peer >= 0 && !os_address_is_local(from))
         send_at_once(peer);
     return peer;

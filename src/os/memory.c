@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include "os/memory.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,7 +36,7 @@ static int memory_file(const char *name)
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag */
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_keep(fd);
 }
 
 static int memory_size_and_seal(int fd, size_t size)
@@ -109,12 +111,12 @@ int os_memory_unmap(void *address, size_t size)
 /* A number from a small text file: its first one, or the one after key. -1 when there is none. */
 static int64_t number_in_file(const char *path, const char *key)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = os_open(path, O_RDONLY);
     if (fd < 0)
         return -1;
     char text[4096];
     ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
+    os_close(fd);
     if (length <= 0)
         return -1;
     text[length] = '\0';
@@ -130,7 +132,7 @@ static int64_t number_in_file(const char *path, const char *key)
 static bool cgroup_has(size_t size)
 {
     char line[512];
-    FILE *file = fopen("/proc/self/cgroup", "re");
+    FILE *file = os_open_text("/proc/self/cgroup");
     if (!file)
         return true;
     char path[640] = "";

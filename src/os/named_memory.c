@@ -1,6 +1,7 @@
 /* Shared memory with a name: made, opened, mapped, unlinked. It keeps nothing. */
 #include "os/named_memory.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/memory.h"
 #include <errno.h>
@@ -15,7 +16,7 @@ static int open_named(const char *name, int flags)
     if (fault)
         return fault;
     int fd = shm_open(name, flags | O_RDWR, S_IRUSR | S_IWUSR); /* close-on-exec by itself */
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? -errno : os_keep(fd);
 }
 
 static int set_size(int fd, size_t size)
@@ -36,7 +37,7 @@ int os_named_memory_create(const char *name, size_t size)
         return fd;
     int result = set_size(fd, size);
     if (result) {
-        close(fd);
+        os_close(fd);
         shm_unlink(name);
         return result;
     }
@@ -60,7 +61,7 @@ int os_named_memory_open(const char *name, size_t *size)
     int fd = open_named(name, O_NOFOLLOW);
     int result = fd < 0 ? fd : look_at(fd, size);
     if (fd >= 0 && result)
-        close(fd);
+        os_close(fd);
     return result ? result : fd;
 }
 

@@ -1,9 +1,10 @@
 /* Packets with descriptors. Called by both sides of the fork server. */
 #include "os/packet.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/file.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,13 +22,7 @@ int os_packet_pair(int fds[2])
         return fault;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
         return -errno;
-    fds[0] = os_above_stdio(fds[0]);
-    fds[1] = os_above_stdio(fds[1]);
-    if (fds[0] >= 0 && fds[1] >= 0)
-        return 0;
-    int result = fds[0] < 0 ? fds[0] : fds[1];
-    close(fds[0] < 0 ? fds[1] : fds[0]);
-    return result;
+    return os_keep_pair(fds);
 }
 
 int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t count)
@@ -62,6 +57,17 @@ static size_t take_descriptors(struct msghdr *message, int fds[OS_PACKET_FDS])
     return count;
 }
 
+/* False when one of them could not be moved above stdio. */
+static bool keep_descriptors(int *fds, size_t count)
+{
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = os_keep_received(fds[i]);
+        all = all && fds[i] >= 0;
+    }
+    return all;
+}
+
 ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_FDS], size_t *count)
 {
     *count = 0;
@@ -80,9 +86,12 @@ ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_F
     if (got < 0)
         return -errno;
     *count = take_descriptors(&message, fds);
-    if (!(message.msg_flags & MSG_CTRUNC))
+    bool whole = keep_descriptors(fds, *count) && !(message.msg_flags & MSG_CTRUNC);
+    if (whole)
         return got;
-    while (*count)
-        close(fds[--*count]);
+    while (*count) {
+        if (fds[--*count] >= 0)
+            close(fds[*count]);
+    }
     return -EMFILE;
 }

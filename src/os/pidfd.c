@@ -2,8 +2,8 @@
 #define _GNU_SOURCE
 #include "os/pidfd.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/file.h"
 #include "os/poll.h"
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +17,18 @@ int os_pidfd_open(pid_t pid)
     if (fault)
         return fault;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : os_above_stdio(fd);
+    return fd < 0 ? -errno : os_keep(fd);
+}
+
+int os_pidfd_of_child(pid_t pid)
+{
+    siginfo_t info;
+    int fault = os_fault(OS_WAITID);
+    if (fault)
+        return fault;
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
+        return -errno;
+    return os_pidfd_open(pid);
 }
 
 int os_pidfd_signal(int fd, int signal)
@@ -25,12 +36,16 @@ int os_pidfd_signal(int fd, int signal)
     int fault = os_fault(OS_PIDFD_SIGNAL);
     if (fault)
         return fault;
+    if (!os_is_kept(fd))
+        return -EBADF;
     return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
 int os_pidfd_wait(int fd, int64_t nanoseconds)
 {
     struct pollfd end = {.fd = fd, .events = POLLIN};
+    if (!os_is_kept(fd))
+        return -EBADF;
     return os_poll(&end, 1, nanoseconds);
 }
 
@@ -43,6 +58,8 @@ int os_pidfd_reap(int fd, int *exitcode)
 {
     siginfo_t info = {.si_pid = 0};
     int result;
+    if (!os_is_kept(fd))
+        return -EBADF;
     do {
         result = os_fault(OS_WAITID);
         if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | __WALL))

@@ -9,7 +9,12 @@
  * that was not reaped knows for sure which process that is. */
 int os_pidfd_open(pid_t pid);
 
-/* Send a signal. 0; -ESRCH when the process has ended and was reaped; -EPERM. */
+/* The same for a child of this process that nobody has reaped; -ECHILD when it is none. */
+int os_pidfd_of_child(pid_t pid);
+
+/* The following are -EBADF where the descriptor is no longer the one that os_pidfd_open() made, or that was adopted.
+ *
+ * Send a signal. 0; -ESRCH when the process has ended and was reaped; -EPERM. */
 int os_pidfd_signal(int fd, int signal);
 
 /* Wait at most so many nanoseconds for the end of the process. 1: it has ended; 0: it has not; -EINTR and others. */

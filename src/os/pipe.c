@@ -1,6 +1,7 @@
 /* Pipes and FIFOs, as pipe.h says. Called by the connections. */
 #include "os/pipe.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/poll.h"
 #include <errno.h>
@@ -23,7 +24,7 @@ int os_pipe(int fds[2])
     int fault = os_fault(OS_SOCKETPAIR);
     if (fault)
         return fault;
-    return pipe2(fds, O_CLOEXEC) ? -errno : 0;
+    return pipe2(fds, O_CLOEXEC) ? -errno : os_keep_pair(fds);
 }
 
 /* Keep SIGPIPE from this thread. Returns whether there is something to undo; when one is pending already, another

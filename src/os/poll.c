@@ -3,7 +3,6 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
-#include "os/file.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -33,8 +32,9 @@ int os_edge_create(int fd)
     if (fault)
         return fault;
     int edge = epoll_create1(EPOLL_CLOEXEC);
+    edge = edge < 0 ? -errno : os_keep(edge);
     if (edge < 0)
-        return -errno;
+        return edge;
     int result = watch_edges(edge, fd);
     if (result) {
         os_close(edge);
@@ -58,7 +58,7 @@ int os_set_create(void)
     if (fault)
         return fault;
     int set = epoll_create1(EPOLL_CLOEXEC);
-    return set < 0 ? -errno : os_above_stdio(set);
+    return set < 0 ? -errno : os_keep(set);
 }
 
 static int control(int set, int operation, int fd, short events)

@@ -168,7 +168,7 @@ int os_limit_memory(size_t bytes)
 
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg)
 {
-    DIR *folder = opendir("/proc");
+    DIR *folder = os_open_folder("/proc");
     struct dirent *entry;
     struct os_proc proc;
     if (!folder)
@@ -210,7 +210,7 @@ size_t os_proc_children(pid_t pid, pid_t *children, size_t capacity)
     size_t count = 0;
     struct dirent *entry;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *folder = opendir(path);
+    DIR *folder = os_open_folder(path);
     while (folder && (entry = readdir(folder)) != NULL) {
         int thread = atoi(entry->d_name);
         size_t room = count < capacity ? capacity - count : 0;

@@ -4,7 +4,6 @@
 #include "os/process.h"
 
 #include "os/fault.h"
-#include "os/file.h"
 #include "os/fork.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +90,7 @@ pid_t os_fork_bare(int *pidfd)
     long pid = syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, &fd, NULL, NULL); /* no signal at its end */
     if (pid <= 0)
         return pid < 0 ? -errno : 0;
-    *pidfd = os_above_stdio(fd);
+    *pidfd = os_keep(fd);
     return *pidfd < 0 ? undo_fork((pid_t)pid, *pidfd) : (pid_t)pid;
 }
 

@@ -2,11 +2,9 @@
 #ifndef MPROC_OS_PROCESS_H
 #define MPROC_OS_PROCESS_H
 
+#include "os/descriptor.h"
 #include <stddef.h>
 #include <sys/types.h>
-
-/* The first descriptor that is not stdio. */
-#define OS_FIRST_FD 3
 
 /* The most descriptors beyond stdio that a program can be started with. */
 #define OS_SPAWN_FDS 80

@@ -1,6 +1,7 @@
 /* Stream sockets, as socket.h says. Called by the connections. */
 #include "os/socket.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +70,7 @@ int os_socket_pair(int fds[2])
     int fault = os_fault(OS_SOCKETPAIR);
     if (fault)
         return fault;
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ? -errno : 0;
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ? -errno : os_keep_pair(fds);
 }
 
 ssize_t os_socket_send(int fd, const struct iovec *parts, int count)
@@ -172,6 +173,8 @@ static ssize_t receive_descriptor(int fd, void *buffer, size_t size, int *passed
         return -errno;
     if (message.msg_controllen)
         *passed = keep_first(&message);
+    if (*passed >= 0 && (*passed = os_keep_received(*passed)) < 0)
+        *passed = OS_PASSED_LOST;
     if (*passed == OS_PASSED_NONE && message.msg_flags & MSG_CTRUNC)
         *passed = OS_PASSED_LOST;
     return got;

@@ -78,7 +78,7 @@ bool os_socket_file_is_dead(const char *path)
 
     if (os_fault(OS_SOCKET) || os_address_of_path(&place, path))
         return false;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = os_keep(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (fd < 0)
         return false;
     bool is_dead = connect(fd, &place.as.any, place.size) && errno == ECONNREFUSED;

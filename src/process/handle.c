@@ -206,6 +206,13 @@ static bool reap(struct mproc_process *handle)
     if (handle->state != HANDLE_RUNNING || !is_own(handle))
         return false;
     int result = os_pidfd_reap(handle->pidfd, &handle->exitcode);
+    if (result == -EBADF) { /* the program has closed it. A child that was not reaped still has its number */
+        result = os_pidfd_of_child(handle->pid);
+        if (result >= 0) {
+            handle->pidfd = result;
+            result = os_pidfd_reap(handle->pidfd, &handle->exitcode);
+        }
+    }
     if (result == 1)
         handle->state = HANDLE_ENDED;
     else if (result == -ECHILD)
@@ -244,7 +251,9 @@ int handle_wait(struct mproc_process *handle, int64_t deadline)
     while (state_of(handle) == HANDLE_RUNNING) {
         int64_t nap = os_nap(deadline);
         int result = os_pidfd_wait(handle->pidfd, nap);
-        if (result < 0 && result != -EINTR)
+        if (result == -EBADF && handle_look(handle) == HANDLE_RUNNING) /* which has mended it, if that was possible */
+            result = os_pidfd_wait(handle->pidfd, nap);
+        if (result < 0 && result != -EINTR && state_of(handle) == HANDLE_RUNNING)
             return result;
         if (result != 0 && handle_look(handle) != HANDLE_RUNNING)
             return 0;

@@ -39,6 +39,8 @@ static _Noreturn void be_fresh(int first)
         SENTINEL,
         SOCKET
     };
+    for (int fd = first; os_is_open(fd); fd++)
+        os_adopt(fd);
     struct record *record = record_read(first + RECORD);
     if (!record)
         child_fail("the process", "its start record is damaged");

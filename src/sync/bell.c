@@ -2,18 +2,20 @@
 #include "sync/bell.h"
 
 #include "arena/member.h"
+#include "os/descriptor.h"
 #include "os/eventfd.h"
+#include <errno.h>
 
 int bell_fd(void)
 {
     int result = member_need();
     if (result)
         return result;
-    return region.bell;
+    return os_is_kept(region.bell) ? region.bell : -EBADF;
 }
 
 void bell_ring(void)
 {
-    if (region.bell >= 0)
+    if (os_is_kept(region.bell)) /* else those that watch find it out at their next tick */
         os_eventfd_ring(region.bell);
 }

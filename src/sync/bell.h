@@ -5,7 +5,8 @@
 #ifndef MPROC_SYNC_BELL_H
 #define MPROC_SYNC_BELL_H
 
-/* The descriptor to watch for input, edge-triggered; or -errno. It is never to be closed. */
+/* The descriptor to watch for input, edge-triggered; or -errno: -EBADF where the program has closed it. It is never to
+ * be closed. */
 int bell_fd(void);
 
 /* Wake everybody that watches. */

@@ -164,6 +164,12 @@ static int look_until(struct wait *wait, int edge, size_t *ready, int64_t deadli
     }
 }
 
+static int look_at_ticks(struct wait *wait, size_t *ready, int64_t deadline)
+{
+    wait->watches[wait->watch_count++] = (struct pollfd){.fd = -1};
+    return look_until(wait, -1, ready, deadline);
+}
+
 static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
 {
     int result = look(wait, 0, ready);
@@ -172,6 +178,8 @@ static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
     if (deadline == 0)
         return MPROC_TIMEOUT;
     int bell = bell_fd();
+    if (bell == -EBADF) /* the program has closed it: a look at each tick must do */
+        return look_at_ticks(wait, ready, deadline);
     int edge = bell < 0 ? bell : os_edge_create(bell);
     if (edge < 0)
         return edge;
