@@ -173,7 +173,7 @@ int main(int argc, char **argv)
         } else if (option == 'i') {
             view.iterations = whole_number("--iterations", optarg, 1, 100000000);
         } else if (option == 's') {
-            limit = (mproc_time)(real_number("--seconds", optarg, 0, 1e9) * 1e9);
+            limit = MPROC_SEC(real_number("--seconds", optarg, 0, 1e9));
         } else if (option == 'w') {
             workers = (unsigned)whole_number("--workers", optarg, 1, 1024);
         } else {

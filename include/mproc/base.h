@@ -4,8 +4,11 @@
  * the call, and travels unchanged; a positive value is one of the conditions below, which a caller is expected to
  * handle. mproc_strerror() has a sentence for each.
  *
- * Every function that can block takes a timeout as its last argument: a span in nanoseconds, MPROC_FOREVER or
- * MPROC_NOWAIT. A timeout below -1 is -EINVAL, and nothing was done.
+ * Every function that can block takes a timeout as its last argument: MPROC_SEC(3), MPROC_MS(250), MPROC_US(50),
+ * MPROC_FOREVER or MPROC_NOWAIT. A bare number does not compile. A negative span is -EINVAL, and nothing was done. In a
+ * struct of options, where 0 stands for the default, compilers take a bare number for the struct's only member
+ * (-Wmissing-braces says so, which -Wall has in C): there a span of less than 100 us, for which a unit was surely
+ * forgotten, is -EINVAL.
  *
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
  * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it: the wait goes on for what
@@ -28,14 +31,28 @@
 extern "C" {
 #endif
 
-/* A span of time in nanoseconds. */
-typedef int64_t mproc_time;
+/* A span of time. It is a struct so that a bare number, which does not say its unit, is no timeout: write
+ * MPROC_MS(250). The member is there to be computed with and compared; the struct is passed as an int64_t is, so a
+ * binding for another language may declare timeouts as that. */
+typedef struct mproc_time {
+    int64_t nanoseconds;
+} mproc_time;
 
-#define MPROC_FOREVER ((mproc_time)-1)
-#define MPROC_NOWAIT  ((mproc_time)0)
-#define MPROC_US(n)   ((mproc_time)(n)*1000)
-#define MPROC_MS(n)   ((mproc_time)(n)*1000000)
-#define MPROC_SEC(n)  ((mproc_time)(n)*1000000000)
+/* n may be of any arithmetic type: MPROC_SEC(0.5) is half a second. A span reaches 292 years; a longer one overflows
+ * the int64_t, which is not checked. A negative span other than MPROC_FOREVER is no timeout. All can initialize static
+ * objects (gcc with -Wpedantic takes note of that, unless it finds this header in a system folder). */
+#ifdef __cplusplus
+#define MPROC_TIME_OF(n, unit) (mproc_time{static_cast<int64_t>((n)*INT64_C(unit))})
+#else
+#define MPROC_TIME_OF(n, unit) ((mproc_time){(int64_t)((n)*INT64_C(unit))})
+#endif
+
+#define MPROC_FOREVER MPROC_TIME_OF(-1, 1)
+#define MPROC_NOWAIT  MPROC_TIME_OF(0, 1)
+#define MPROC_NS(n)   MPROC_TIME_OF(n, 1)
+#define MPROC_US(n)   MPROC_TIME_OF(n, 1000)
+#define MPROC_MS(n)   MPROC_TIME_OF(n, 1000000)
+#define MPROC_SEC(n)  MPROC_TIME_OF(n, 1000000000)
 
 /* The conditions: results that are neither success nor a failure of the call. */
 enum mproc_result {

@@ -321,7 +321,7 @@ MPROC_API void *mproc_worker_state(void);
 /* The number of workers, and their process ids: writes up to capacity of them and returns how many live. */
 MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity);
 
-/* A worker that lives. Times are in nanoseconds. */
+/* A worker that lives. */
 typedef struct mproc_worker_stats {
     pid_t pid;
     uint64_t items;     /* that it has run; those of the chunk that it is at are counted when the chunk is done */

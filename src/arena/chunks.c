@@ -223,7 +223,7 @@ static void make_hints(void)
 
 static int lock(void)
 {
-    int result = owner_lock_acquire(&heap()->lock, MPROC_FOREVER);
+    int result = owner_lock_acquire(&heap()->lock, OS_FOREVER);
     if (result != MPROC_OWNER_DIED)
         return result;
     remove_leftover();

@@ -43,8 +43,8 @@
 #define SCOUTS      4
 
 /* Another process that is just sweeping a member is done within microseconds, unless it is stopped. */
-#define SWEEP_WAIT  MPROC_MS(20)
-#define SWEEP_PAUSE MPROC_US(50)
+#define SWEEP_WAIT  OS_MS(20)
+#define SWEEP_PAUSE OS_US(50)
 
 _Atomic(member_owner) member_me;
 struct member_identity member_identity = {.name = "MainProcess"};

@@ -36,17 +36,17 @@ static bool spin(struct owner_lock *lock, uint64_t me)
     return false;
 }
 
-int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout)
+int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout)
 {
-    if (!os_timeout_is_valid(timeout))
+    if (timeout < OS_FOREVER)
         return -EINVAL;
     int result = member_need();
     if (result)
         return result;
     uint64_t me = member_current();
-    if (timeout != MPROC_NOWAIT && os_cpu_may_spin() && spin(lock, me))
+    if (timeout != OS_NOWAIT && os_cpu_may_spin() && spin(lock, me))
         return 0;
-    int64_t deadline = os_deadline(timeout);
+    int64_t deadline = os_after(timeout);
     uint64_t waiters = 0; /* once we slept, others may sleep too, and our release must wake them */
     bool look_for_death = true;
     for (;;) {

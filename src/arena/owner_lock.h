@@ -8,6 +8,7 @@
 #define MPROC_ARENA_OWNER_LOCK_H
 
 #include "arena/member.h"
+#include "os/clock.h"
 #include <mproc/base.h>
 
 #define OWNER_LOCK_WAITERS ((uint64_t)1)
@@ -16,7 +17,7 @@ struct owner_lock {
     _Atomic(uint64_t) word;
 };
 
-int owner_lock_acquire_slow(struct owner_lock *lock, mproc_time timeout);
+int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout);
 int owner_lock_release_slow(struct owner_lock *lock);
 
 /* Take it where it is free and this process is a member. */
@@ -29,7 +30,7 @@ static inline bool owner_lock_try(struct owner_lock *lock)
 }
 
 /* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
-static inline int owner_lock_acquire(struct owner_lock *lock, mproc_time timeout)
+static inline int owner_lock_acquire(struct owner_lock *lock, nanoseconds timeout)
 {
     return __builtin_expect(owner_lock_try(lock), 1) ? 0 : owner_lock_acquire_slow(lock, timeout);
 }

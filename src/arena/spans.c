@@ -176,7 +176,7 @@ static void relist(void *arg, unsigned index, uint64_t word)
 static int lock(unsigned class_index)
 {
     struct span_class *class = class_at(class_index);
-    int result = owner_lock_acquire(&class->lock, MPROC_FOREVER);
+    int result = owner_lock_acquire(&class->lock, OS_FOREVER);
     if (result != MPROC_OWNER_DIED)
         return result;
     finish_intent(&class->intent);

@@ -15,7 +15,7 @@
 
 /* How long another listener may have the folder's lock, which it needs for a moment. */
 #define LOCK_TRIES 100
-#define LOCK_NAP   MPROC_MS(10)
+#define LOCK_NAP   OS_MS(10)
 
 static int create(struct endpoint *endpoint, const struct os_address *place)
 {

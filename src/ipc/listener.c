@@ -24,7 +24,7 @@
 
 #define BACKLOG        128
 #define HANDSHAKES     ((size_t)64)
-#define HANDSHAKE_TIME MPROC_SEC(10)
+#define HANDSHAKE_TIME OS_SEC(10)
 
 /* Changed by the thread whose turn it is; stream and next while forks are held. */
 struct peer {
@@ -49,7 +49,7 @@ struct mproc_listener {
     bool has_accepted;      /* with last_accepted, while forks are held */
     bool any_user;
     size_t most;
-    mproc_time handshake_time;
+    nanoseconds handshake_time;
     struct handshake_key key;
     char address[MPROC_ADDRESS_MAX];
     char last_accepted[MPROC_ADDRESS_MAX];
@@ -134,7 +134,8 @@ static mproc_listener *make(const mproc_listener_options *options)
     stream_init(&listener->set, -1, OS_STREAM_SOCKET);
     listener->any_user = options->any_user;
     listener->most = options->handshakes ? options->handshakes : HANDSHAKES;
-    listener->handshake_time = options->handshake_time ? options->handshake_time : HANDSHAKE_TIME;
+    listener->handshake_time =
+        options->handshake_time.nanoseconds ? options->handshake_time.nanoseconds : HANDSHAKE_TIME;
     listener->key = (struct handshake_key){NULL, options->key_size, options->allow_md5};
     if (options->key) {
         memcpy(listener->key_bytes, options->key, options->key_size);
@@ -208,7 +209,8 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
 
     if (!options)
         options = &defaults;
-    if (!listener || options->backlog < 0 || options->handshake_time < 0)
+    if (!listener || options->backlog < 0 || !os_option_is_valid(options->handshake_time) ||
+        options->handshake_time.nanoseconds < 0)
         return -EINVAL;
     int result = address_parse(&parsed, address);
     if (!result)
@@ -336,7 +338,7 @@ static int take_peer(mproc_listener *listener, struct peer **peer)
     if (!made)
         return -ENOMEM;
     memset(made, 0, sizeof *made);
-    made->deadline = os_deadline(listener->handshake_time);
+    made->deadline = os_after(listener->handshake_time);
     connection_hold_forks();
     int fd = os_socket_accept(listener->endpoint.fd, &made->from);
     if (fd >= 0) {

@@ -14,7 +14,7 @@
 
 /* The lock of a side is held for some hundred nanoseconds, unless its holder was interrupted. So long even a call that
  * may not wait for a message or for room waits for the lock. */
-#define LOCK_GRACE MPROC_MS(20)
+#define LOCK_GRACE OS_MS(20)
 
 /* An address that no other thread of this process has. */
 static const void *this_thread(void)
@@ -133,7 +133,7 @@ static bool is_sealed(mproc_queue *queue)
 {
     if (ring_is_closed(load(&queue->put.word)))
         return true;
-    if (!is_closing(queue) || ring_lock_put(queue, MPROC_NOWAIT))
+    if (!is_closing(queue) || ring_lock_put(queue, OS_NOWAIT))
         return false;
     seal(queue);
     return true;
@@ -163,10 +163,10 @@ bool queue_is_ready(mproc_queue *queue)
 
 /* ---- waiting ---- */
 
-static mproc_time lock_timeout(int64_t deadline)
+static nanoseconds lock_timeout(int64_t deadline)
 {
     if (deadline == OS_NEVER)
-        return MPROC_FOREVER;
+        return OS_FOREVER;
     int64_t left = os_until(deadline);
     return left > LOCK_GRACE ? left : LOCK_GRACE;
 }

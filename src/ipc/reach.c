@@ -6,7 +6,7 @@
 #include <errno.h>
 
 /* A unix socket whose listener has no room cannot be waited for. */
-#define ROOM_NAP MPROC_MS(5)
+#define ROOM_NAP OS_MS(5)
 
 static int await_room(int64_t deadline)
 {

@@ -190,7 +190,7 @@ bool ring_next_slow(mproc_queue *queue, struct position *position, bool may_cros
  * side has its own, and does without when the other cannot be had at once. */
 void ring_shrink(mproc_queue *queue)
 {
-    int result = ring_lock_put(queue, MPROC_NOWAIT);
+    int result = ring_lock_put(queue, OS_NOWAIT);
     if (result)
         return;
     uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_acquire);

@@ -169,7 +169,7 @@ static inline void ring_pass(struct position *position, size_t size)
 void ring_mend_put(mproc_queue *queue);
 
 /* Take the lock, mending what a dead holder left. 0, MPROC_TIMEOUT, -errno. */
-static inline int ring_lock_put(mproc_queue *queue, mproc_time timeout)
+static inline int ring_lock_put(mproc_queue *queue, nanoseconds timeout)
 {
     int result = owner_lock_acquire(&queue->put.lock, timeout);
     if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
@@ -256,7 +256,7 @@ void ring_abandon(mproc_queue *queue);
 
 void ring_mend_get(mproc_queue *queue);
 
-static inline int ring_lock_get(mproc_queue *queue, mproc_time timeout)
+static inline int ring_lock_get(mproc_queue *queue, nanoseconds timeout)
 {
     int result = owner_lock_acquire(&queue->get.lock, timeout);
     if (__builtin_expect(result != MPROC_OWNER_DIED, 1))

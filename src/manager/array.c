@@ -27,8 +27,7 @@ enum {
 
 static int lock(mproc_array *array, int64_t deadline)
 {
-    mproc_time timeout = deadline == OS_NEVER ? MPROC_FOREVER : deadline == 0 ? MPROC_NOWAIT : os_until(deadline);
-    return mproc_rlock_acquire(&array->lock, timeout);
+    return mproc_rlock_acquire(&array->lock, MPROC_NS(os_left(deadline)));
 }
 
 static bool is_within(const mproc_array *array, uint64_t index, uint64_t count)

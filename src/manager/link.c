@@ -17,9 +17,9 @@
 
 #define PARTS     64
 #define READ      ((size_t)1 << 16)
-#define RECONNECT MPROC_SEC(5) /* for all that making a connection again takes */
-#define FAILURES  20           /* without an answer in between: the server does not want what we send */
-#define GRACE     MPROC_SEC(5) /* for a server to say that the time of a request is over */
+#define RECONNECT OS_SEC(5) /* for all that making a connection again takes */
+#define FAILURES  20        /* without an answer in between: the server does not want what we send */
+#define GRACE     OS_SEC(5) /* for a server to say that the time of a request is over */
 
 /* ---- calls ---- */
 

@@ -282,7 +282,7 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
     if (!result)
         result = link_parse(&plan->way, report.address);
     if (!result)
-        result = connect_by(plan, manager, os_now() + START_TIME);
+        result = connect_by(plan, manager, os_deadline(START_TIME));
     if (result) {
         if (server)
             mproc_process_kill(server);
@@ -333,8 +333,7 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
     int result = call_server(manager, "shutdown", NULL, 0, timeout);
     if (result || !manager->server)
         return result;
-    int64_t left = os_until(deadline);
-    return mproc_process_join(manager->server, left == OS_NEVER ? MPROC_FOREVER : left);
+    return mproc_process_join(manager->server, MPROC_NS(os_left(deadline)));
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)

@@ -175,8 +175,7 @@ void object_free(const struct object_type *type, void *object)
 
 int container_lock(const struct object_type *type, struct container *container, int64_t deadline)
 {
-    mproc_time timeout = deadline == OS_NEVER ? MPROC_FOREVER : deadline == 0 ? MPROC_NOWAIT : os_until(deadline);
-    int result = owner_lock_acquire(&container->lock, timeout);
+    int result = owner_lock_acquire(&container->lock, os_left(deadline));
     if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
         return result;
     container_recover(type, container);

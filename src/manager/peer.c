@@ -299,7 +299,7 @@ static void set_deadline(struct peer *peer, size_t before)
     else if (peer->deadline == OS_NEVER || before == 0)
         peer->deadline = peer->server->now + peer->server->limits.stall_time;
     if (is_frame && peer->in_size > before)
-        peer->deadline += (int64_t)(peer->in_size - before) * (MPROC_SEC(1) / SLOWEST);
+        peer->deadline += (int64_t)(peer->in_size - before) * (OS_SEC(1) / SLOWEST);
 }
 
 static int keep(struct peer *peer, const unsigned char *data, size_t size)

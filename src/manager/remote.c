@@ -38,7 +38,7 @@ bool proxy_complete(const char *method, mproc_value *args, size_t *count, mproc_
         if (methods[i].has_thread)
             args[(*count)++] = mproc_int(os_thread_id());
         if (methods[i].waits)
-            args[(*count)++] = mproc_int(timeout);
+            args[(*count)++] = mproc_int(timeout.nanoseconds);
         return methods[i].waits;
     }
     return false;

@@ -191,7 +191,7 @@ static int do_shutdown(const struct call *call)
     if (result)
         return result;
     mproc_log(MPROC_LOG_INFO, "manager: %s ends the server", call->session->peer->name);
-    call->server->stop_at = os_now() + MPROC_SEC(1);
+    call->server->stop_at = os_now() + OS_SEC(1);
     return 0;
 }
 

@@ -26,8 +26,8 @@
 
 #define NEW       ".new"
 #define LOCK      ".lock"
-#define LOCK_TIME MPROC_SEC(5) /* for what a killed server has left to end */
-#define LOCK_NAP  MPROC_MS(5)
+#define LOCK_TIME OS_SEC(5) /* for what a killed server has left to end */
+#define LOCK_NAP  OS_MS(5)
 #define CHUNK     ((size_t)1 << 20)
 
 /* ---- bytes ---- */
@@ -147,7 +147,7 @@ int saved_file_open(struct saved_file *file, const char *path)
     int result = open_folder(file, path);
     if (result)
         return result;
-    int64_t deadline = os_deadline(LOCK_TIME);
+    int64_t deadline = os_after(LOCK_TIME);
     result = lock_once(file);
     while ((result == -EAGAIN || result == -EINTR) && os_until(deadline)) {
         os_sleep(LOCK_NAP);

@@ -27,9 +27,10 @@ static int take_key(struct link_way *way, const mproc_manager_options *options)
     return 0;
 }
 
-static int64_t time_or(mproc_time time, mproc_time otherwise)
+static int64_t time_or(mproc_time time, nanoseconds otherwise)
 {
-    return time == 0 ? otherwise : time == MPROC_FOREVER ? OS_NEVER / 4 : time;
+    nanoseconds span = time.nanoseconds;
+    return span == 0 ? otherwise : span == OS_FOREVER ? OS_NEVER / 4 : span;
 }
 
 int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager_options *options)
@@ -37,8 +38,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     static const mproc_manager_options defaults;
 
     options = options ? options : &defaults;
-    if (!os_timeout_is_valid(options->authentication_time) || !os_timeout_is_valid(options->stall_time) ||
-        !os_timeout_is_valid(options->linger_time) || options->frame_most > INT64_MAX / 2)
+    if (!os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
+        !os_option_is_valid(options->linger_time) || options->frame_most > INT64_MAX / 2)
         return -EINVAL;
     memset(plan, 0, sizeof *plan);
     int result = link_parse(&plan->way, address);
@@ -49,9 +50,9 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     plan->way.any_user = options->any_user;
     plan->frame_most = options->frame_most ? options->frame_most : WIRE_FRAME_MOST;
     plan->waiting_most = options->waiting_most ? options->waiting_most : 64;
-    plan->authentication_time = time_or(options->authentication_time, MPROC_SEC(10));
-    plan->stall_time = time_or(options->stall_time, MPROC_SEC(30));
-    plan->linger_time = time_or(options->linger_time, MPROC_SEC(30));
+    plan->authentication_time = time_or(options->authentication_time, OS_SEC(10));
+    plan->stall_time = time_or(options->stall_time, OS_SEC(30));
+    plan->linger_time = time_or(options->linger_time, OS_SEC(30));
     return result ? result : os_openssl_load();
 }
 

@@ -4,7 +4,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 
-#define SPIN_TIME MPROC_US(50)
+#define SPIN_TIME OS_US(50)
 
 /* After so many misses in a row it is tried at every so many-th time only. */
 #define MISSES 8

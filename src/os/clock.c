@@ -33,9 +33,14 @@ int64_t os_cpu_time(void)
     return os_usage_time(&own) + os_usage_time(&of_children);
 }
 
-int64_t os_deadline(mproc_time timeout)
+nanoseconds os_deadline(mproc_time timeout)
 {
-    if (timeout == MPROC_NOWAIT)
+    return os_after(timeout.nanoseconds);
+}
+
+nanoseconds os_after(nanoseconds timeout)
+{
+    if (timeout == OS_NOWAIT)
         return 0;
     if (timeout < 0)
         return OS_NEVER;

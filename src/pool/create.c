@@ -24,7 +24,7 @@ static enum mproc_start_method choose_method(const mproc_pool_options *options)
 /* ---- the end of the program ---- */
 
 /* How long the end of a program waits for a server to bury its workers. */
-#define BURIAL_TIME MPROC_SEC(1)
+#define BURIAL_TIME OS_SEC(1)
 
 static void end_pool(struct pool *shared)
 {
@@ -77,7 +77,7 @@ static void destroy(mproc_pool *pool)
 }
 
 /* From SIGTERM to SIGKILL, when the caller says nothing. */
-#define GRACE MPROC_MS(100)
+#define GRACE OS_MS(100)
 
 /* Note what the workers begin and end with. */
 static int equip(const mproc_pool *pool, const mproc_pool_options *options)
@@ -86,12 +86,12 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
     int result = 0;
     void *copy;
     shared->arg = options->arg;
-    shared->grace = options->grace ? options->grace : GRACE;
+    shared->grace = options->grace.nanoseconds ? options->grace.nanoseconds : GRACE;
     shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
     shared->memory_limit = options->memory_limit;
     shared->pin = options->pin;
     shared->threads = options->threads;
-    shared->idle_time = options->idle_time == MPROC_FOREVER ? 0 : options->idle_time;
+    shared->idle_time = options->idle_time.nanoseconds == OS_FOREVER ? 0 : options->idle_time.nanoseconds;
     shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (!options->arg_size && !host_can_pass(pool, options->arg))
@@ -142,11 +142,13 @@ static bool are_valid(const mproc_pool_options *options)
         return false;
     if ((unsigned)options->interrupt > MPROC_INTERRUPT_TERMINATE)
         return false;
-    if (options->grace < 0 || !os_timeout_is_valid(options->idle_time) || (!options->initializer && options->arg))
+    if (options->grace.nanoseconds < 0 || !os_option_is_valid(options->grace) ||
+        !os_option_is_valid(options->idle_time) || (!options->initializer && options->arg))
         return false;
-    if (options->min_workers && (!options->idle_time || options->min_workers > POOL_WORKERS_MAX))
+    if (options->min_workers && (!options->idle_time.nanoseconds || options->min_workers > POOL_WORKERS_MAX))
         return false;
-    if (options->threads && (options->method || options->max_memory || options->memory_limit || options->idle_time))
+    if (options->threads &&
+        (options->method || options->max_memory || options->memory_limit || options->idle_time.nanoseconds))
         return false;
     if (options->inherited_memory && options->method == MPROC_START_SPAWN)
         return false;

@@ -11,15 +11,15 @@
 #include <signal.h>
 
 /* How long a waiter looks before it sleeps. */
-#define SPIN_TIME MPROC_US(20)
+#define SPIN_TIME OS_US(20)
 
 /* How often the server's life is looked at, at most; and how long a server that could not be started is left at that.
  */
-#define LOOK_PAUSE    MPROC_MS(20)
-#define RESTART_PAUSE MPROC_MS(100)
+#define LOOK_PAUSE    OS_MS(20)
+#define RESTART_PAUSE OS_MS(100)
 
 /* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
-#define SETTLE_TIME MPROC_MS(100)
+#define SETTLE_TIME OS_MS(100)
 
 bool host_can_pass(const mproc_pool *pool, const void *address)
 {
@@ -88,7 +88,7 @@ static bool settle_workers(struct pool *shared)
 /* Sleep for a moment. 0, or MPROC_TIMEOUT when the deadline has come. */
 static int nap(struct pool *shared, int64_t deadline)
 {
-    int64_t end = os_now() + MPROC_MS(1);
+    int64_t end = os_now() + OS_MS(1);
     cell_sleep(&shared->changed, cell_prepare(&shared->changed), end < deadline ? end : deadline);
     return os_now() < deadline ? 0 : MPROC_TIMEOUT;
 }
@@ -187,9 +187,8 @@ int host_start(mproc_pool *pool)
 /* Wait for the end of a server that has said that it is about to end, and reap it. */
 static int wait_for_server(mproc_pool *pool, int64_t deadline)
 {
-    mproc_time left = os_until(deadline) == OS_NEVER ? MPROC_FOREVER : os_until(deadline);
     pthread_mutex_lock(&pool->mutex);
-    int result = mproc_process_join(pool->server, left);
+    int result = mproc_process_join(pool->server, MPROC_NS(os_left(deadline)));
     while (result != MPROC_TIMEOUT && !server_is_gone(pool))
         result = nap(pool->shared, deadline);
     pthread_mutex_unlock(&pool->mutex);

@@ -4,7 +4,7 @@
 #include "pool/worker.h"
 
 /* How long an idle worker looks for work before it sleeps. About what a sleep and a wake-up cost. */
-#define SPIN_TIME MPROC_US(20)
+#define SPIN_TIME OS_US(20)
 
 /* Whether there is something to do, be it to end. */
 static bool has_news(struct worker *worker)

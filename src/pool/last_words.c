@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* How long a worker may take to say them. */
-#define TIME MPROC_SEC(1)
+#define TIME OS_SEC(1)
 
 /* Of this worker. */
 static struct {

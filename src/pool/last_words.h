@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 /* Between two looks at the CPU time that the worker has used. */
-#define LAST_WORDS_PAUSE MPROC_MS(10)
+#define LAST_WORDS_PAUSE OS_MS(10)
 
 struct last_words {
     /* By the worker, as it goes. */

@@ -6,7 +6,7 @@
 #include "os/proc.h"
 
 /* Workers that are killed together are reaped within this. */
-#define TOGETHER MPROC_SEC(1)
+#define TOGETHER OS_SEC(1)
 
 void oom_begin(struct oom_watch *watch)
 {

@@ -6,7 +6,7 @@
 
 int pool_lock(struct pool *pool)
 {
-    int result = owner_lock_acquire(&pool->lock, MPROC_FOREVER);
+    int result = owner_lock_acquire(&pool->lock, OS_FOREVER);
     if (result == MPROC_OWNER_DIED) {
         list_mend(&pool->list);
         result = 0;

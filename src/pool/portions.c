@@ -24,7 +24,7 @@
 
 /* Between two reports of progress but for the last one, which comes when it comes: so there are never more than ten in
  * a second. */
-#define PROGRESS_PAUSE MPROC_MS(112)
+#define PROGRESS_PAUSE OS_MS(112)
 
 struct portion {
     struct job *job; /* NULL: not made yet */

@@ -34,7 +34,7 @@ static enum mproc_cause cause_of(const struct pool *pool, const struct last_word
 
 static mproc_time span(int64_t from, int64_t to)
 {
-    return to > from ? to - from : 0;
+    return MPROC_NS(to > from ? to - from : 0);
 }
 
 /* A worker whose server has died was not reaped by anybody who tells: its end is now, and what it used is not known. */

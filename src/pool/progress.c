@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Between two lines where they stay. */
-#define PLAIN_PAUSE MPROC_SEC(5)
+#define PLAIN_PAUSE OS_SEC(5)
 
 /* Of a terminal that does not tell its width. */
 #define USUAL_COLUMNS ((size_t)80)

@@ -53,7 +53,7 @@ static void add_end(struct text *text, const mproc_postmortem *postmortem)
 
 static void add_seconds(struct text *text, mproc_time span)
 {
-    add(text, "%jd.%03d s", (intmax_t)(span / 1000000000), (int)(span / 1000000 % 1000));
+    add(text, "%jd.%03d s", (intmax_t)(span.nanoseconds / 1000000000), (int)(span.nanoseconds / 1000000 % 1000));
 }
 
 static void add_costs(struct text *text, const mproc_postmortem *postmortem)

@@ -22,9 +22,9 @@
 /* Workers that end before they began an item are replaced at once as long as they are few in a row; then after a pause,
  * which doubles from the first to the last with each. */
 #define FEW_IN_A_ROW 16
-#define FIRST_PAUSE  MPROC_MS(1)
-#define LAST_PAUSE   MPROC_MS(500)
-#define FAILURE_AGE  MPROC_SEC(1) /* after so long without another one they are forgotten */
+#define FIRST_PAUSE  OS_MS(1)
+#define LAST_PAUSE   OS_MS(500)
+#define FAILURE_AGE  OS_SEC(1) /* after so long without another one they are forgotten */
 
 struct server {
     struct pool *pool;

@@ -63,12 +63,12 @@ static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
     int64_t since = load(&slot->since);
     int64_t now = os_now();
     if (begun) {
-        stats.startup = begun - load(&slot->forked);
-        stats.busy = load(&slot->busy) + (since ? now - since : 0);
-        stats.idle = now - begun - stats.busy;
+        nanoseconds busy = load(&slot->busy) + (since ? now - since : 0);
+        nanoseconds idle = now - begun - busy;
+        stats.startup = MPROC_NS(begun - load(&slot->forked));
+        stats.busy = MPROC_NS(busy);
+        stats.idle = MPROC_NS(idle > 0 ? idle : 0); /* less than 0: it went on while we looked */
     }
-    if (stats.idle < 0) /* it went on while we looked */
-        stats.idle = 0;
     os_proc_peak_memory(pid, &stats.peak_memory);
     return stats;
 }

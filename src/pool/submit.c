@@ -29,9 +29,9 @@ struct layout {
 
 bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on)
 {
-    if (!os_timeout_is_valid(item_timeout) || retries > JOB_RETRIES_MAX || retry_on > MPROC_RETRY_ALL)
+    if (!os_option_is_valid(item_timeout) || retries > JOB_RETRIES_MAX || retry_on > MPROC_RETRY_ALL)
         return false;
-    wish->item_timeout = item_timeout == MPROC_FOREVER ? 0 : item_timeout;
+    wish->item_timeout = item_timeout.nanoseconds == OS_FOREVER ? 0 : item_timeout.nanoseconds;
     wish->retries = retries;
     wish->retry_on = retry_on ? retry_on : MPROC_RETRY_ALL;
     return true;

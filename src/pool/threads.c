@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Between two tries of an initializer that fails. */
-#define PAUSE MPROC_MS(100)
+#define PAUSE OS_MS(100)
 
 /* ---- the thread ---- */
 

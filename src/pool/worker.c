@@ -17,14 +17,14 @@
 #include <unistd.h>
 
 /* How long the chunks that a worker draws at a time should last: long against the draw, short against the whole. */
-#define RUN_SHORT MPROC_US(25)
-#define RUN_LONG  MPROC_US(100)
+#define RUN_SHORT OS_US(25)
+#define RUN_LONG  OS_US(100)
 
 /* Chunks that were drawn so long ago and not begun are given back: workers may have come that find nothing to draw. */
-#define RUN_STALE MPROC_MS(5)
+#define RUN_STALE OS_MS(5)
 
 /* Between two looks at the worker's memory. */
-#define MEASURE_PAUSE MPROC_MS(1)
+#define MEASURE_PAUSE OS_MS(1)
 
 const _Atomic(uint32_t) worker_flags_of_copy = JOB_STOPPED;
 

@@ -17,14 +17,14 @@
 #define MARK_SIZE 17 /* 16 digits */
 
 /* How long the rest of a group that stops on failure may take to end by itself. */
-#define FAILURE_GRACE MPROC_SEC(1)
+#define FAILURE_GRACE OS_SEC(1)
 
 /* How long to wait for the end of what was killed, beside the members, which are waited for until they are gone: it may
  * be in an uninterruptible sleep. */
-#define KILL_TIME MPROC_SEC(2)
+#define KILL_TIME OS_SEC(2)
 
 /* How often the descendants are looked at while they are given time to end. */
-#define LOOK_AGAIN MPROC_MS(10)
+#define LOOK_AGAIN OS_MS(10)
 
 struct mproc_group {
     bool stop_on_failure;
@@ -225,7 +225,7 @@ static void ask_to_end(struct tree *tree)
 /* Wait until nobody is left, looking for those who are made meanwhile. Returns whether nobody is. */
 static bool wait_for_all(struct tree *tree, int64_t deadline)
 {
-    int64_t nap = MPROC_MS(1);
+    int64_t nap = OS_MS(1);
     for (;;) {
         if (nap >= LOOK_AGAIN)
             tree_search(tree);
@@ -242,11 +242,11 @@ static bool wait_for_all(struct tree *tree, int64_t deadline)
 /* Kill everybody, and who was made before that took effect. */
 static void kill_all(struct tree *tree)
 {
-    int64_t deadline = os_deadline(KILL_TIME);
+    int64_t deadline = os_after(KILL_TIME);
     do {
         tree_freeze(tree);
         tree_signal(tree, SIGKILL);
-    } while (!wait_for_all(tree, os_deadline(OS_TICK)) && os_until(deadline) > 0);
+    } while (!wait_for_all(tree, os_after(OS_TICK)) && os_until(deadline) > 0);
 }
 
 /* They have ended, or been killed but for an error that we met. */
@@ -276,9 +276,9 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
     int result = find_all(group, &tree);
     if (result)
         return result;
-    if (grace != MPROC_NOWAIT)
+    if (grace.nanoseconds != 0)
         ask_to_end(&tree);
-    if (grace == MPROC_NOWAIT || !wait_for_all(&tree, deadline))
+    if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
         kill_all(&tree);
     result = tree.error;
     tree_destroy(&tree);
@@ -300,7 +300,7 @@ static void note_end(struct mproc_group *group, const struct mproc_process *memb
     local_lock();
     bool first = group->kill_at == OS_NEVER;
     if (first)
-        group->kill_at = os_deadline(FAILURE_GRACE);
+        group->kill_at = os_after(FAILURE_GRACE);
     local_unlock();
     struct tree tree = tree_of(group);
     if (first && find_all(group, &tree) == 0)
@@ -326,7 +326,7 @@ static void enforce(struct mproc_group *group)
         kill_all(&tree);
     tree_destroy(&tree);
     local_lock();
-    group->kill_at = os_deadline(FAILURE_GRACE);
+    group->kill_at = os_after(FAILURE_GRACE);
     local_unlock();
 }
 

@@ -6,6 +6,7 @@
 #include "process/server.h"
 
 #include "ipc/connection.h"
+#include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/file.h"
 #include "os/packet.h"
@@ -25,7 +26,7 @@
 _Static_assert(8 + CONNECTION_INHERITED <= OS_PACKET_FDS, "a request can carry all descriptors of a child");
 
 /* Until something comes: both descriptors are the kernel's word, no shared memory is looked at. */
-#define LONG_WAIT MPROC_SEC(3600)
+#define LONG_WAIT OS_SEC(3600)
 
 struct host {
     int sentinel;

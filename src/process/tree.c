@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 /* How long a process may take to stop before we go on without it: it may be in an uninterruptible sleep. */
-#define STOP_TIME MPROC_MS(200)
+#define STOP_TIME OS_MS(200)
 
 /* How long to run after processes that fork all the time. */
-#define FREEZE_TIME MPROC_SEC(5)
+#define FREEZE_TIME OS_SEC(5)
 
 /* Children of one process that are looked at in one go; the rest is found by the next look at all processes. */
 #define CHILDREN_MAX 512
@@ -222,8 +222,8 @@ static bool is_still(const struct tree *tree)
  * nobody new. */
 void tree_freeze(struct tree *tree)
 {
-    int64_t end = os_deadline(FREEZE_TIME);
-    int64_t deadline = os_deadline(STOP_TIME);
+    int64_t end = os_after(FREEZE_TIME);
+    int64_t deadline = os_after(STOP_TIME);
     for (;;) {
         size_t before = tree->count;
         chase(tree);
@@ -234,9 +234,9 @@ void tree_freeze(struct tree *tree)
         if (os_until(end) == 0)
             return;
         if (quiet)
-            os_poll(NULL, 0, MPROC_MS(1));
+            os_poll(NULL, 0, OS_MS(1));
         else
-            deadline = os_deadline(STOP_TIME);
+            deadline = os_after(STOP_TIME);
     }
 }
 

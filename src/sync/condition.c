@@ -86,7 +86,7 @@ static void find_last(struct condition *condition)
 }
 
 /* 0, MPROC_TIMEOUT or -errno. */
-static int enter(struct condition *condition, mproc_time timeout)
+static int enter(struct condition *condition, nanoseconds timeout)
 {
     int result = owner_lock_acquire(&condition->lock, timeout);
     if (result == MPROC_OWNER_DIED) {
@@ -139,7 +139,7 @@ static bool retire(struct condition *condition, note_ref ref)
     struct note *note = note_at(ref);
     bool signalled = true;
     if (note_state(note) != NOTE_RELEASED) {
-        enter(condition, MPROC_FOREVER);
+        enter(condition, OS_FOREVER);
         signalled = note_state(note) != NOTE_WAITING;
         take_out(condition, ref);
         leave(condition);
@@ -160,7 +160,7 @@ static int wait(struct condition *condition, struct lock *lock, int64_t deadline
     struct note *note = note_at(ref);
     store(&note->next, 0);
     note_set_state(note, NOTE_WAITING);
-    int result = enter(condition, MPROC_FOREVER);
+    int result = enter(condition, OS_FOREVER);
     if (result) {
         note_set_state(note, NOTE_FREE);
         return result;
@@ -174,7 +174,7 @@ static int wait(struct condition *condition, struct lock *lock, int64_t deadline
         return result;
     }
     sleep_on(note, deadline);
-    result = owner_lock_acquire(&lock->lock, MPROC_FOREVER);
+    result = owner_lock_acquire(&lock->lock, OS_FOREVER);
     bool signalled = retire(condition, ref);
     if (result)
         return result;
@@ -218,7 +218,7 @@ int mproc_condition_notify(mproc_condition *handle, unsigned count)
         return -EINVAL;
     if (atomic_load_explicit(&condition->first, memory_order_acquire) == 0)
         return 0;
-    int result = enter(condition, MPROC_FOREVER);
+    int result = enter(condition, OS_FOREVER);
     if (result)
         return result;
     signal_some(condition, count);
@@ -256,7 +256,7 @@ static bool give_back(note_ref ref)
     struct note *note = note_at(ref);
     struct condition *condition = note_state(note) == NOTE_CLAIMED ? NULL : condition_of(note);
     if (condition) {
-        if (enter(condition, MPROC_NOWAIT))
+        if (enter(condition, OS_NOWAIT))
             return false;
         if (condition_of(note)) /* it was not freed before we had its lock */
             hand_over(condition, ref);

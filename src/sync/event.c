@@ -78,7 +78,7 @@ int mproc_event_wait(mproc_event *handle, mproc_time timeout)
     uint32_t begin = atomic_load_explicit(&event->word, memory_order_relaxed);
     if (has_happened(event, begin))
         return 0;
-    if (timeout == MPROC_NOWAIT)
+    if (timeout.nanoseconds == OS_NOWAIT)
         return MPROC_TIMEOUT;
     int64_t deadline = os_deadline(timeout);
     for (int slept = 0;;) {

@@ -99,7 +99,7 @@ static struct operation claim_one(struct sync_ledger *ledger, const struct semap
                                   bool *found)
 {
     struct operation operation = {.holding = NULL};
-    owner_lock_acquire(&ledger->claiming, MPROC_FOREVER);
+    owner_lock_acquire(&ledger->claiming, OS_FOREVER);
     *found = find(ledger, semaphore, nonce) != NULL;
     if (!*found)
         operation = replace(ledger, semaphore, nonce);

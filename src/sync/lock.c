@@ -19,7 +19,7 @@ int mproc_lock_acquire(mproc_lock *handle, mproc_time timeout)
     struct lock *lock = lock_from(handle);
     if (!lock || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    return owner_lock_acquire(&lock->lock, timeout);
+    return owner_lock_acquire(&lock->lock, timeout.nanoseconds);
 }
 
 int mproc_lock_release(mproc_lock *handle)

@@ -73,7 +73,7 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
-    result = owner_lock_acquire(&lock->lock, timeout);
+    result = owner_lock_acquire(&lock->lock, timeout.nanoseconds);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
         atomic_store_explicit(&lock->count, 1, memory_order_relaxed);

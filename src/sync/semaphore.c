@@ -147,10 +147,10 @@ static int try_acquire(struct semaphore *semaphore)
     return change_holding(semaphore, operation, name_of(operation, slot), -1, count + (count != UINT32_MAX), false);
 }
 
-static int acquire_slow(struct semaphore *semaphore, mproc_time timeout)
+static int acquire_slow(struct semaphore *semaphore, nanoseconds timeout)
 {
-    int64_t deadline = os_deadline(timeout);
-    int slept = timeout == MPROC_NOWAIT ? MPROC_TIMEOUT : 0;
+    int64_t deadline = os_after(timeout);
+    int slept = timeout == OS_NOWAIT ? MPROC_TIMEOUT : 0;
     while (!slept) {
         uint32_t seen = cell_prepare(&semaphore->cell);
         int result = try_acquire(semaphore);
@@ -192,7 +192,7 @@ int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
     if (!semaphore || !os_timeout_is_valid(timeout))
         return -EINVAL;
     int result = try_acquire(semaphore);
-    return result == MPROC_TIMEOUT ? acquire_slow(semaphore, timeout) : result;
+    return result == MPROC_TIMEOUT ? acquire_slow(semaphore, timeout.nanoseconds) : result;
 }
 
 /* Give units back, of those that this process holds as far as it holds any. */

@@ -50,7 +50,7 @@ static void put_committing_first(void *arg)
 {
     struct broken_world *world = arg;
     mproc_queue *queue = world->queue;
-    ring_lock_put(queue, MPROC_FOREVER);
+    ring_lock_put(queue, OS_FOREVER);
     struct position position = ring_put_position(queue);
     void *data = ring_data(&position);
     ring_finish(&position, 64);
@@ -197,7 +197,7 @@ static const char *check_transfer(void *arg, bool finished)
 
 static void take_impatiently(struct broken_world *world)
 {
-    int64_t patience = os_now() + MPROC_MS(50);
+    int64_t patience = os_now() + OS_MS(50);
     uint64_t me = member_self();
     for (;;) {
         uint64_t owner = 0;
@@ -253,7 +253,7 @@ static const char *check_urgency(void *arg, bool finished)
 {
     struct bare_pool *bare = arg;
     (void)finished;
-    if (owner_lock_acquire(&bare->pool.lock, MPROC_FOREVER) == MPROC_OWNER_DIED) {
+    if (owner_lock_acquire(&bare->pool.lock, OS_FOREVER) == MPROC_OWNER_DIED) {
         int urgency = atomic_load(&bare->pool.list.urgency);
         list_mend(&bare->pool.list);
         atomic_store(&bare->pool.list.urgency, urgency);

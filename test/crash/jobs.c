@@ -229,7 +229,7 @@ static struct worker_world *build_hanging(mproc_time limit)
 
 static void *build_cancelled(void)
 {
-    return build_hanging(0);
+    return build_hanging((mproc_time){0});
 }
 
 static void *build_late(void)

@@ -65,7 +65,7 @@ void worker_world_map(struct worker_world *world, size_t count, bool is_call)
                                  .out = world->out,
                                  .out_size = sizeof *world->out,
                                  .status = world->status,
-                                 .item_timeout = world->limit,
+                                 .item_timeout = world->limit.nanoseconds,
                                  .retries = world->retries,
                                  .retry_on = MPROC_RETRY_DEATH,
                                  .count = count,
@@ -139,7 +139,7 @@ static const char *check_item(const struct worker_world *world, size_t item, int
         ++*died;
         return status->code == -SIGKILL ? NULL : "a worker's death is told as another one";
     }
-    if (status->result == MPROC_LATE && item < WORKER_ITEMS && world->limit && world->hangs)
+    if (status->result == MPROC_LATE && item < WORKER_ITEMS && world->limit.nanoseconds && world->hangs)
         return NULL;
     if (status->result || begun == 0 || world->out[item] != (long)item + 100)
         return "an item is lost, or has another result";

@@ -99,7 +99,7 @@ void expect_timeout_while_stopped(int (*operate)(void *container), void *contain
     assert_true(WIFSTOPPED(status));
     int64_t begin = now();
     assert_int_equal(operate(container), MPROC_TIMEOUT);
-    assert_true(now() - begin >= MPROC_MS(100));
+    assert_true(now() - begin >= MPROC_MS(100).nanoseconds);
     child_kill(holder);
     assert_int_equal(operate(container), 0);
 }

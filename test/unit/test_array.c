@@ -123,7 +123,7 @@ static void bad_input_changes_nothing(void **state)
     assert_int_equal(mproc_array_read(NULL, 0, 1, &one, FOREVER), -EINVAL);
     array = make();
     assert_int_equal(mproc_array_read(array, 0, 1, NULL, FOREVER), -EINVAL);
-    assert_int_equal(mproc_array_write(array, 0, 1, &one, -2), -EINVAL);
+    assert_int_equal(mproc_array_write(array, 0, 1, &one, MPROC_NS(-2)), -EINVAL);
     mproc_array_free(array);
     assert_int_equal(mproc_array_count(array), 0);
 }

@@ -110,7 +110,7 @@ static void a_barrier_must_be_in_shared_memory_and_set_up(void **state)
     assert_int_equal(mproc_barrier_init(&stage->barrier, 1 << 16, NULL, NULL), 0);
     assert_int_equal(mproc_barrier_parties(&stage->barrier), 1 << 16);
     assert_int_equal(waiting(stage), 0);
-    assert_int_equal(mproc_barrier_wait(&stage->barrier, NULL, -2), -EINVAL);
+    assert_int_equal(mproc_barrier_wait(&stage->barrier, NULL, MPROC_NS(-2)), -EINVAL);
     assert_false(mproc_barrier_is_broken(&stage->barrier));
     shared_free(stage);
 }
@@ -244,7 +244,7 @@ static void a_timeout_breaks_the_barrier(void **state)
     start_parties(stage, children, 2);
     int64_t begin = now();
     assert_int_equal(mproc_barrier_wait(&stage->barrier, &index, MPROC_MS(120)), MPROC_TIMEOUT);
-    assert_true(now() - begin >= MPROC_MS(120));
+    assert_true(now() - begin >= MPROC_MS(120).nanoseconds);
     assert_int_equal(index, 7);
     finish_parties(children, 2, MPROC_BROKEN);
     assert_true(mproc_barrier_is_broken(&stage->barrier));

@@ -98,10 +98,10 @@ static void bad_arguments_change_nothing(void **state)
     take(stage);
     assert_int_equal(mproc_condition_wait(&stage->changed, NULL, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_condition_wait(&stage->changed, none, MPROC_NOWAIT), -EINVAL);
-    assert_int_equal(mproc_condition_wait(&stage->changed, &stage->lock, -2), -EINVAL);
+    assert_int_equal(mproc_condition_wait(&stage->changed, &stage->lock, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_condition_wait_for(&stage->changed, none, yes, &calls, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_condition_wait_for(&stage->changed, &stage->lock, NULL, NULL, MPROC_NOWAIT), -EINVAL);
-    assert_int_equal(mproc_condition_wait_for(&stage->changed, &stage->lock, yes, &calls, -2), -EINVAL);
+    assert_int_equal(mproc_condition_wait_for(&stage->changed, &stage->lock, yes, &calls, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_condition_notify(&stage->changed, 0), -EINVAL);
     give(stage);
     assert_int_equal(mproc_condition_wait_for(&stage->changed, &stage->lock, yes, &calls, MPROC_NOWAIT), -EPERM);
@@ -144,7 +144,7 @@ static void a_wait_ends_at_its_timeout_and_has_the_lock_again(void **state)
         int64_t begin = now();
         take(stage);
         assert_int_equal(mproc_condition_wait(&stage->changed, &stage->lock, MPROC_MS(ms)), MPROC_TIMEOUT);
-        assert_true(now() - begin >= MPROC_MS(ms));
+        assert_true(now() - begin >= MPROC_MS(ms).nanoseconds);
         give(stage);
     }
     discard(stage);
@@ -309,7 +309,7 @@ static void a_predicate_that_is_true_needs_no_wait(void **state)
     assert_int_equal(calls, 3);
     int64_t begin = now();
     assert_int_equal(mproc_condition_wait_for(&stage->changed, &stage->lock, no, &calls, MPROC_MS(20)), MPROC_TIMEOUT);
-    assert_true(now() - begin >= MPROC_MS(20));
+    assert_true(now() - begin >= MPROC_MS(20).nanoseconds);
     give(stage);
     discard(stage);
 }

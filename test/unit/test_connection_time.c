@@ -406,7 +406,7 @@ static void bad_input_is_refused(void **state)
     make_duplex_pipe(&input, &output);
     for (int i = 0; i < 2; i++) {
         mproc_connection *connection = i ? input : NULL;
-        mproc_time timeout = i ? -2 : MPROC_NOWAIT;
+        mproc_time timeout = i ? MPROC_NS(-2) : MPROC_NOWAIT;
         assert_int_equal(mproc_connection_send(connection, "x", 1, timeout), -EINVAL);
         assert_int_equal(mproc_connection_recv(connection, &c, 1, &size, timeout), -EINVAL);
         assert_int_equal(mproc_connection_recv_new(connection, &data, &size, timeout), -EINVAL);

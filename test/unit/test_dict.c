@@ -458,7 +458,7 @@ static void bad_input_changes_nothing(void **state)
     assert_int_equal(mproc_dict_set(dict, none, mproc_int(1), FOREVER), -EINVAL);
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), none, FOREVER), -EINVAL);
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_object_value(other), FOREVER), -EINVAL);
-    assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_int(1), -2), -EINVAL);
+    assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_int(1), MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_dict_update(dict, list, FOREVER), -EINVAL);
     assert_int_equal(mproc_dict_keys(dict, NULL, FOREVER), -EINVAL);
     assert_int_equal(mproc_dict_length(dict, NULL, FOREVER), -EINVAL);

@@ -39,7 +39,7 @@ static void an_event_must_be_in_shared_memory_and_set_up(void **state)
     assert_int_equal(mproc_event_wait(&stage->event, MPROC_FOREVER), -EINVAL);
     assert_false(mproc_event_is_set(&stage->event));
     assert_int_equal(mproc_event_init(&stage->event), 0);
-    assert_int_equal(mproc_event_wait(&stage->event, -2), -EINVAL);
+    assert_int_equal(mproc_event_wait(&stage->event, MPROC_NS(-2)), -EINVAL);
     shared_free(stage);
 }
 
@@ -70,7 +70,7 @@ static void a_wait_ends_at_its_timeout(void **state)
     for (int ms = 1; ms < 300; ms *= 6) {
         int64_t begin = now();
         assert_int_equal(mproc_event_wait(&stage->event, MPROC_MS(ms)), MPROC_TIMEOUT);
-        assert_true(now() - begin >= MPROC_MS(ms));
+        assert_true(now() - begin >= MPROC_MS(ms).nanoseconds);
     }
     shared_free(stage);
 }
@@ -117,7 +117,7 @@ static void all_that_sleep_are_woken_at_once(void **state)
 {
     (void)state;
     struct stage *stage = make();
-    assert_true(shortest(set_for_five, stage) < MPROC_MS(40));
+    assert_true(shortest(set_for_five, stage) < MPROC_MS(40).nanoseconds);
     shared_free(stage);
 }
 
@@ -194,7 +194,7 @@ static void no_wake_up_is_lost_between_two_processes(void **state)
     assert_int_equal(child_finish(a), 0);
     assert_int_equal(child_finish(b), 0);
     assert_int_equal(stage->data, 2 * TURNS);
-    assert_true(now() - begin < MPROC_MS(100) * TURNS / 10); /* each lost one would have cost 100 ms */
+    assert_true(now() - begin < MPROC_MS(100).nanoseconds * TURNS / 10); /* each lost one would have cost 100 ms */
     shared_free(stage);
 }
 

@@ -387,8 +387,8 @@ static void bad_input_is_refused(void **state)
     assert_false(mproc_future_is_done(NULL));
     assert_null(mproc_future_free(NULL));
     future = submit_square(pool, 2);
-    assert_int_equal(mproc_future_get(future, NULL, -2), -EINVAL);
-    assert_int_equal(mproc_future_wait(future, -2), -EINVAL);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_NS(-2)), -EINVAL);
+    assert_int_equal(mproc_future_wait(future, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_future_status(future, NULL), -EINVAL);
     mproc_future_free(future);
     mproc_pool_free(pool);

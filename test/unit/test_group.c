@@ -187,13 +187,13 @@ static void bad_arguments_change_nothing(void **state)
     assert_int_equal(mproc_group_start(group, &process, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(mproc_group_start(group, &process, sleep_for_ever, NULL, &(mproc_process_options){.arg_size = 1}),
                      -EINVAL);
-    assert_int_equal(mproc_group_wait_any(group, NULL, 0), -EINVAL);
-    assert_int_equal(mproc_group_wait_any(NULL, &process, 0), -EINVAL);
-    assert_int_equal(mproc_group_wait_any(group, &process, -2), -EINVAL);
-    assert_int_equal(mproc_group_wait_all(NULL, 0), -EINVAL);
-    assert_int_equal(mproc_group_wait_all(group, -2), -EINVAL);
-    assert_int_equal(mproc_group_terminate(NULL, 0), -EINVAL);
-    assert_int_equal(mproc_group_terminate(group, -2), -EINVAL);
+    assert_int_equal(mproc_group_wait_any(group, NULL, MPROC_NOWAIT), -EINVAL);
+    assert_int_equal(mproc_group_wait_any(NULL, &process, MPROC_NOWAIT), -EINVAL);
+    assert_int_equal(mproc_group_wait_any(group, &process, MPROC_NS(-2)), -EINVAL);
+    assert_int_equal(mproc_group_wait_all(NULL, MPROC_NOWAIT), -EINVAL);
+    assert_int_equal(mproc_group_wait_all(group, MPROC_NS(-2)), -EINVAL);
+    assert_int_equal(mproc_group_terminate(NULL, MPROC_NOWAIT), -EINVAL);
+    assert_int_equal(mproc_group_terminate(group, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_group_size(NULL), -EINVAL);
     assert_int_equal(mproc_group_size(group), 0);
     assert_null(mproc_group_free(NULL));
@@ -204,8 +204,9 @@ static int use_inherited_group(void *arg)
 {
     mproc_group *group = arg;
     mproc_process *process;
-    return mproc_group_wait_all(group, 0) == -ECHILD && mproc_group_wait_any(group, &process, 0) == -ECHILD &&
-                   mproc_group_terminate(group, 0) == -ECHILD && mproc_group_size(group) == -ECHILD &&
+    return mproc_group_wait_all(group, MPROC_NOWAIT) == -ECHILD &&
+                   mproc_group_wait_any(group, &process, MPROC_NOWAIT) == -ECHILD &&
+                   mproc_group_terminate(group, MPROC_NOWAIT) == -ECHILD && mproc_group_size(group) == -ECHILD &&
                    mproc_group_start(group, NULL, sleep_for_ever, NULL, NULL) == -ECHILD
                ? 0
                : 1;

@@ -2,6 +2,7 @@
  * has nothing to do and its host. Sleepers wake every 100 ms to look who lives, and that must be all they do. */
 #include "children.h"
 #include "harness.h"
+#include "os/clock.h"
 #include "pools.h"
 
 #include <mproc.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define QUIET_TIME MPROC_SEC(5)
-#define ALLOWANCE  MPROC_MS(25) /* half a percent; looking around every 100 ms takes a fifth of that under load */
+#define ALLOWANCE  OS_MS(25) /* half a percent; looking around every 100 ms takes a fifth of that under load */
 
 enum {
     WORKERS = 2,
@@ -135,7 +136,7 @@ static int wait_in_task(void *ctx, const void *in, void *out)
 struct watched {
     const char *name;
     pid_t pid;
-    mproc_time used;
+    nanoseconds used;
 };
 
 struct watch {
@@ -143,13 +144,13 @@ struct watch {
     int count;
 };
 
-static mproc_time cpu_time(pid_t pid)
+static nanoseconds cpu_time(pid_t pid)
 {
     clockid_t clock;
     struct timespec used;
     assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
     assert_int_equal(clock_gettime(clock, &used), 0);
-    return MPROC_SEC(used.tv_sec) + used.tv_nsec;
+    return OS_SEC(used.tv_sec) + used.tv_nsec;
 }
 
 static void watch(struct watch *watch, const char *name, pid_t pid)
@@ -192,7 +193,7 @@ static void must_have_been_idle(const struct watch *watch)
     int busy = 0;
     for (int i = 0; i < watch->count; i++) {
         const struct watched *process = &watch->processes[i];
-        mproc_time used = cpu_time(process->pid) - process->used;
+        nanoseconds used = cpu_time(process->pid) - process->used;
         if (used <= ALLOWANCE)
             continue;
         fprintf(stderr, "%s used %lld us of CPU\n", process->name, (long long)used / 1000);

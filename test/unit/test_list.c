@@ -458,7 +458,7 @@ static void bad_input_changes_nothing(void **state)
     assert_int_equal(mproc_list_append((mproc_list *)other, mproc_int(1), FOREVER), -EINVAL);
     assert_int_equal(mproc_list_append(list, none, FOREVER), -EINVAL);
     assert_int_equal(mproc_list_append(list, mproc_list_of(&none, 1), FOREVER), -EINVAL);
-    assert_int_equal(mproc_list_append(list, mproc_int(1), -2), -EINVAL);
+    assert_int_equal(mproc_list_append(list, mproc_int(1), MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_list_extend(list, mproc_int(1), FOREVER), -EINVAL);
     assert_int_equal(mproc_list_set_slice(list, 0, 3, 2, mproc_list_of(NULL, 0), FOREVER), -EINVAL);
     assert_int_equal(mproc_list_set_slice(list, 0, 3, 0, mproc_list_of(NULL, 0), FOREVER), -EINVAL);

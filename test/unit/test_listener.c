@@ -414,7 +414,7 @@ static void bad_options_are_refused(void **state)
     assert_null(listener);
     assert_int_equal(mproc_connect(&connection, "tcp::4", NULL, MPROC_SEC(1)), -EINVAL);
     assert_int_equal(mproc_connect(&connection, "unix:", NULL, MPROC_SEC(1)), -EINVAL);
-    assert_int_equal(mproc_connect(&connection, "unix:/x", NULL, -2), -EINVAL);
+    assert_int_equal(mproc_connect(&connection, "unix:/x", NULL, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_connect(NULL, "unix:/x", NULL, MPROC_SEC(1)), -EINVAL);
     assert_int_equal(mproc_connect(&connection, "unix:/x", &(mproc_connect_options){.any_user = true}, MPROC_SEC(1)),
                      -EINVAL);

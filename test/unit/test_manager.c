@@ -72,7 +72,7 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(mproc_manager_connect(&manager, "unix:", NULL, SOON), -EINVAL);
     assert_int_equal(mproc_manager_connect(&manager, "tcp::0", NULL, SOON), -EINVAL);
     assert_int_equal(mproc_manager_connect(&manager, "unix:/no/such", NULL, SOON), -ENOENT);
-    assert_int_equal(mproc_manager_connect(&manager, "unix:/no/such", NULL, -2), -EINVAL);
+    assert_int_equal(mproc_manager_connect(&manager, "unix:/no/such", NULL, MPROC_NS(-2)), -EINVAL);
     assert_null(manager);
     assert_int_equal(mproc_manager_dict(NULL, &dict, NULL, SOON), -EINVAL);
     assert_null(mproc_manager_address(NULL));

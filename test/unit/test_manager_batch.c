@@ -110,7 +110,7 @@ static void wrong_arguments_send_nothing(void **state)
     assert_int_equal(mproc_manager_call(NULL, &good, 1, SOON), -EINVAL);
     assert_int_equal(mproc_manager_call(manager, NULL, 1, SOON), -EINVAL);
     assert_int_equal(mproc_manager_call(manager, &good, 0, SOON), -EINVAL);
-    assert_int_equal(mproc_manager_call(manager, &good, 1, -2), -EINVAL);
+    assert_int_equal(mproc_manager_call(manager, &good, 1, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_manager_send(manager, &good, 1, NULL), -EINVAL);
     assert_int_equal(mproc_manager_send(manager, &good, 0, &batch), -EINVAL);
     assert_null(batch);

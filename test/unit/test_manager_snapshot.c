@@ -552,7 +552,7 @@ static void a_server_without_a_file_says_so(void **state)
     (void)state;
     mproc_manager *manager = make_manager(NULL, NULL);
     assert_int_equal(mproc_manager_save(manager, SOON), -EOPNOTSUPP);
-    assert_int_equal(mproc_manager_save(manager, -2), -EINVAL);
+    assert_int_equal(mproc_manager_save(manager, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_manager_save(NULL, SOON), -EINVAL);
     assert_serves(manager);
     mproc_manager_free(manager);

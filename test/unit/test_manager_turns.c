@@ -84,10 +84,10 @@ static void a_timeout_ends_a_wait_for_a_lock(void **state)
     assert_int_equal(mproc_remote_acquire(lock, MPROC_NOWAIT), MPROC_TIMEOUT);
     int64_t before = now();
     assert_int_equal(mproc_remote_acquire(lock, MPROC_MS(30)), MPROC_TIMEOUT);
-    assert_true(now() - before >= MPROC_MS(30));
+    assert_true(now() - before >= MPROC_MS(30).nanoseconds);
     assert_int_equal(mproc_remote_release(lock, SOON), 0);
     assert_int_equal(mproc_remote_acquire(lock, SOON), 0);
-    assert_int_equal(mproc_remote_acquire(lock, -2), -EINVAL);
+    assert_int_equal(mproc_remote_acquire(lock, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_remote_wait(lock, SOON), MPROC_NOT_FOUND);
 }
 

@@ -146,13 +146,13 @@ static void a_member_that_left_may_join_again(void **state)
 
 static void take_and_stay(void)
 {
-    owner_lock_acquire(&shared->lock, MPROC_FOREVER);
+    owner_lock_acquire(&shared->lock, OS_FOREVER);
     stay();
 }
 
 static void take_and_leave(void)
 {
-    owner_lock_acquire(&shared->lock, MPROC_FOREVER);
+    owner_lock_acquire(&shared->lock, OS_FOREVER);
     member_leave();
 }
 
@@ -162,14 +162,14 @@ static void a_killed_owner_passes_the_lock_on_and_it_is_told_once(void **state)
     pid_t pid = start(take_and_stay);
     await(1);
     assert_true(owner_lock_is_held(&shared->lock));
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_NOWAIT), MPROC_TIMEOUT);
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_MS(20)), MPROC_TIMEOUT);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_NOWAIT), MPROC_TIMEOUT);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_MS(20)), MPROC_TIMEOUT);
     assert_int_equal(owner_lock_release(&shared->lock), -EPERM);
     end_child(pid, SIGKILL);
     assert_false(owner_lock_is_held(&shared->lock));
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_NOWAIT), MPROC_OWNER_DIED);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_NOWAIT), MPROC_OWNER_DIED);
     assert_int_equal(owner_lock_release(&shared->lock), 0);
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_NOWAIT), 0);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_NOWAIT), 0);
     assert_int_equal(owner_lock_release(&shared->lock), 0);
     assert_int_equal(owner_lock_release(&shared->lock), -EPERM);
 }
@@ -178,14 +178,14 @@ static void leaving_with_a_lock_is_a_death_to_the_lock(void **state)
 {
     (void)state;
     end_child(start(take_and_leave), 0);
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_NOWAIT), MPROC_OWNER_DIED);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_NOWAIT), MPROC_OWNER_DIED);
     assert_int_equal(owner_lock_release(&shared->lock), 0);
 }
 
 static void wait_and_tell(void)
 {
     atomic_store(&shared->step, 2);
-    int result = owner_lock_acquire(&shared->lock, MPROC_SEC(20));
+    int result = owner_lock_acquire(&shared->lock, OS_SEC(20));
     atomic_store(&shared->step, 10 + result);
     owner_lock_release(&shared->lock);
 }
@@ -205,7 +205,7 @@ static void one_that_sleeps_gets_the_lock_of_the_dead(void **state)
 static void a_lost_wakeup_costs_no_more_than_a_tick(void **state)
 {
     (void)state;
-    assert_int_equal(owner_lock_acquire(&shared->lock, MPROC_FOREVER), 0);
+    assert_int_equal(owner_lock_acquire(&shared->lock, OS_FOREVER), 0);
     pid_t waiter = start(wait_and_tell);
     await(2);
     atomic_store(&shared->lock.word, 0); /* free, and nobody is woken */
@@ -216,7 +216,7 @@ static void a_lost_wakeup_costs_no_more_than_a_tick(void **state)
 static void count_up(void)
 {
     for (int i = 0; i < 20000; i++) {
-        if (owner_lock_acquire(&shared->lock, MPROC_SEC(60)))
+        if (owner_lock_acquire(&shared->lock, OS_SEC(60)))
             _exit(1);
         shared->count++;
         owner_lock_release(&shared->lock);
@@ -319,7 +319,7 @@ static void a_sweep_waits_for_another_process_that_is_at_it(void **state)
         member_sweep_all();
         if (round) { /* it does not wait for ever */
             assert_int_equal(allocated(), before + (1 << 20));
-            assert_true(os_now() - begun >= MPROC_MS(20));
+            assert_true(os_now() - begun >= OS_MS(20));
             end_child(sweeper, SIGKILL);
             member_sweep_all();
         }

@@ -42,29 +42,29 @@ static void a_kill_is_explained_when_the_count_has_grown(void **state)
 {
     struct oom_watch watch = {.counts = true, .count = 5};
     (void)state;
-    assert_false(oom_explains(&watch, 5, MPROC_SEC(10)));
-    assert_true(oom_explains(&watch, 6, MPROC_SEC(11)));
-    assert_false(oom_explains(&watch, 6, MPROC_SEC(11)));
-    assert_false(oom_explains(&watch, 6, MPROC_SEC(20)));
-    assert_true(oom_explains(&watch, 7, MPROC_SEC(21)));
+    assert_false(oom_explains(&watch, 5, OS_SEC(10)));
+    assert_true(oom_explains(&watch, 6, OS_SEC(11)));
+    assert_false(oom_explains(&watch, 6, OS_SEC(11)));
+    assert_false(oom_explains(&watch, 6, OS_SEC(20)));
+    assert_true(oom_explains(&watch, 7, OS_SEC(21)));
 }
 
 static void workers_that_were_killed_together_are_all_explained(void **state)
 {
     struct oom_watch watch = {.counts = true, .count = 5};
     (void)state;
-    assert_true(oom_explains(&watch, 7, MPROC_SEC(10)));
-    assert_true(oom_explains(&watch, 7, MPROC_SEC(10) + MPROC_MS(5)));
-    assert_false(oom_explains(&watch, 7, MPROC_SEC(10) + MPROC_MS(6)));
+    assert_true(oom_explains(&watch, 7, OS_SEC(10)));
+    assert_true(oom_explains(&watch, 7, OS_SEC(10) + OS_MS(5)));
+    assert_false(oom_explains(&watch, 7, OS_SEC(10) + OS_MS(6)));
 }
 
 static void another_process_that_was_killed_explains_nothing_later(void **state)
 {
     struct oom_watch watch = {.counts = true, .count = 5};
     (void)state;
-    assert_true(oom_explains(&watch, 9, MPROC_SEC(10)));
-    assert_false(oom_explains(&watch, 9, MPROC_SEC(13)));
-    assert_false(oom_explains(&watch, 9, MPROC_SEC(13)));
+    assert_true(oom_explains(&watch, 9, OS_SEC(10)));
+    assert_false(oom_explains(&watch, 9, OS_SEC(13)));
+    assert_false(oom_explains(&watch, 9, OS_SEC(13)));
 }
 
 int main(void)

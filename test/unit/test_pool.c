@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 /* ---- time ---- */
 
@@ -275,10 +276,10 @@ static void bad_input_is_refused(void **state)
     assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.method = MPROC_START_FORKSERVER}), -EINVAL);
     assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.method = (enum mproc_start_method)9}), -EINVAL);
     assert_null(pool);
-    assert_int_equal(mproc_pool_map(NULL, square, NULL, &(mproc_map){.count = 1}, -1), -EINVAL);
+    assert_int_equal(mproc_pool_map(NULL, square, NULL, &(mproc_map){.count = 1}, MPROC_FOREVER), -EINVAL);
     assert_int_equal(mproc_pool_close(NULL), -EINVAL);
     assert_int_equal(mproc_pool_terminate(NULL), -EINVAL);
-    assert_int_equal(mproc_pool_join(NULL, -1), -EINVAL);
+    assert_int_equal(mproc_pool_join(NULL, MPROC_FOREVER), -EINVAL);
     assert_int_equal(mproc_pool_workers(NULL, NULL, 0), -EINVAL);
     pool = make_pool(1);
     const mproc_map wrong[] = {
@@ -295,9 +296,9 @@ static void bad_input_is_refused(void **state)
         assert_int_equal(mproc_pool_map(pool, square, NULL, &wrong[i], MPROC_FOREVER), -EINVAL);
     assert_int_equal(mproc_pool_map(pool, NULL, NULL, &(mproc_map){.count = 1}, MPROC_FOREVER), -EINVAL);
     assert_int_equal(mproc_pool_map(pool, square, NULL, NULL, MPROC_FOREVER), -EINVAL);
-    assert_int_equal(mproc_pool_map(pool, square, NULL, &(mproc_map){.count = 1}, -2), -EINVAL);
+    assert_int_equal(mproc_pool_map(pool, square, NULL, &(mproc_map){.count = 1}, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_pool_workers(pool, NULL, 1), -EINVAL);
-    assert_int_equal(mproc_pool_join(pool, -2), -EINVAL);
+    assert_int_equal(mproc_pool_join(pool, MPROC_NS(-2)), -EINVAL);
     mproc_pool_free(pool);
 }
 

@@ -124,20 +124,24 @@ static void a_resized_pool_comes_back_to_its_new_size(void **state)
 static void coming_and_going_loses_no_item(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_idle_pool(0, 1);
+    mproc_pool *pool = make_idle_pool(0, MPROC_US(100));
     long in[100], out[100];
-    for (size_t round = 0; round < ROUNDS; round++)
+    for (size_t round = 0; round < ROUNDS; round++) {
         map_squares(pool, in, out, round % 100 + 1, round % 3);
+        if (round % 4 == 0)
+            must_become(pool, 1);
+    }
     mproc_pool_statistics statistics;
     assert_true(mproc_pool_stats(pool, &statistics, NULL, 0) >= 0);
     assert_int_equal(statistics.deaths, 0);
+    assert_true(statistics.starts > ROUNDS / 4);
     mproc_pool_free(pool);
 }
 
 static void wrong_options_are_refused(void **state)
 {
     static const mproc_pool_options wrong[] = {
-        {.idle_time = -2}, {.min_workers = 2}, {.min_workers = 2000, .idle_time = 1}};
+        {.idle_time = MPROC_NS(-2)}, {.min_workers = 2}, {.min_workers = 2000, .idle_time = MPROC_MS(1)}};
     mproc_pool *pool;
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)

@@ -110,7 +110,7 @@ static void must_end_the_third(mproc_pool *pool, mproc_task *task, size_t chunk,
 static void an_item_that_takes_too_long_is_ended_alone(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_patient_pool(2, 0);
+    mproc_pool *pool = make_patient_pool(2, (mproc_time){0});
     must_end_the_third(pool, hang_at_three, 1, -SIGTERM);
     must_end_the_third(pool, hang_at_three, ITEMS, -SIGTERM);
     must_end_the_third(pool, hang_at_three, 0, -SIGTERM);
@@ -129,7 +129,7 @@ static void what_ignores_the_first_signal_is_killed_after_the_grace(void **state
 static void a_task_can_have_a_limit_of_its_own(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_patient_pool(1, 0);
+    mproc_pool *pool = make_patient_pool(1, (mproc_time){0});
     int *counts = make_counts(ITEMS);
     int in = 3;
     mproc_future *future;
@@ -150,7 +150,7 @@ static void a_limit_costs_quick_items_nothing(void **state)
     enum {
         MANY = 20000
     };
-    mproc_pool *pool = make_patient_pool(2, 0);
+    mproc_pool *pool = make_patient_pool(2, (mproc_time){0});
     int *counts = make_counts(MANY), *in = make_counts(MANY), *out = make_counts(MANY);
     for (int i = 0; i < MANY; i++)
         in[i] = i;
@@ -175,7 +175,7 @@ static void items_on_the_edge_of_their_limit_have_one_outcome(void **state)
     enum {
         EDGE = 400
     };
-    mproc_pool *pool = make_patient_pool(3, 0);
+    mproc_pool *pool = make_patient_pool(3, (mproc_time){0});
     int *counts = make_counts(EDGE), *in = make_counts(EDGE), *out = make_counts(EDGE);
     static mproc_item_status status[EDGE];
     for (int i = 0; i < EDGE; i++)
@@ -234,7 +234,7 @@ static int next_item(void *arg, void *in)
 static void inputs_one_after_another_have_a_limit_too(void **state)
 {
     (void)state;
-    mproc_pool *pool = make_patient_pool(2, 0);
+    mproc_pool *pool = make_patient_pool(2, (mproc_time){0});
     int *counts = make_counts(ITEMS);
     int next = 0, out;
     mproc_imap *imap;
@@ -257,10 +257,13 @@ static void bad_limits_are_refused(void **state)
 {
     (void)state;
     mproc_pool *pool;
-    const mproc_map map = {.count = 1, .item_timeout = -2};
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = -1}), -EINVAL);
-    pool = make_patient_pool(1, 0);
-    assert_int_equal(mproc_pool_map(pool, count_only, NULL, &map, MPROC_FOREVER), -EINVAL);
+    static const int64_t wrong[] = {-2, 1, 5, 30000}; /* those above 0 have lost their unit */
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = MPROC_FOREVER}), -EINVAL);
+    pool = make_patient_pool(1, (mproc_time){0});
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const mproc_map map = {.count = 1, .item_timeout = MPROC_NS(wrong[i])};
+        assert_int_equal(mproc_pool_map(pool, count_only, NULL, &map, MPROC_FOREVER), -EINVAL);
+    }
     mproc_pool_free(pool);
 }
 

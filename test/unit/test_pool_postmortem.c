@@ -287,7 +287,7 @@ static mproc_postmortem die_in(mproc_pool *pool, mproc_task *task, mproc_map map
     map.died = note;
     map.died_arg = &told;
     int result = mproc_pool_map(pool, task, NULL, &map, MPROC_SEC(60));
-    assert_int_equal(result, map.item_timeout ? MPROC_LATE : MPROC_WORKER_DIED);
+    assert_int_equal(result, map.item_timeout.nanoseconds ? MPROC_LATE : MPROC_WORKER_DIED);
     assert_int_equal(told.count, 1);
     assert_int_equal(status.code, code);
     assert_int_equal(told.death.exit, code);
@@ -468,7 +468,7 @@ static void a_late_item_shows_where_it_hung(void **state)
     mproc_postmortem death = die_in(pool, hang_at_once, (mproc_map){.item_timeout = MPROC_MS(50)}, -SIGTERM);
     assert_int_equal(death.cause, MPROC_CAUSE_LATE);
     assert_false(death.has_address);
-    assert_true(death.wall >= MPROC_MS(50));
+    assert_true(death.wall.nanoseconds >= MPROC_MS(50).nanoseconds);
     int frame = frame_of(&death, "hang");
     assert_true(frame >= 0);
     assert_int_equal(frame_of(&death, "hang_at_once"), frame + 1);
@@ -520,8 +520,9 @@ static void what_was_used_is_told(void **state)
     const mproc_map map = {.in = &size, .in_size = sizeof size};
     mproc_postmortem death = die_in(pool, work_and_be_killed, map, -SIGKILL);
     assert_true(death.peak_memory >= size && death.peak_memory < (size_t)4 << 30);
-    assert_true(death.cpu >= MPROC_MS(50) && death.cpu < MPROC_SEC(60));
-    assert_true(death.wall >= MPROC_MS(50) && death.wall < MPROC_SEC(60));
+    assert_true(death.cpu.nanoseconds >= MPROC_MS(50).nanoseconds && death.cpu.nanoseconds < MPROC_SEC(60).nanoseconds);
+    assert_true(death.wall.nanoseconds >= MPROC_MS(50).nanoseconds &&
+                death.wall.nanoseconds < MPROC_SEC(60).nanoseconds);
     mproc_pool_free(pool);
 }
 
@@ -534,8 +535,9 @@ static void what_others_used_before_is_not_counted(void **state)
     const mproc_map map = {.count = 2, .in = in, .in_size = sizeof *in, .chunk = 1, .died = note, .died_arg = &told};
     assert_int_equal(mproc_pool_map(pool, work_or_sleep, NULL, &map, MPROC_SEC(60)), MPROC_WORKER_DIED);
     assert_int_equal(told.death.index, 1);
-    assert_true(told.death.cpu < MPROC_MS(90));
-    assert_true(told.death.wall >= MPROC_MS(90) && told.death.wall < MPROC_SEC(60));
+    assert_true(told.death.cpu.nanoseconds < MPROC_MS(90).nanoseconds);
+    assert_true(told.death.wall.nanoseconds >= MPROC_MS(90).nanoseconds &&
+                told.death.wall.nanoseconds < MPROC_SEC(60).nanoseconds);
     mproc_pool_free(pool);
 }
 

@@ -256,13 +256,13 @@ static void what_threads_cannot_have_is_refused(void **state)
     static const mproc_pool_options wrong[] = {{.threads = true, .method = MPROC_START_SPAWN},
                                                {.threads = true, .max_memory = 1},
                                                {.threads = true, .memory_limit = 1},
-                                               {.threads = true, .idle_time = 1}};
+                                               {.threads = true, .idle_time = MPROC_MS(1)}};
     mproc_pool *pool;
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(mproc_pool_create(&pool, &wrong[i]), -EINVAL);
     pool = make_threads(1);
-    const mproc_map map = {.count = 1, .item_timeout = 1};
+    const mproc_map map = {.count = 1, .item_timeout = MPROC_MS(1)};
     assert_int_equal(mproc_pool_map(pool, nap_a_little, NULL, &map, MPROC_FOREVER), -EINVAL);
     mproc_pool_free(pool);
 }

@@ -1,5 +1,6 @@
 /* What workers are made with, and how long they stay: initializer and finalizer, state, replacement by max_items. */
 #include "harness.h"
+#include "os/clock.h"
 #include "pools.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ static int64_t now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return MPROC_SEC(time.tv_sec) + time.tv_nsec;
+    return OS_SEC(time.tv_sec) + time.tv_nsec;
 }
 
 /* ---- what runs in the workers ---- */
@@ -478,9 +479,9 @@ static void the_statistics_tell_what_workers_did(void **unused)
     assert_int_equal(all.starts, 1);
     assert_int_equal(all.deaths, 0);
     assert_int_equal(worker.items, 4);
-    assert_true(worker.startup > 0 && worker.startup < life);
-    assert_true(worker.busy >= MPROC_MS(80) && worker.busy < life);
-    assert_true(worker.idle >= 0 && worker.idle < life);
+    assert_true(worker.startup.nanoseconds > 0 && worker.startup.nanoseconds < life);
+    assert_true(worker.busy.nanoseconds >= MPROC_MS(80).nanoseconds && worker.busy.nanoseconds < life);
+    assert_true(worker.idle.nanoseconds >= 0 && worker.idle.nanoseconds < life);
     assert_true(worker.peak_memory >= (size_t)64 << 20);
     assert_int_equal(kill(worker.pid, SIGKILL), 0);
     assert_int_equal(mproc_pool_call(pool, grow, NULL, NULL, 0, NULL, 0, MPROC_SEC(60)), 0);

@@ -269,7 +269,7 @@ static void what_is_no_handle_is_refused(void **state)
     mproc_process_free(freed);
     mproc_process *const bad[] = {NULL, (mproc_process *)&zero, freed};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(mproc_process_join(bad[i], 0), -EINVAL);
+        assert_int_equal(mproc_process_join(bad[i], MPROC_NOWAIT), -EINVAL);
         assert_int_equal(mproc_process_exitcode(bad[i], &exitcode), -EINVAL);
         assert_int_equal(mproc_process_pid(bad[i]), -EINVAL);
         assert_int_equal(mproc_process_sentinel(bad[i]), -EINVAL);
@@ -319,7 +319,7 @@ static void bad_arguments_start_nothing(void **state)
         assert_int_equal(mproc_process_start(&process, return_int, &zero, &bad[i]), -EINVAL);
     assert_int_equal(mproc_process_start(&process, return_int, NULL, &(mproc_process_options){.arg_size = 4}), -EINVAL);
     process = start(sleep_for_ever, NULL, NULL);
-    assert_int_equal(mproc_process_join(process, -2), -EINVAL);
+    assert_int_equal(mproc_process_join(process, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_process_exitcode(process, NULL), -EINVAL);
     mproc_process_kill(process);
     assert_int_equal(finish(process), -SIGKILL);

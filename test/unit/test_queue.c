@@ -377,9 +377,9 @@ static void bad_input_is_refused(void **state)
     }
     assert_int_equal(mproc_queue_put(queue, NULL, 1, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_queue_put(queue, buffer, SIZE_MAX, MPROC_NOWAIT), -EINVAL);
-    assert_int_equal(mproc_queue_put(queue, buffer, 1, -2), -EINVAL);
+    assert_int_equal(mproc_queue_put(queue, buffer, 1, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_queue_get(queue, NULL, 1, NULL, MPROC_NOWAIT), -EINVAL);
-    assert_int_equal(mproc_queue_get(queue, buffer, 1, NULL, -2), -EINVAL);
+    assert_int_equal(mproc_queue_get(queue, buffer, 1, NULL, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_queue_get_new(queue, NULL, &size, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_queue_put_many(queue, NULL, 1, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_queue_put_many(queue, &message, 0, MPROC_NOWAIT), -EINVAL);
@@ -390,7 +390,7 @@ static void bad_input_is_refused(void **state)
     assert_int_equal(mproc_queue_reserve(queue, &data, SIZE_MAX, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_queue_peek(queue, NULL, &size, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_queue_put(queue, buffer, (size_t)1 << 46, MPROC_NOWAIT), -ENOMEM);
-    assert_int_equal(mproc_queue_join(queue, -2), -EINVAL);
+    assert_int_equal(mproc_queue_join(queue, MPROC_NS(-2)), -EINVAL);
     assert_true(mproc_queue_empty(queue));
     assert_int_equal(put_int(queue, 7), 0); /* nothing was changed */
     assert_int_equal(get_int(queue), 7);

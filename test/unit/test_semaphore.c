@@ -76,7 +76,7 @@ static void bad_arguments_change_nothing(void **state)
 {
     (void)state;
     struct stage *stage = make(1, MPROC_SEMAPHORE_BOUNDED);
-    assert_int_equal(mproc_semaphore_acquire(&stage->semaphore, -2), -EINVAL);
+    assert_int_equal(mproc_semaphore_acquire(&stage->semaphore, MPROC_NS(-2)), -EINVAL);
     assert_int_equal(mproc_semaphore_release(&stage->semaphore, 0), -EINVAL);
     assert_int_equal(mproc_semaphore_release(&stage->semaphore, 1), -EOVERFLOW);
     assert_int_equal(mproc_semaphore_release(&stage->semaphore, UINT32_MAX), -EOVERFLOW);
@@ -133,7 +133,7 @@ static void a_wait_ends_at_its_timeout(void **state)
     for (int ms = 1; ms < 300; ms *= 6) {
         int64_t begin = now();
         assert_int_equal(mproc_semaphore_acquire(&stage->semaphore, MPROC_MS(ms)), MPROC_TIMEOUT);
-        assert_true(now() - begin >= MPROC_MS(ms));
+        assert_true(now() - begin >= MPROC_MS(ms).nanoseconds);
     }
     discard(stage, sizeof *stage);
 }
@@ -161,7 +161,7 @@ static void a_release_wakes_at_once_as_many_as_it_has_units(void **state)
 {
     (void)state;
     struct stage *stage = make(0, MPROC_SEMAPHORE_SIGNAL);
-    assert_true(shortest(release_for_five, stage) < MPROC_MS(40));
+    assert_true(shortest(release_for_five, stage) < MPROC_MS(40).nanoseconds);
     discard(stage, sizeof *stage);
 }
 
@@ -436,7 +436,7 @@ static void a_thread_waits_for_the_operation_of_another_no_longer_than_it_takes(
     (void)state;
     struct stage *stage = make(1, 0);
     acquire_and_release(stage);
-    assert_true(shortest(wait_for_a_thread, stage) < MPROC_MS(40));
+    assert_true(shortest(wait_for_a_thread, stage) < MPROC_MS(40).nanoseconds);
     assert_int_equal(value(stage), 1);
     discard(stage, sizeof *stage);
 }

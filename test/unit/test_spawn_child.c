@@ -203,8 +203,8 @@ static void connections_are_passed_and_no_others(void **state)
     assert_int_equal(mproc_pipe(&ours[0], &theirs[0], true), 0);
     assert_int_equal(mproc_pipe(&ours[1], &theirs[1], false), 0);
     assert_int_equal(mproc_pipe(&other[0], &other[1], true), 0);
-    assert_int_equal(mproc_connection_send(ours[0], "read", 4, 0), 0);
-    assert_int_equal(mproc_connection_send(ours[0], "ahead", 5, 0), 0);
+    assert_int_equal(mproc_connection_send(ours[0], "read", 4, MPROC_NOWAIT), 0);
+    assert_int_equal(mproc_connection_send(ours[0], "ahead", 5, MPROC_NOWAIT), 0);
     assert_int_equal(mproc_connection_recv(theirs[0], text, 1, &size, MPROC_FOREVER), MPROC_TOO_SMALL);
     mproc_process *process = start(
         answer, NULL, &(mproc_process_options){.method = fresh_method, .connections = theirs, .connection_count = 2});
@@ -242,7 +242,7 @@ static void sixty_four_connections_can_be_passed(void **state)
     for (int i = 0; i < 64; i++) {
         char byte = (char)i;
         assert_int_equal(mproc_pipe(&theirs[i], &ours[i], false), 0);
-        assert_int_equal(mproc_connection_send(ours[i], &byte, 1, 0), 0);
+        assert_int_equal(mproc_connection_send(ours[i], &byte, 1, MPROC_NOWAIT), 0);
     }
     /* From the last to the first, so that descriptors change places; and the other way round. */
     for (int turn = 0; turn < 2; turn++)

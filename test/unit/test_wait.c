@@ -458,7 +458,7 @@ static void bad_input_is_refused(void **state)
                                {.kind = MPROC_WAIT_FD, .on.fd = pair[0], .ready = true}};
     assert_int_equal(mproc_wait(NULL, 1, &ready, MPROC_NOWAIT), -EINVAL);
     assert_int_equal(mproc_wait(items, 0, &ready, MPROC_NOWAIT), -EINVAL);
-    assert_int_equal(mproc_wait(items, 2, &ready, -2), -EINVAL);
+    assert_int_equal(mproc_wait(items, 2, &ready, MPROC_NS(-2)), -EINVAL);
     for (int kind = -1; kind < 8; kind++) {
         if (kind == MPROC_WAIT_FD)
             continue;
