@@ -10,6 +10,12 @@
  * (-Wmissing-braces says so, which -Wall has in C): there a span of less than 100 us, for which a unit was surely
  * forgotten, is -EINVAL.
  *
+ * Structs that may grow have a last member reserved: words whose room later versions give to new members, so that the
+ * size of a struct and the places of its members stay. In what a caller hands over they must be 0, as every member that
+ * is not meant, so initialize such a struct whole: with designated initializers, {0} or memset(). A word that is not 0
+ * asks for what this version does not know, and is -EINVAL. In what the library fills in they are 0, and a member that
+ * it does not know yet is 0 too.
+ *
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
  * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it: the wait goes on for what
  * is left of its timeout. After a fork by mproc, or by the program's own fork(), parent and child may both go on using

@@ -46,6 +46,7 @@ typedef struct mproc_listener_options {
     size_t handshakes;         /* how many peers may be at their handshake at a time; 0: 64 */
     bool allow_md5;            /* also let in what knows nothing better than MD5: Python up to 3.11 */
     bool any_user;             /* unix: let in processes of other users; needs a key */
+    uint64_t reserved[8];      /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_listener_options;
 
 /* Listen at an address. options may be NULL. unix:PATH: a socket that an ended listener left there is replaced, any
@@ -84,8 +85,9 @@ MPROC_API mproc_listener *mproc_listener_free(mproc_listener *listener);
 typedef struct mproc_connect_options {
     const void *key; /* as that of the listener */
     size_t key_size;
-    bool allow_md5; /* also answer a listener that knows nothing better than MD5: Python up to 3.11 */
-    bool any_user;  /* unix: the listener may be of another user; needs a key */
+    bool allow_md5;       /* also answer a listener that knows nothing better than MD5: Python up to 3.11 */
+    bool any_user;        /* unix: the listener may be of another user; needs a key */
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_connect_options;
 
 /* Connect to a listener. options may be NULL. The timeout is for all of it, but for the name service where HOST is a

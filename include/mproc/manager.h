@@ -54,6 +54,7 @@ typedef struct mproc_manager_options {
     mproc_time linger_time; /* server: how long a client that lost its connection may come back; 0: 30 s */
     bool any_user;          /* unix: let in clients of other users */
     const char *snapshot_file; /* of create and serve only; copied; NULL: none, see mproc_manager_save() */
+    uint64_t reserved[8];      /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_manager_options;
 
 /* ---- servers and connections ---- */
@@ -170,9 +171,9 @@ MPROC_API int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time
 MPROC_API int mproc_remote_abort(mproc_remote *remote, mproc_time timeout);
 MPROC_API int mproc_remote_reset(mproc_remote *remote, mproc_time timeout);
 
-/* Queue. task_done is -EINVAL when it was called as often as items were put; join waits until it was. A client that ends
- * between its get and its task_done leaves its item undone, and join waits for ever: somebody who knows of that end must
- * call task_done in its place, see mproc_queue_join(). */
+/* Queue. task_done is -EINVAL when it was called as often as items were put; join waits until it was. A client that
+ * ends between its get and its task_done leaves its item undone, and join waits for ever: somebody who knows of that
+ * end must call task_done in its place, see mproc_queue_join(). */
 MPROC_API int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout);
 MPROC_API int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout);
 MPROC_API int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout);
@@ -199,6 +200,7 @@ typedef struct mproc_manager_type {
      * What is not 0 ends the writing, or the start of the server, with that. As methods, they must not wait. */
     int (*save)(void *object, mproc_value *state);
     int (*restore)(void **object, const mproc_value *state);
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_manager_type;
 
 /* Let servers that this process becomes, or starts from now on, have objects of that type. What it points to stays the

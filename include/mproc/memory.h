@@ -69,9 +69,10 @@ MPROC_API size_t mproc_usable_size(const void *block);
 MPROC_API bool mproc_is_shared(const void *address);
 
 typedef struct mproc_memory_statistics {
-    size_t reserved;  /* address space of the arena, bytes */
-    size_t allocated; /* bytes in blocks that are in use, rounded up as the heap does, with the library's own */
-    size_t resident;  /* bytes of memory that the kernel holds for the arena */
+    size_t address_space; /* that the arena has reserved, bytes */
+    size_t allocated;     /* bytes in blocks that are in use, rounded up as the heap does, with the library's own */
+    size_t resident;      /* bytes of memory that the kernel holds for the arena */
+    uint64_t reserved[8]; /* 0 */
 } mproc_memory_statistics;
 
 /* What the family's shared memory holds now. -EINVAL when usage is NULL; -errno when the arena cannot be had. */

@@ -99,6 +99,7 @@ typedef struct mproc_pool_options {
     bool threads;                   /* the workers are threads of this process, see below */
     bool pin;                       /* each worker stays on one CPU of those that this process may use */
     enum mproc_interrupt interrupt; /* what Ctrl-C does, as said above */
+    uint64_t reserved[8];           /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_pool_options;
 
 /* With inherited_memory the server is forked (spawn is -EINVAL), and a ctx or arg without a size may point anywhere.
@@ -150,6 +151,7 @@ typedef struct mproc_map {
     const char *show; /* NULL, or a label: show a line on stderr that tells how far the map is, see below */
     void (*died)(void *arg, const mproc_postmortem *postmortem); /* called in the caller, soon after a worker died */
     void *died_arg;
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_map;
 
 /* The line that show asks for has the label, the items that are done and how many there are, the per cent, the items
@@ -285,7 +287,8 @@ typedef struct mproc_imap_options {
     mproc_time item_timeout;
     unsigned retries;
     unsigned retry_on;
-    bool unordered; /* results are handed out as they come, else in the order of the inputs */
+    bool unordered;       /* results are handed out as they come, else in the order of the inputs */
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_imap_options;
 
 /* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL
@@ -330,14 +333,16 @@ typedef struct mproc_worker_stats {
     mproc_time idle;    /* and waiting for them */
     size_t
         peak_memory; /* bytes of memory that were resident at most, as the kernel counts them; 0 if it does not tell */
+    uint64_t reserved[8]; /* 0 */
 } mproc_worker_stats;
 
 typedef struct mproc_pool_statistics {
-    unsigned workers; /* that it should have, without those that have ended because they were idle */
-    unsigned alive;   /* that live */
-    uint64_t items;   /* run by all that ever were, counted as above */
-    uint64_t starts;  /* workers that were started */
-    uint64_t deaths;  /* of these, so many ended otherwise than in good order: killed, or failed to begin */
+    unsigned workers;     /* that it should have, without those that have ended because they were idle */
+    unsigned alive;       /* that live */
+    uint64_t items;       /* run by all that ever were, counted as above */
+    uint64_t starts;      /* workers that were started */
+    uint64_t deaths;      /* of these, so many ended otherwise than in good order: killed, or failed to begin */
+    uint64_t reserved[8]; /* 0 */
 } mproc_pool_statistics;
 
 /* Have so many workers from now on, while there is work for them: 1 to max_workers. New ones are started; those that

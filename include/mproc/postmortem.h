@@ -67,6 +67,7 @@ typedef struct mproc_postmortem {
     size_t peak_memory; /* bytes of memory that were resident at most in the worker's life, as the kernel counts them */
     bool has_address;   /* the signal tells of an address: */
     uintptr_t address;  /* that could not be accessed, or of the instruction */
+    uint64_t reserved[8]; /* 0 */
     unsigned frame_count;
     struct mproc_frame frames[MPROC_STACK_DEPTH];
 } mproc_postmortem;

@@ -59,6 +59,7 @@ typedef struct mproc_process_options {
     bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */
     mproc_connection *const *connections; /* NULL: fork inherits all, the others none. Else these and no others: */
     size_t connection_count;              /* the child finds them by mproc_inherited_connection(); at most 64 */
+    uint64_t reserved[8];                 /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_process_options;
 
 /* Start a process that runs fn(arg). On success *process is its handle, to be given to mproc_process_free().
@@ -168,6 +169,7 @@ MPROC_API mproc_connection *mproc_inherited_connection(size_t index);
 typedef struct mproc_group_options {
     bool stop_on_failure; /* when wait_any or wait_all see one end with other than 0, they send SIGTERM to the rest and
                            * all that descends from it, and if the wait goes on, SIGKILL a second later */
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_group_options;
 
 /* -EINVAL, -ENOMEM. */

@@ -31,7 +31,8 @@ extern "C" {
 typedef struct mproc_queue mproc_queue;
 
 typedef struct mproc_queue_options {
-    size_t maxsize; /* messages that it holds at most; 0: no bound but memory */
+    size_t maxsize;       /* messages that it holds at most; 0: no bound but memory */
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_queue_options;
 
 /* A message to put, or a place to get one: data and its size in bytes. */
@@ -117,8 +118,8 @@ MPROC_API int mproc_queue_task_done(mproc_queue *queue);
  *                 mproc_queue_task_done(queue);       // of the one that was lost
  *             }
  *
- * Between the get and the store of is_full there are a few instructions in which a death is not seen. A pool has no such
- * gap: it tells of each item whose worker died. */
+ * Between the get and the store of is_full there are a few instructions in which a death is not seen. A pool has no
+ * such gap: it tells of each item whose worker died. */
 MPROC_API int mproc_queue_join(mproc_queue *queue, mproc_time timeout);
 
 /* Refuse further messages: put is MPROC_CLOSED from now on, in those that wait too, and so is the commit of what was

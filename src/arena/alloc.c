@@ -88,8 +88,7 @@ int mproc_memory_usage(mproc_memory_statistics *usage)
     int64_t resident = os_memory_resident(region.fd);
     if (resident < 0)
         return (int)resident;
-    usage->reserved = region.size;
-    usage->allocated = heap_allocated();
-    usage->resident = (size_t)resident;
+    *usage = (mproc_memory_statistics){
+        .address_space = region.size, .allocated = heap_allocated(), .resident = (size_t)resident};
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "ipc/reach.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <poll.h>
 
@@ -95,7 +96,7 @@ int mproc_connect(mproc_connection **connection, const char *address, const mpro
 
     if (!options)
         options = &defaults;
-    if (!connection || !os_timeout_is_valid(timeout))
+    if (!connection || !reserved_is_zero(options->reserved, sizeof options->reserved) || !os_timeout_is_valid(timeout))
         return -EINVAL;
     int result = address_parse(&parsed, address);
     if (!result)

@@ -18,6 +18,7 @@
 #include "os/listen.h"
 #include "os/poll.h"
 #include "os/thread.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <string.h>
@@ -209,8 +210,8 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
 
     if (!options)
         options = &defaults;
-    if (!listener || options->backlog < 0 || !os_option_is_valid(options->handshake_time) ||
-        options->handshake_time.nanoseconds < 0)
+    if (!listener || !reserved_is_zero(options->reserved, sizeof options->reserved) || options->backlog < 0 ||
+        !os_option_is_valid(options->handshake_time) || options->handshake_time.nanoseconds < 0)
         return -EINVAL;
     int result = address_parse(&parsed, address);
     if (!result)

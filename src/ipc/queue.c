@@ -7,6 +7,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
@@ -34,6 +35,8 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
     if (!queue)
         return -EINVAL;
     *queue = NULL;
+    if (options && !reserved_is_zero(options->reserved, sizeof options->reserved))
+        return -EINVAL;
     void *block;
     int result = heap_alloc_zeroed(RING_BLOCK, NULL, &block);
     if (result)

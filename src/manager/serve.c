@@ -9,6 +9,7 @@
 #include "os/openssl.h"
 #include "os/random.h"
 #include "process/authkey.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <stdio.h>
@@ -38,7 +39,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     static const mproc_manager_options defaults;
 
     options = options ? options : &defaults;
-    if (!os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved) ||
+        !os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
         !os_option_is_valid(options->linger_time) || options->frame_most > INT64_MAX / 2)
         return -EINVAL;
     memset(plan, 0, sizeof *plan);

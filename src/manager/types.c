@@ -5,6 +5,7 @@
 
 #include "os/allocate.h"
 #include "process/local.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <string.h>
@@ -36,7 +37,7 @@ const mproc_manager_method *types_method(const mproc_manager_type *type, const c
 static bool is_whole(const mproc_manager_type *type)
 {
     if (!type || !type->name || !*type->name || !type->construct || (type->method_count && !type->methods) ||
-        !type->save != !type->restore)
+        !type->save != !type->restore || !reserved_is_zero(type->reserved, sizeof type->reserved))
         return false;
     for (size_t i = 0; i < type->method_count; i++)
         if (!type->methods[i].name || !type->methods[i].function)

@@ -4,6 +4,7 @@
 #include "os/cpu.h"
 #include "pool/host.h"
 #include "process/fresh.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
@@ -137,6 +138,8 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
 
 static bool are_valid(const mproc_pool_options *options)
 {
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return false;
     if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX ||
         (options->max_workers && options->workers > options->max_workers) || !is_method(options->method))
         return false;

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "pool/host.h"
 #include "pool/postmortem.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
@@ -223,7 +224,8 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_i
                 struct host_job *wish)
 {
     size_t bytes;
-    if (!fn || !options || !options->next || !options->in_size || (options->ctx_size && !ctx))
+    if (!fn || !options || !reserved_is_zero(options->reserved, sizeof options->reserved) || !options->next ||
+        !options->in_size || (options->ctx_size && !ctx))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||

@@ -3,6 +3,7 @@
 
 #include "os/clock.h"
 #include "pool/portions.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ static bool are_arrays_valid(const mproc_map *map)
 
 int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, struct host_job *wish)
 {
-    if (!fn || !map || (map->ctx_size && !ctx) || !are_arrays_valid(map))
+    if (!fn || !map || !reserved_is_zero(map->reserved, sizeof map->reserved) || (map->ctx_size && !ctx) ||
+        !are_arrays_valid(map))
         return -EINVAL;
     *wish = (struct host_job){.task = fn,
                               .ctx = ctx,

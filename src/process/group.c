@@ -9,6 +9,7 @@
 #include "os/random.h"
 #include "process/local.h"
 #include "process/tree.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,6 +47,8 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
     if (!group)
         return -EINVAL;
     *group = NULL;
+    if (options && !reserved_is_zero(options->reserved, sizeof options->reserved))
+        return -EINVAL;
     int result = os_random(&random, sizeof random);
     if (result)
         return result;

@@ -8,6 +8,7 @@
 #include "process/group.h"
 #include "process/life.h"
 #include "process/local.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static int check_connections(const mproc_process_options *options)
 static int check(mproc_target *fn, const void *arg, const mproc_process_options *options)
 {
     if (!fn || (int)options->method < MPROC_START_DEFAULT || options->method > MPROC_START_FORKSERVER ||
-        (options->arg_size && !arg))
+        (options->arg_size && !arg) || !reserved_is_zero(options->reserved, sizeof options->reserved))
         return -EINVAL;
     if (self.process.daemon && !options->daemon)
         return -EPERM;

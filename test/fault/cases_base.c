@@ -193,7 +193,7 @@ static int call_memory_usage(void)
 
 static void look_at_usage(long *seen)
 {
-    seen[0] = usage.reserved != 0;
+    seen[0] = usage.address_space != 0;
     seen[1] = (long)usage.allocated;
 }
 

@@ -45,7 +45,8 @@ static int say_one(void *thing, const mproc_value *args, size_t count, mproc_val
 }
 
 static const mproc_manager_method methods[] = {{"one", say_one}};
-static const mproc_manager_type type = {"Thing", make_nothing, NULL, methods, 1, NULL, NULL};
+static const mproc_manager_type type = {
+    .name = "Thing", .construct = make_nothing, .methods = methods, .method_count = 1};
 
 static char snapshot_file[64];
 static const mproc_manager_options saving_options = {

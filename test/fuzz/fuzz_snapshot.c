@@ -38,7 +38,8 @@ static int load(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const mproc_manager_type type = {"T", make_nothing, free, NULL, 0, save_nothing, restore_nothing};
+    static const mproc_manager_type type = {
+        .name = "T", .construct = make_nothing, .destroy = free, .save = save_nothing, .restore = restore_nothing};
     static bool is_registered;
     struct saved_bytes again = {.bytes = NULL};
 

@@ -254,7 +254,7 @@ static void a_request_beyond_the_machine_is_enomem(void **state)
     mproc_memory_statistics usage;
     mproc_memory_usage(&usage);
     errno = 0;
-    assert_null(mproc_alloc(usage.reserved));
+    assert_null(mproc_alloc(usage.address_space));
     assert_int_equal(errno, ENOMEM);
     errno = 0;
     assert_null(mproc_alloc((size_t)200 << 30)); /* fits the arena, but no machine that runs this test */

@@ -438,7 +438,8 @@ static int refuse(void *object, const mproc_value *args, size_t count, mproc_val
 static void registered_types_are_called_by_name(void **state)
 {
     static const mproc_manager_method methods[] = {{"up", counter_up}, {"refuse", refuse}};
-    static const mproc_manager_type type = {"Counter", make_counter, free, methods, 2, NULL, NULL};
+    static const mproc_manager_type type = {
+        .name = "Counter", .construct = make_counter, .destroy = free, .methods = methods, .method_count = 2};
     mproc_object *counter, *same;
     const mproc_value at_first = mproc_int(10);
     mproc_value found;

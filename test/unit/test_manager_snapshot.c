@@ -380,8 +380,13 @@ static int restore_counter(void **object, const mproc_value *state)
 }
 
 static const mproc_manager_method counter_methods[] = {{"up", counter_up}};
-static const mproc_manager_type counter_type = {"Counter", make_counter, free,           counter_methods,
-                                                1,         save_counter, restore_counter};
+static const mproc_manager_type counter_type = {.name = "Counter",
+                                                .construct = make_counter,
+                                                .destroy = free,
+                                                .methods = counter_methods,
+                                                .method_count = 1,
+                                                .save = save_counter,
+                                                .restore = restore_counter};
 static const mproc_manager_type plain_type = {.name = "Plain", .construct = make_counter, .destroy = free};
 
 static mproc_object *object_of(mproc_manager *manager, const char *type, const char *name)
@@ -428,7 +433,8 @@ static void objects_of_types_that_can_be_saved_come_back(void **state)
     assert_int_equal(in_child(save_objects, NULL), 0);
     assert_int_equal(serve_snapshot(), MPROC_NOT_FOUND); /* there is no such type here */
     assert_int_equal(
-        mproc_manager_register(&(mproc_manager_type){"T", make_counter, NULL, NULL, 0, save_counter, NULL}), -EINVAL);
+        mproc_manager_register(&(mproc_manager_type){.name = "T", .construct = make_counter, .save = save_counter}),
+        -EINVAL);
     assert_int_equal(mproc_manager_register(&counter_type), 0);
     books_forgive();
     mproc_manager *manager = start_with_snapshot(NULL);

@@ -1,5 +1,5 @@
 /* Spans of time: what the macros give, where they may stand, and what is refused. That a bare number does not compile
- * is seen by test_time.sh. */
+ * is seen by test/compile/test_time.sh. */
 #include "harness.h"
 
 #include <errno.h>
