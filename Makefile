@@ -9,11 +9,12 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize crash-test soak storm fuzz bench bench-docs install clean
+.PHONY: help demo test build examples lint sanitize test-all crash-test soak storm fuzz bench bench-docs install clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
 	@echo 'make test      build, and run every test'
+	@echo 'make test-all  the same, and what takes long: storms of ten minutes, large models (an hour)'
 	@echo 'make build     build the libraries, the examples and the tests into $(BUILD)'
 	@echo 'make examples  build the examples into $(BUILD)/examples'
 	@echo 'make lint      check format, warnings, headers and exported symbols'
@@ -41,6 +42,9 @@ build:
 
 test: build
 	ctest --preset $(PRESET) -j $(JOBS)
+
+test-all: build
+	ctest --preset $(PRESET) -C All -j $(JOBS)
 
 examples:
 	@scripts/install-deps examples

@@ -141,7 +141,8 @@ static bool is_called_away(const struct worker *worker, const struct job *job)
 }
 
 /* Take a chunk of the job, if there is one that nobody has and the job may go on: of those drawn; else draw; else one
- * that another worker has drawn and not begun, from the far end of what it drew. */
+ * that another worker has drawn and not begun, from the far end of what it drew. What goes before this job is looked
+ * for only after the first draw: pick() may have taken the job off the list for this worker, see list.h. */
 static bool take_next(struct worker *worker, struct job *job, size_t *chunk, size_t *settled)
 {
     do {
@@ -150,8 +151,9 @@ static bool take_next(struct worker *worker, struct job *job, size_t *chunk, siz
             if (take(worker, job, *chunk, settled))
                 return true;
         }
-        if (is_called_away(worker, job))
+        if (worker->has_drawn && is_called_away(worker, job))
             return false;
+        worker->has_drawn = true;
     } while (draw(worker, job));
     if (!job->runs || (job_flags(job) & JOB_STOPPED) ||
         atomic_load_explicit(&job->finished, memory_order_relaxed) >= job->chunk_count)
@@ -231,6 +233,7 @@ static bool run_job(struct worker *worker, struct job *job)
     worker->run_end = worker->run_at + job->is_call;
     worker->run_length = 1;
     worker->run_began = 0;
+    worker->has_drawn = false;
     worker->home = job->homes ? worker->index % job->homes : 0;
     worker->homes_left = job->homes;
     worker->steal_at = job->chunk_count;
@@ -264,7 +267,7 @@ static struct job *answer_call(struct worker *worker)
 }
 
 /* Name the next job in the slot; NULL when there is none at the moment. A job of one chunk leaves the list at once: no
- * other worker need look at it. */
+ * other worker need look at it. So this one must draw from it before it does anything else. */
 static struct job *pick(struct worker *worker)
 {
     struct pool *pool = worker->pool;

@@ -34,6 +34,7 @@ struct worker {
     size_t run_at;       /* drawn chunks that were not tried yet: from here */
     size_t run_end;      /* to here */
     size_t run_length;   /* how many to draw next time */
+    bool has_drawn;      /* or has tried to */
     size_t home;         /* where to draw, */
     size_t homes_left;   /* and of how many homes it is not known that all was drawn */
     int64_t run_began;

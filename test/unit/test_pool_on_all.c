@@ -220,6 +220,27 @@ static void a_closed_pool_is_not_called(void **state)
     mproc_pool_free(pool);
 }
 
+static void tasks_beside_a_call_are_all_run(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(4);
+    pid_t pids[4];
+    for (int round = 0; round < 800; round++) {
+        mproc_future *tasks[4];
+        long numbers[4] = {1, 2, 3, 4}, result;
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(
+                mproc_pool_submit(pool, &tasks[i], square, NULL, &numbers[i], sizeof numbers[i], sizeof result), 0);
+        ask_all(pool, pids);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(mproc_future_get(tasks[i], &result, MPROC_SEC(20)), 0);
+            assert_int_equal(result, numbers[i] * numbers[i]);
+            mproc_future_free(tasks[i]);
+        }
+    }
+    mproc_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +252,7 @@ int main(void)
         unit(workers_that_the_pool_gives_up_are_excused),
         unit(a_closed_pool_is_not_called),
         unit(a_call_does_not_wait_for_a_worker_that_is_given_up),
+        unit(tasks_beside_a_call_are_all_run),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

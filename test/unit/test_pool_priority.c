@@ -31,6 +31,14 @@ static int enter(void *ctx, const void *in, void *out)
     return 0;
 }
 
+static int nothing(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    return 0;
+}
+
 static int doze(void *ctx, const void *in, void *out)
 {
     (void)in;
@@ -148,12 +156,45 @@ static void inputs_one_after_another_have_a_priority_too(void **state)
     mproc_free(count);
 }
 
+/* Workers that have just taken a task see the map. */
+static void run_tasks_beside_urgent_maps(mproc_pool *pool)
+{
+    for (int i = 0; i < 1000; i++) {
+        mproc_future *tasks[4], *urgent;
+        long result;
+        for (long number = 0; number < 4; number++)
+            assert_int_equal(
+                mproc_pool_submit(pool, &tasks[number], square, NULL, &number, sizeof number, sizeof number), 0);
+        assert_int_equal(mproc_pool_map_async(pool, &urgent, nothing, NULL, &(mproc_map){.count = 100, .priority = 1}),
+                         0);
+        for (long number = 0; number < 4; number++) {
+            assert_int_equal(mproc_future_get(tasks[number], &result, MPROC_SEC(20)), 0);
+            assert_int_equal(result, number * number);
+            mproc_future_free(tasks[number]);
+        }
+        assert_int_equal(mproc_future_wait(urgent, MPROC_SEC(20)), 0);
+        mproc_future_free(urgent);
+    }
+    mproc_pool_free(pool);
+}
+
+static void tasks_that_something_urgent_overtakes_are_run_all_the_same(void **state)
+{
+    mproc_pool *threads;
+    (void)state;
+    run_tasks_beside_urgent_maps(make_pool(1));
+    run_tasks_beside_urgent_maps(make_pool(4));
+    assert_int_equal(mproc_pool_create(&threads, &(mproc_pool_options){.workers = 1, .threads = true}), 0);
+    run_tasks_beside_urgent_maps(threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(what_waits_is_run_by_priority_and_then_in_order),
         unit(a_long_map_gives_way_to_what_is_urgent_and_goes_on),
         unit(inputs_one_after_another_have_a_priority_too),
+        unit(tasks_that_something_urgent_overtakes_are_run_all_the_same),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
