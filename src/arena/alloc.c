@@ -1,7 +1,6 @@
 /* The public face of the heap: include/mproc/memory.h. */
 #include "arena/heap.h"
 #include "arena/member.h"
-#include "os/memory.h"
 #include <errno.h>
 #include <mproc/memory.h>
 #include <string.h>
@@ -85,7 +84,7 @@ int mproc_memory_usage(mproc_memory_statistics *usage)
     int result = member_need();
     if (result)
         return result;
-    int64_t resident = os_memory_resident(region.fd);
+    int64_t resident = region_resident();
     if (resident < 0)
         return (int)resident;
     *usage = (mproc_memory_statistics){

@@ -6,7 +6,6 @@
 #include "arena/chunks.h"
 
 #include "arena/layout.h"
-#include "os/memory.h"
 #include <errno.h>
 
 #define PAGE          ((size_t)4096)
@@ -245,8 +244,7 @@ static int back_table(unsigned entries)
         return 0;
     size_t from = heap()->backed_table;
     size_t to = (entries + ENTRIES_PAGE - 1) / ENTRIES_PAGE * ENTRIES_PAGE;
-    int result = os_memory_back(region.fd, REGION_CHUNK_OFFSET + from * sizeof(struct chunk),
-                                (to - from) * sizeof(struct chunk));
+    int result = region_back(REGION_CHUNK_OFFSET + from * sizeof(struct chunk), (to - from) * sizeof(struct chunk));
     if (!result)
         heap()->backed_table = (uint32_t)to;
     return result;
@@ -331,7 +329,7 @@ int chunks_back(unsigned index, enum chunk_backing was, bool whole)
     unsigned length = chunk_length(chunk_word(index));
     size_t size = whole ? length * REGION_CHUNK : aux(index);
     set_word(index, make_word(CHUNK_USED, CHUNK_MIXED, length));
-    int result = os_memory_back(region.fd, (size_t)(chunk_address(index) - region.base), size);
+    int result = region_back((size_t)(chunk_address(index) - region.base), size);
     if (!result && size == length * REGION_CHUNK)
         set_word(index, make_word(CHUNK_USED, CHUNK_BACKED, length));
     return result;
@@ -348,7 +346,7 @@ void chunks_make_span(unsigned index)
 static bool punch(unsigned index, uint64_t word)
 {
     size_t offset = (size_t)(chunk_address(index) - region.base);
-    return os_memory_punch(region.fd, offset, chunk_length(word) * REGION_CHUNK) == 0;
+    return region_punch(offset, chunk_length(word) * REGION_CHUNK) == 0;
 }
 
 static bool goes_to_kernel(uint64_t word)
@@ -397,7 +395,7 @@ int chunks_shrink(unsigned index, size_t size)
     uint64_t word = chunk_word(index);
     unsigned rest = chunk_length(word) - keep;
     size = (size + PAGE - 1) & ~(PAGE - 1);
-    bool hole = os_memory_punch(region.fd, offset + size, chunk_length(word) * REGION_CHUNK - size) == 0;
+    bool hole = region_punch(offset + size, chunk_length(word) * REGION_CHUNK - size) == 0;
     int result = lock();
     if (result)
         return result;

@@ -2,10 +2,11 @@
  * nothing of what the others note in the ledgers, they register their sweepers.
  *
  * Slot. Invariant: see struct member. Commit of joining: the compare-and-swap FREE -> USED, done while holding the
- * slot's record lock. A process that dies before it has changed nothing; one that dies after it is dead and found so.
+ * slot's proof of life. A process that dies before it has changed nothing; one that dies after it is dead and found so.
  * Commit of leaving and of a sweep: the store that makes the slot FREE with the next generation, after all that the
- * member held was given back. One sweeper at a time, elected by a second record lock, which the kernel takes away when
- * the sweeper dies: the next one then does it all again.
+ * member held was given back. One sweeper at a time, whose owner word stands in the slot:
+ * it is put there by a compare-and-swap, over 0 or over the word of a sweeper that is dead, whose work is then done
+ * again from the beginning.
  *
  * Full table. Only a member can sweep, for what the dead held is under locks. So the last RESERVE slots are given to
  * those who find no other: such a joiner sweeps all of the dead, and then moves to an ordinary slot. Invariant: the
@@ -17,12 +18,14 @@
 
 #include "arena/layout.h"
 #include "arena/ledger.h"
+#include "arena/proof.h"
 #include "os/clock.h"
+#include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/futex.h"
-#include "os/memory.h"
 #include "os/thread.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,8 +52,8 @@
 _Atomic(member_owner) member_me;
 struct member_identity member_identity = {.name = "MainProcess"};
 
-/* joining serializes the threads of this process that join or leave; sweeping, those that sweep, for record locks do
- * not tell threads apart. Both are of this process alone. */
+/* joining serializes the threads of this process that join or leave; sweeping, those that sweep, for the sweeper's word
+ * does not tell threads apart. Both are of this process alone. */
 static pthread_mutex_t joining = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t sweeping = PTHREAD_MUTEX_INITIALIZER;
 
@@ -69,11 +72,12 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&joining);
 }
 
-/* The child holds none of its parent's record locks, so it is not the parent's member: it takes a slot of its own. */
+/* The child has not its parent's proof of life, so it is not the parent's member: it takes a slot of its own. */
 static OS_FORK_PATH void after_fork_in_child(void)
 {
     os_mutex_reset(&joining, true);
     os_mutex_reset(&sweeping, false);
+    proof_forget();
     atomic_store_explicit(&member_me, 0, memory_order_relaxed);
     for (int i = 0; i < fork_handler_count; i++)
         fork_handlers[i]();
@@ -108,16 +112,6 @@ static member_owner owner_of(unsigned slot, uint64_t word)
     return (word & ~UINT64_C(0xffffffff)) | (uint64_t)(slot + 1) << 16;
 }
 
-static int64_t life_byte(unsigned slot)
-{
-    return slot;
-}
-
-static int64_t election_byte(unsigned slot)
-{
-    return REGION_MEMBERS + slot;
-}
-
 static unsigned used_slots(void)
 {
     return atomic_load_explicit(&arena_header()->member_limit, memory_order_acquire);
@@ -136,29 +130,33 @@ static int back_ledger(unsigned slot, struct member *member)
 {
     if (atomic_load_explicit(&member->ledger_pages, memory_order_acquire))
         return 0;
-    int result = os_memory_back(region.fd, REGION_LEDGER_OFFSET + slot * REGION_LEDGER_SIZE, REGION_LEDGER_SIZE);
+    int result = region_back(REGION_LEDGER_OFFSET + slot * REGION_LEDGER_SIZE, REGION_LEDGER_SIZE);
     if (!result)
         atomic_store_explicit(&member->ledger_pages, 1, memory_order_release);
     return result;
 }
 
-/* Nobody else changes a FREE slot while we have its record lock. -EAGAIN: taken by somebody else. */
+/* Nobody else changes a FREE slot while we have its proof. -EAGAIN: taken by somebody else. */
 static int claim(unsigned slot)
 {
     struct member *member = member_at(slot);
     if (atomic_load_explicit(&member->word, memory_order_relaxed) & USED)
         return -EAGAIN;
-    int result = os_record_lock(region.fd, life_byte(slot));
+    int result = proof_take(slot);
     if (result)
         return result;
     uint64_t word = atomic_load_explicit(&member->word, memory_order_acquire);
     result = word & USED ? -EAGAIN : back_ledger(slot, member);
     if (result) {
-        os_record_unlock(region.fd, life_byte(slot));
+        proof_drop(slot);
         return result;
     }
     introduce(member);
-    atomic_store_explicit(&member->word, word | USED, memory_order_release);
+    if (!atomic_compare_exchange_strong_explicit(&member->word, &word, word | USED, memory_order_acq_rel,
+                                                 memory_order_relaxed)) { /* by one that another proof was lost to */
+        proof_drop(slot);
+        return -EAGAIN;
+    }
     atomic_store_explicit(&member_me, owner_of(slot, word), memory_order_release);
     return 0;
 }
@@ -167,7 +165,7 @@ static int claim(unsigned slot)
 static int extend(unsigned limit)
 {
     size_t offset = LAYOUT_MEMBER_OFFSET + limit * LAYOUT_MEMBER_STRIDE;
-    int result = os_memory_back(region.fd, offset, LAYOUT_MEMBER_STRIDE);
+    int result = region_back(offset, LAYOUT_MEMBER_STRIDE);
     if (result)
         return result;
     uint32_t expected = limit;
@@ -218,7 +216,7 @@ static OS_FORK_PATH void leave(void)
     atomic_store_explicit(&member_me, 0, memory_order_relaxed);
     if (done)
         set_free(slot, me); /* else we look dead, and a sweep comes again */
-    os_record_unlock(region.fd, life_byte(slot));
+    proof_drop(slot);
 }
 
 /* No ordinary slot is free: sweep, as a member by a slot of the reserve, and move if there are no threads that have
@@ -256,6 +254,9 @@ int member_join(void)
     bool joins = !member_current();
     int result = joins ? join() : 0;
     pthread_mutex_unlock(&joining);
+    if (result == -EBADF)
+        mproc_log(MPROC_LOG_ERROR, "this process cannot use shared memory, for its descriptor was closed, here or in "
+                                   "the process that it was forked from");
     if (joins && !result && is_one_to_sweep(member_current()))
         member_sweep_all();
     return result;
@@ -282,7 +283,7 @@ bool member_is_dead(member_owner owner)
         return false;
     if (member_slot(owner) >= REGION_MEMBERS || !is_same(owner))
         return true;
-    if (os_record_holder(region.fd, life_byte(member_slot(owner))) != 0)
+    if (proof_is_held(member_slot(owner)))
         return false;
     return !is_same(owner) || owner != member_current();
 }
@@ -290,7 +291,7 @@ bool member_is_dead(member_owner owner)
 bool member_confirm(void)
 {
     member_owner me = member_current();
-    return me && is_same(me) && os_memory_is_sealed(region.fd);
+    return me && is_same(me) && os_is_kept(region.fd);
 }
 
 member_owner member_find(pid_t pid, member_owner parent)
@@ -315,27 +316,34 @@ static void rest(void)
 }
 
 /* Become the one that sweeps this slot. When another process does, wait until it has: whoever reaps a child may count
- * on what the child held. 0; -errno: another process is at it still, or the kernel refuses. */
-static int become_sweeper(unsigned slot, member_owner owner)
+ * on what the child held. False: another process is at it still, or has done it. */
+static bool become_sweeper(unsigned slot, member_owner owner)
 {
+    _Atomic(member_owner) *sweeper = &member_at(slot)->sweeper;
     int64_t end = os_now() + SWEEP_WAIT;
-    int result = os_record_lock(region.fd, election_byte(slot));
-    while (result == -EAGAIN && is_same(owner) && os_now() < end) {
+    for (;;) {
+        member_owner other = atomic_load_explicit(sweeper, memory_order_acquire);
+        if (!other || member_is_dead(other)) {
+            if (atomic_compare_exchange_strong_explicit(sweeper, &other, member_current(), memory_order_acq_rel,
+                                                        memory_order_relaxed))
+                return true;
+            continue;
+        }
+        if (!is_same(owner) || os_now() >= end)
+            return false;
         rest();
-        result = os_record_lock(region.fd, election_byte(slot));
     }
-    return result;
 }
 
 static bool sweep_dead(member_owner owner)
 {
     unsigned slot = member_slot(owner);
-    if (become_sweeper(slot, owner))
+    if (!become_sweeper(slot, owner))
         return false;
     bool swept = is_same(owner) && give_back(slot, owner);
     if (swept)
         set_free(slot, owner);
-    os_record_unlock(region.fd, election_byte(slot));
+    atomic_store_explicit(&member_at(slot)->sweeper, 0, memory_order_release);
     return swept;
 }
 
@@ -376,10 +384,27 @@ static void stretch_naps(struct arena_header *header, int64_t elapsed)
                           memory_order_relaxed);
 }
 
+/* What only a record lock proves is lost where the program closes a copy of our descriptor. It can be taken anew unless
+ * somebody has found this process dead meanwhile: then its locks are others', and it begins anew as another member. */
+static void look_after_own_life(void)
+{
+    member_owner me = member_current();
+    if (!me || (is_same(me) && proof_renew(member_slot(me)) != -EAGAIN) || pthread_mutex_trylock(&joining))
+        return;
+    if (member_current() == me) {
+        proof_forget();
+        atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+        mproc_log(MPROC_LOG_ERROR, "this process has lost the proof that it lives, and the locks that it held; a "
+                                   "program must not close or copy descriptors that are not its own");
+    }
+    pthread_mutex_unlock(&joining);
+}
+
 void member_tick(void)
 {
     if (!region.base)
         return;
+    look_after_own_life();
     struct arena_header *header = arena_header();
     int64_t last = atomic_load_explicit(&header->last_tick, memory_order_relaxed);
     int64_t now = os_now();

@@ -1,9 +1,9 @@
 /* The processes of the family: the member table, the proof of life, and the sweep of the dead.
  *
  * A member is named by its owner word, {generation, slot}: what stands in a lock that it holds. The same slot with
- * another generation is another process. A member lives exactly as long as the kernel keeps its record lock on byte
- * [slot] of the memory file; the kernel drops that lock when the process is gone and can touch no memory any more, so a
- * dead member's data may be mended without a race. */
+ * another generation is another process. A member lives exactly as long as the kernel keeps its proof, see proof.h; the
+ * kernel takes that away when the process is gone and can touch no memory any more, so a dead member's data may be
+ * mended without a race. */
 #ifndef MPROC_ARENA_MEMBER_H
 #define MPROC_ARENA_MEMBER_H
 
@@ -18,18 +18,18 @@ typedef uint64_t member_owner;
 
 #define MEMBER_FLAGS ((member_owner)0xffff)
 
-/* A slot of the table. Invariant: word says FREE, or USED by a process that holds the record lock of this slot, or USED
+/* A slot of the table. Invariant: word says FREE, or USED by a process that holds the proof of this slot, or USED
  * by one that is dead and will be swept. Only the member writes the other fields, before word becomes USED or later by
  * single atomic stores. */
 struct member {
-    _Atomic(uint64_t)
-        word; /* generation << 32 | used; stored under the record lock by a claimer, by the sweeper that is elected */
-    _Atomic(int32_t) pid;           /* as the member sees itself */
+    _Atomic(uint64_t) word; /* generation << 32 | used; CAS by a claimer that has the proof, store by who leaves or
+                               is the sweeper */
+    _Atomic(int32_t) pid;   /* as the member sees itself */
     _Atomic(uint32_t) ledger_pages; /* 1 when the ledger has its pages; only grows */
     _Atomic(member_owner) parent;   /* who started it by mproc_process_start(), or 0 */
     _Atomic(uint64_t) group;        /* inherited mark of a process group, or 0 */
     _Atomic(uint64_t) children;     /* how many it has started: the source of their names */
-    _Atomic(uint64_t) reserved;
+    _Atomic(member_owner) sweeper;  /* who sweeps it, or 0; CAS by the one that begins, store by the one that ends */
     char name[MEMBER_NAME_SIZE];
 };
 

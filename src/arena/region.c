@@ -8,6 +8,7 @@
 #include "os/eventfd.h"
 #include "os/memory.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <sys/resource.h>
 
 /* Free on every x86-64 and aarch64 Linux with 47 bits of user space, also under ASan, TSan and valgrind. */
@@ -74,6 +75,35 @@ int region_open(void)
     for (size_t size = largest_size(); result == -ENOMEM && size >= REGION_SMALLEST; size /= 2)
         result = create(size);
     return result;
+}
+
+/* What is missing then: members that die are not found dead, and children cannot take part. */
+static void say_lost(void)
+{
+    static _Atomic(bool) said;
+    if (!atomic_exchange_explicit(&said, true, memory_order_relaxed))
+        mproc_log(MPROC_LOG_WARNING, "the program has closed the descriptor of the shared memory: from here on this "
+                                     "process cannot find out who has died, and has no children that can use it");
+}
+
+int region_back(size_t offset, size_t size)
+{
+    int result = os_memory_back(region.fd, offset, size);
+    if (result != -EBADF)
+        return result;
+    say_lost();
+    return os_memory_populate(region.base + offset, size);
+}
+
+int region_punch(size_t offset, size_t size)
+{
+    int result = os_memory_punch(region.fd, offset, size);
+    return result == -EBADF ? os_memory_remove(region.base + offset, size) : result;
+}
+
+int64_t region_resident(void)
+{
+    return os_memory_resident(region.fd);
 }
 
 int region_adopt(int fd, int bell)

@@ -22,7 +22,7 @@
 struct region {
     unsigned char *base;
     size_t size;
-    int fd;   /* private: closing any descriptor of this file would drop the process's life lock, so it stays open */
+    int fd;   /* private; never closed by us, and compared with what it was before each use */
     int bell; /* the family's eventfd, see sync/bell.h */
 };
 extern struct region region;
@@ -33,6 +33,12 @@ int region_open(void);
 /* Map the arena whose descriptors a parent left open in this fresh process. 0, -EINVAL when it is not one of ours or of
  * another version, -errno. The descriptors are this process's from then on. */
 int region_adopt(int fd, int bell);
+
+/* Give a range of the arena its pages, or take them away; and how many bytes have pages. As the functions of
+ * os/memory.h; they go on through the mapping where the program has closed the descriptor. */
+int region_back(size_t offset, size_t size);
+int region_punch(size_t offset, size_t size);
+int64_t region_resident(void);
 
 /* Where a member's ledger begins. */
 static inline void *region_ledger(unsigned slot)

@@ -14,7 +14,6 @@
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* Descriptors above these are used without a note, and closed without a question. */
@@ -25,9 +24,17 @@
  * F_SETSIG, which stays with the open file and does nothing, for O_ASYNC is never set on them. */
 #define MARK 61
 
+/* What a descriptor is known by. */
+enum kind {
+    NOT_NOTED = 0,
+    INODE,   /* its device and inode */
+    MARKED,  /* the mark */
+    UNMARKED /* the inode that many share, and no mark: one of somebody else's */
+};
+
 struct note {
     _Atomic(uint64_t) inode;
-    _Atomic(uint64_t) kind; /* 0: there is none. Otherwise device << 32 | file type << 8 | mark, and never 0 */
+    _Atomic(uint64_t) kind; /* device << 8 | enum kind */
 };
 
 static _Atomic(struct note *) pages[PAGES];
@@ -56,17 +63,23 @@ static struct note *note_of(int fd)
     return page ? page + (size_t)fd % NOTES_PER_PAGE : NULL;
 }
 
-/* Whether it has no inode of its own. */
-static bool is_anonymous(const struct stat *status)
+static enum kind kind_in(uint64_t word)
 {
-    return (status->st_mode & S_IFMT) == 0;
+    return (enum kind)(word & 0xff);
 }
 
-static uint64_t kind_of(int fd, const struct stat *status)
+static bool has_mark(int fd)
 {
-    uint64_t device = (uint64_t)major(status->st_dev) << 20 | minor(status->st_dev);
-    int mark = is_anonymous(status) ? fcntl(fd, F_GETSIG) : 0;
-    return device << 32 | (uint64_t)(status->st_mode & S_IFMT) << 8 | UINT64_C(0x80) | (uint64_t)(mark & 0x7f);
+    return fcntl(fd, F_GETSIG) == MARK;
+}
+
+static enum kind find_kind(int fd, const struct stat *status, bool is_new)
+{
+    if (status->st_mode & S_IFMT)
+        return INODE;
+    if (is_new)
+        return fcntl(fd, F_SETSIG, MARK) ? UNMARKED : MARKED;
+    return has_mark(fd) ? MARKED : UNMARKED;
 }
 
 static void take_note(int fd, bool is_new)
@@ -75,30 +88,29 @@ static void take_note(int fd, bool is_new)
     struct stat status;
     if (!note)
         return;
-    uint64_t kind = 0;
+    uint64_t kind = NOT_NOTED;
     if (fstat(fd, &status) == 0) {
-        if (is_new && is_anonymous(&status))
-            (void)fcntl(fd, F_SETSIG, MARK); /* without it, it is taken for any other of its kind */
-        kind = kind_of(fd, &status);
+        kind = (uint64_t)status.st_dev << 8 | find_kind(fd, &status, is_new);
         atomic_store_explicit(&note->inode, status.st_ino, memory_order_relaxed);
     }
     atomic_store_explicit(&note->kind, kind, memory_order_relaxed);
 }
 
-static bool is_noted(int fd)
-{
-    struct note *note = note_of(fd);
-    return note && atomic_load_explicit(&note->kind, memory_order_relaxed) != 0;
-}
-
-static bool is_same(int fd)
+static uint64_t kind_noted(int fd)
 {
     const struct note *note = note_of(fd);
+    return note ? atomic_load_explicit(&note->kind, memory_order_relaxed) : NOT_NOTED;
+}
+
+static bool is_same(int fd, uint64_t kind)
+{
     struct stat status;
+    if (kind_in(kind) == MARKED)
+        return has_mark(fd);
     if (fstat(fd, &status))
         return errno != EBADF; /* a filter of system calls that does not let us ask */
-    return note && status.st_ino == atomic_load_explicit(&note->inode, memory_order_relaxed) &&
-           kind_of(fd, &status) == atomic_load_explicit(&note->kind, memory_order_relaxed);
+    return status.st_ino == atomic_load_explicit(&note_of(fd)->inode, memory_order_relaxed) &&
+           (uint64_t)status.st_dev == kind >> 8 && (kind_in(kind) == INODE || !has_mark(fd));
 }
 
 /* It may have been made as one of stdio, so it is moved at once. */
@@ -149,16 +161,30 @@ void os_adopt(int fd)
 
 bool os_is_kept(int fd)
 {
-    return is_noted(fd) && is_same(fd);
+    uint64_t kind = kind_noted(fd);
+    return kind_in(kind) != NOT_NOTED && is_same(fd, kind);
 }
 
 int os_close(int fd)
 {
     int fault = os_fault(OS_CLOSE);
-    if (is_noted(fd) && !is_same(fd))
+    uint64_t kind = kind_noted(fd);
+    if (kind_in(kind) != NOT_NOTED && !is_same(fd, kind))
         return fault;
     int result = close(fd) ? -errno : 0; /* after a fault too: Linux always frees the descriptor */
     return fault ? fault : result;
+}
+
+static void take_same_note(int copy, int fd)
+{
+    const struct note *from = note_of(fd);
+    struct note *to = note_of(copy);
+    if (!from || kind_in(kind_noted(fd)) == NOT_NOTED || !to) {
+        os_adopt(copy);
+        return;
+    }
+    atomic_store_explicit(&to->inode, atomic_load_explicit(&from->inode, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&to->kind, kind_noted(fd), memory_order_relaxed);
 }
 
 int os_duplicate(int fd)
@@ -169,7 +195,7 @@ int os_duplicate(int fd)
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
     if (copy < 0)
         return -errno;
-    os_adopt(copy);
+    take_same_note(copy, fd);
     return copy;
 }
 

@@ -23,7 +23,14 @@
  * page by page and end in its OOM killer. */
 #define LARGE_REQUEST ((size_t)32 << 20)
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define OUR_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* A page of the smallest size; nobody looks into it. */
+#define PIN_SIZE ((size_t)4096)
 
 /* A fallocate() that a signal interrupts gives its pages back, so a large one goes in steps that are sure to end. */
 #define BACKING_STEP ((size_t)64 << 20)
@@ -160,6 +167,8 @@ static bool machine_has(size_t size)
 static int allocate(int fd, int mode, size_t offset, size_t size)
 {
     int result;
+    if (!os_is_kept(fd))
+        return -EBADF;
     do {
         result = os_fault(OS_FALLOCATE);
         if (!result && fallocate(fd, FALLOC_FL_KEEP_SIZE | mode, (off_t)offset, (off_t)size))
@@ -187,45 +196,116 @@ int os_memory_punch(int fd, size_t offset, size_t size)
     return allocate(fd, FALLOC_FL_PUNCH_HOLE, offset, size);
 }
 
+/* madvise() needs whole pages. */
+static int advise(void *address, size_t size, int advice)
+{
+    int fault = os_fault(OS_MADVISE);
+    if (fault)
+        return fault;
+    uintptr_t begin = (uintptr_t)address & ~(uintptr_t)(PIN_SIZE - 1);
+    size += (uintptr_t)address - begin;
+    int result;
+    do {
+        result = madvise((void *)begin, (size + PIN_SIZE - 1) & ~(PIN_SIZE - 1), advice) ? -errno : 0;
+    } while (result == -EINTR || result == -EAGAIN);
+    return result;
+}
+
+int os_memory_populate(void *address, size_t size)
+{
+    if (size >= LARGE_REQUEST && !machine_has(size))
+        return -ENOMEM;
+    int result = advise(address, size, MADV_POPULATE_WRITE);
+    if (result == -EINVAL)
+        return -EBADF;
+    return result == -EFAULT ? -ENOMEM : result;
+}
+
+int os_memory_remove(void *address, size_t size)
+{
+    return advise(address, size, MADV_REMOVE);
+}
+
 int64_t os_memory_resident(int fd)
 {
     int fault = os_fault(OS_FSTAT);
     if (fault)
         return fault;
     struct stat status;
+    if (!os_is_kept(fd))
+        return -EBADF;
     return fstat(fd, &status) ? -errno : (int64_t)status.st_blocks * 512;
 }
 
-static int record_lock(int fd, short type, int64_t byte)
+static int set_lock(int fd, int command, short type, int64_t byte)
 {
     int fault = os_fault(OS_RECORD_LOCK);
     if (fault)
         return fault;
+    if (!os_is_kept(fd))
+        return -EBADF;
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    if (fcntl(fd, F_SETLK, &lock) == 0)
+    if (fcntl(fd, command, &lock) == 0)
         return 0;
     return errno == EACCES ? -EAGAIN : -errno;
 }
 
 int os_record_lock(int fd, int64_t byte)
 {
-    return record_lock(fd, F_WRLCK, byte);
+    return set_lock(fd, F_SETLK, F_WRLCK, byte);
 }
 
 int os_record_unlock(int fd, int64_t byte)
 {
-    return record_lock(fd, F_UNLCK, byte);
+    return set_lock(fd, F_SETLK, F_UNLCK, byte);
 }
 
-int os_record_holder(int fd, int64_t byte)
+int os_description_lock(int fd, int64_t byte)
+{
+    return set_lock(fd, F_OFD_SETLK, F_WRLCK, byte);
+}
+
+int os_record_holder(int fd, int64_t byte, int64_t count)
 {
     int fault = os_fault(OS_RECORD_LOCK);
     if (fault)
         return fault - 1;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
     if (fcntl(fd, F_GETLK, &lock))
         return -errno - 1;
-    if (lock.l_type == F_UNLCK)
-        return 0;
+    if (lock.l_type == F_UNLCK) /* as it also is in a file that has nothing to do with us */
+        return os_is_kept(fd) ? 0 : -EBADF - 1;
     return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+int os_memory_reopen(int fd)
+{
+    char path[64];
+    if (!os_is_kept(fd))
+        return -EBADF;
+    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
+    return os_open(path, O_RDWR);
+}
+
+int os_memory_pin(int fd, void **pin)
+{
+    int fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    void *page = mmap(NULL, PIN_SIZE, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    fault = os_fault(OS_MADVISE);
+    if (fault || madvise(page, PIN_SIZE, MADV_DONTFORK)) {
+        int result = fault ? fault : -errno;
+        munmap(page, PIN_SIZE);
+        return result;
+    }
+    *pin = page;
+    return 0;
+}
+
+void os_memory_unpin(void *pin)
+{
+    munmap(pin, PIN_SIZE);
 }

@@ -44,8 +44,6 @@ int os_pidfd_signal(int fd, int signal)
 int os_pidfd_wait(int fd, int64_t nanoseconds)
 {
     struct pollfd end = {.fd = fd, .events = POLLIN};
-    if (!os_is_kept(fd))
-        return -EBADF;
     return os_poll(&end, 1, nanoseconds);
 }
 

@@ -12,13 +12,15 @@ int os_pidfd_open(pid_t pid);
 /* The same for a child of this process that nobody has reaped; -ECHILD when it is none. */
 int os_pidfd_of_child(pid_t pid);
 
-/* The following are -EBADF where the descriptor is no longer the one that os_pidfd_open() made, or that was adopted.
+/* Wait at most so many nanoseconds for the end of the process. 1: it has ended, or this is no descriptor of a process;
+ * 0: it has not; -EINTR and others. */
+int os_pidfd_wait(int fd, int64_t nanoseconds);
+
+/* The following two are -EBADF where the descriptor is no longer the one that os_pidfd_open() made, or that was
+ * adopted.
  *
  * Send a signal. 0; -ESRCH when the process has ended and was reaped; -EPERM. */
 int os_pidfd_signal(int fd, int signal);
-
-/* Wait at most so many nanoseconds for the end of the process. 1: it has ended; 0: it has not; -EINTR and others. */
-int os_pidfd_wait(int fd, int64_t nanoseconds);
 
 /* Reap a child without waiting. 1: it has ended and *exitcode is its exit code, or minus its signal; 0: it has not
  * ended; -ECHILD: no child of this process, or somebody else reaped it. */

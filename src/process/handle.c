@@ -251,12 +251,13 @@ int handle_wait(struct mproc_process *handle, int64_t deadline)
     while (state_of(handle) == HANDLE_RUNNING) {
         int64_t nap = os_nap(deadline);
         int result = os_pidfd_wait(handle->pidfd, nap);
-        if (result == -EBADF && handle_look(handle) == HANDLE_RUNNING) /* which has mended it, if that was possible */
-            result = os_pidfd_wait(handle->pidfd, nap);
-        if (result < 0 && result != -EINTR && state_of(handle) == HANDLE_RUNNING)
+        if (result < 0 && result != -EINTR)
             return result;
-        if (result != 0 && handle_look(handle) != HANDLE_RUNNING)
+        bool looks = result != 0 || nap == OS_TICK; /* in vain where the program has closed the descriptor */
+        if (looks && handle_look(handle) != HANDLE_RUNNING)
             return 0;
+        if (looks && !os_is_kept(handle->pidfd))
+            return -EBADF;
         if (nap == 0)
             return MPROC_TIMEOUT;
     }

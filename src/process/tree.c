@@ -10,10 +10,10 @@
 
 #include "arena/layout.h"
 #include "arena/member.h"
+#include "arena/proof.h"
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
-#include "os/memory.h"
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "process/self.h"
@@ -140,8 +140,8 @@ static void add_members(struct tree *tree)
         if ((uint32_t)group != tree->id && group >> 32 != tree->id)
             continue;
         struct os_proc proc;
-        pid_t pid = os_record_holder(region.fd, slot);
-        if (pid > 0 && os_proc_read(pid, &proc) == 0 && os_record_holder(region.fd, slot) == pid)
+        pid_t pid = proof_process(slot);
+        if (pid > 0 && os_proc_read(pid, &proc) == 0 && proof_process(slot) == pid)
             add(tree, &proc);
     }
 }
