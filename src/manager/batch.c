@@ -138,15 +138,35 @@ mproc_batch *mproc_batch_free(mproc_batch *batch)
     return NULL;
 }
 
+/* A proxy that is not, for whatever reason, is answered by its own call. */
+static void revive(const struct mproc_manager *manager, const mproc_call *calls, size_t count, int64_t deadline)
+{
+    for (size_t i = 0; manager && calls && i < count; i++) {
+        struct proxy *proxy = proxy_of(calls[i].object);
+        if (proxy && proxy->manager == manager && proxy_revive(proxy, deadline) == MPROC_TIMEOUT)
+            return;
+    }
+}
+
+static void note(mproc_manager *manager, const mproc_call *calls, size_t count)
+{
+    pthread_mutex_lock(&manager->link.mutex);
+    for (size_t i = 0; i < count; i++)
+        proxy_note(proxy_of(calls[i].object), calls[i].status);
+    pthread_mutex_unlock(&manager->link.mutex);
+}
+
 int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout)
 {
     mproc_batch *batch;
     if (!os_timeout_is_valid(timeout))
         return -EINVAL;
+    revive(manager, calls, count, os_deadline(timeout));
     int result = mproc_manager_send(manager, calls, count, &batch);
     if (result)
         return result;
     result = mproc_batch_wait(batch, timeout);
     mproc_batch_free(batch);
+    note(manager, calls, count);
     return result;
 }

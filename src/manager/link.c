@@ -421,7 +421,7 @@ int link_make(const struct link *link, const struct link_request *request, struc
         return -ENOMEM;
     *made = (struct link_call){.is_new = request->is_new,
                                .server_waits = request->server_waits,
-                               .has_object = request->object != 0,
+                               .has_object = request->object != 0 || request->has_objects,
                                .epoch = request->epoch};
     int result =
         wire_encode_request(request->object, request->method, request->args, request->count, &made->frame, &made->size);

@@ -89,12 +89,13 @@ void link_close(struct link *link);
 
 struct link_request {
     uint64_t object;
-    unsigned epoch; /* of the object */
+    unsigned epoch; /* of the objects */
     const char *method;
     const mproc_value *args;
     size_t count;
     bool server_waits; /* the method has a timeout of its own, and is always answered */
     bool is_new;       /* the answer is an object for the caller to keep */
+    bool has_objects;  /* among the arguments, of the same epoch */
 };
 
 /* Call a method and wait for the answer. *result, which may be NULL, is written when there is one. */

@@ -9,9 +9,11 @@
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/socket_file.h"
+#include "os/thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define START_TIME MPROC_SEC(30) /* for a server to say that it listens, and to let us in */
 #define END_TIME   MPROC_SEC(1)  /* for one to end by itself */
@@ -252,7 +254,7 @@ static void end_process(mproc_process *server)
 }
 
 /* What a server that was killed has left of a socket in a folder of its own. */
-static void remove_folder(char *folder, const struct link_way *way)
+static void remove_folder(const char *folder, const struct link_way *way)
 {
     if (!folder[0])
         return;
@@ -268,6 +270,48 @@ static void find_folder(const struct link_way *way, char folder[MPROC_ADDRESS_MA
         *slash = 0;
     else
         folder[0] = 0;
+}
+
+/* ---- the program's end ---- */
+
+/* The process in which the handler is, for a forked child has copies of handlers that are not its own. */
+static pid_t watched;
+
+/* Let the servers of this process end in good order before they are killed as its daemons. They are asked again, for
+ * one that cannot save what it has goes on until then. Another thread may be in any call, so no manager is freed,
+ * and the list is not waited for for long. */
+static void end_with_program(void)
+{
+    if (watched != getpid() || os_mutex_take(&list_lock, os_deadline(END_TIME)))
+        return;
+    bool any_is_left = true, any_saves = false;
+    for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked)
+        any_saves = any_saves || manager->server_saves;
+    for (int64_t deadline = os_deadline(any_saves ? SAVE_TIME : END_TIME); any_is_left && os_until(deadline);) {
+        any_is_left = false;
+        for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked)
+            if (manager->server && mproc_process_is_alive(manager->server))
+                mproc_process_terminate(manager->server);
+        for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked)
+            if (manager->server && mproc_process_join(manager->server, END_TIME) == MPROC_TIMEOUT)
+                any_is_left = true;
+    }
+    for (struct mproc_manager *manager = managers; manager; manager = manager->next_forked) {
+        remove_folder(manager->folder, &manager->link.way);
+        if (!any_is_left)
+            estate_free(manager->estate);
+        manager->estate = NULL;
+    }
+    pthread_mutex_unlock(&list_lock);
+}
+
+/* After the first start of a process, so that this is run before what kills the daemons. */
+static void watch_exit(void)
+{
+    pthread_mutex_lock(&list_lock);
+    if (watched != getpid() && atexit(end_with_program) == 0)
+        watched = getpid();
+    pthread_mutex_unlock(&list_lock);
 }
 
 static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_start_method method)
@@ -295,6 +339,7 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
     (*manager)->estate = plan->estate;
     if (has_folder)
         find_folder(&plan->way, (*manager)->folder);
+    watch_exit();
     return 0;
 }
 
@@ -307,6 +352,8 @@ int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *o
     if (!plan)
         return -ENOMEM;
     int result = serve_plan(plan, options && options->address ? options->address : "unix:", options);
+    plan->is_child = true;
+    plan->stop_fd = -1;
     if (!result)
         result = handle_forks();
     if (!result)
@@ -382,8 +429,10 @@ static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc
         result = proxy_call(manager, NULL, &request, &made, os_deadline(timeout));
     if (!result && made.kind != MPROC_OBJECT)
         result = MPROC_SERVER_DIED;
-    if (!result)
+    if (!result) {
         *object = made.object;
+        proxy_remember(made.object, args, 3);
+    }
     mproc_value_free(&made);
     return result;
 }

@@ -6,6 +6,7 @@
 #include "os/allocate.h"
 #include <errno.h>
 
+#define GRACE OS_SEC(5)
 #define STAMP UINT64_C(0x79786f72706d5043)
 
 static uint64_t stamp_of(const struct proxy *proxy)
@@ -75,7 +76,12 @@ static void unlink_proxy(struct proxy *proxy)
     while (*at != proxy)
         at = &(*at)->next;
     *at = proxy->next;
+}
+
+static void free_proxy(struct proxy *proxy)
+{
     proxy->stamp = 0;
+    mproc_value_free(&proxy->remake);
     free(proxy);
 }
 
@@ -89,6 +95,7 @@ void proxy_release(struct proxy *proxy)
         if (proxy->epoch == link->epoch)
             link_tell(link, "release", args, 2);
         unlink_proxy(proxy);
+        free_proxy(proxy);
     }
     pthread_mutex_unlock(&link->mutex);
 }
@@ -98,8 +105,7 @@ void proxy_free_all(struct mproc_manager *manager)
     for (size_t i = 0; i < PROXY_BUCKETS; i++) {
         for (struct proxy *proxy = manager->proxies[i], *next; proxy; proxy = next) {
             next = proxy->next;
-            proxy->stamp = 0;
-            free(proxy);
+            free_proxy(proxy);
         }
     }
     free(manager->spare);
@@ -166,22 +172,24 @@ static bool has_objects(const mproc_value *value)
     return false;
 }
 
-/* In a copy: proxies of this manager become numbers. Anything else is no object there: -EINVAL. */
-static int depart(const struct mproc_manager *manager, mproc_value *value)
+/* In a copy: proxies of this manager become numbers. Anything else is no object there: -EINVAL. With the mutex. */
+static int depart(const struct mproc_manager *manager, mproc_value *value, unsigned epoch)
 {
     int result = 0;
     if (value->kind == MPROC_OBJECT) {
         const struct proxy *proxy = proxy_of(value->object);
         if (!proxy || proxy->manager != manager || proxy->type != (enum mproc_type)value->tag)
             return -EINVAL;
+        if (proxy->epoch != epoch) /* another server may have given its number to another object */
+            return MPROC_SERVER_DIED;
         value->object = (void *)(uintptr_t)proxy->id; // NOLINT: objects are numbers there
     }
     for (size_t i = 0; value->kind == MPROC_LIST && i < value->size && !result; i++)
-        result = depart(manager, (mproc_value *)(uintptr_t)&value->items[i]);
+        result = depart(manager, (mproc_value *)(uintptr_t)&value->items[i], epoch);
     for (size_t i = 0; value->kind == MPROC_MAP && i < value->size && !result; i++) {
-        result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].key);
+        result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].key, epoch);
         if (!result)
-            result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].value);
+            result = depart(manager, (mproc_value *)(uintptr_t)&value->pairs[i].value, epoch);
     }
     return result;
 }
@@ -192,27 +200,129 @@ int proxy_request(struct mproc_manager *manager, const struct proxy *proxy, stru
     const mproc_value args = mproc_list_of(request->args, request->count);
 
     *copy = mproc_nil();
+    pthread_mutex_lock(&manager->link.mutex);
     request->object = proxy ? proxy->id : 0;
-    request->epoch = proxy ? proxy->epoch : 0;
-    if (!has_objects(&args))
+    request->epoch = proxy ? proxy->epoch : manager->link.epoch;
+    pthread_mutex_unlock(&manager->link.mutex);
+    request->has_objects = has_objects(&args);
+    if (!request->has_objects)
         return 0;
     int result = mproc_value_copy(copy, args);
+    pthread_mutex_lock(&manager->link.mutex);
     if (!result)
-        result = depart(manager, copy);
+        result = depart(manager, copy, request->epoch);
+    pthread_mutex_unlock(&manager->link.mutex);
     request->args = copy->items;
     return result;
 }
 
-int proxy_call(struct mproc_manager *manager, const struct proxy *proxy, const struct link_request *request,
+/* The timeout of what waits in the server is for that alone. */
+static int64_t patient(int64_t deadline)
+{
+    int64_t least = os_now() + GRACE;
+    return deadline < least ? least : deadline;
+}
+
+int proxy_call(struct mproc_manager *manager, struct proxy *proxy, const struct link_request *request,
                mproc_value *result, int64_t deadline)
 {
     struct link_request with_numbers = *request;
-    mproc_value copy;
+    mproc_value copy = mproc_nil();
 
-    int status = proxy_request(manager, proxy, &with_numbers, &copy);
+    int status = proxy ? proxy_revive(proxy, request->server_waits ? patient(deadline) : deadline) : 0;
+    if (!status)
+        status = proxy_request(manager, proxy, &with_numbers, &copy);
     if (!status)
         status = link_call(&manager->link, &with_numbers, result, deadline);
     mproc_value_free(&copy);
+    if (proxy && status == MPROC_SERVER_DIED) {
+        pthread_mutex_lock(&manager->link.mutex);
+        proxy_note(proxy, status);
+        pthread_mutex_unlock(&manager->link.mutex);
+    }
+    return status;
+}
+
+/* ---- after the death of a server ----
+ *
+ * A call with a proxy whose server is gone is MPROC_SERVER_DIED, once at least: its user must learn that the object may
+ * be another one. After that a proxy with a name asks for the object as it was asked for at first, and stands for what
+ * it gets. */
+
+void proxy_remember(struct proxy *proxy, const mproc_value *args, size_t count)
+{
+    const mproc_value all = mproc_list_of(args, count);
+    mproc_value copy = mproc_nil();
+
+    if (args[1].kind == MPROC_NIL || has_objects(&all)) /* which might be gone by then */
+        return;
+    pthread_mutex_lock(&proxy->manager->link.mutex);
+    if (proxy->remake.kind == MPROC_NIL && mproc_value_copy(&copy, all) == 0)
+        proxy->remake = copy;
+    pthread_mutex_unlock(&proxy->manager->link.mutex);
+}
+
+/* What was found is the proxy itself where only the connection was lost. It has one holder more, which is this. */
+static void take_over(struct proxy *proxy, struct proxy *found)
+{
+    found->holders--;
+    proxy->is_told = false;
+    if (found == proxy)
+        return;
+    found->seen--;
+    unlink_proxy(proxy);
+    proxy->id = found->id;
+    proxy->epoch = found->epoch;
+    proxy->seen = 1;
+    struct proxy **bucket = bucket_of(proxy->manager, proxy->id);
+    proxy->next = *bucket;
+    *bucket = proxy;
+    if (!found->holders && !found->is_found) {
+        unlink_proxy(found);
+        free_proxy(found);
+    }
+}
+
+static bool is_to_be_revived(struct proxy *proxy, unsigned *epoch)
+{
+    struct link *link = &proxy->manager->link;
+    pthread_mutex_lock(&link->mutex);
+    *epoch = link->epoch;
+    bool result =
+        proxy->is_told && proxy->remake.kind == MPROC_LIST && (proxy->epoch != link->epoch || !link->is_connected);
+    pthread_mutex_unlock(&link->mutex);
+    return result;
+}
+
+/* One try. *is_new: there is another server than before, which has not been asked. */
+static int find_again(struct proxy *proxy, unsigned before, bool *is_new, int64_t deadline)
+{
+    struct mproc_manager *manager = proxy->manager;
+    const struct link_request request = {
+        .method = "make", .args = proxy->remake.items, .count = proxy->remake.size, .is_new = true};
+    mproc_value made = mproc_nil();
+
+    int status = proxy_prepare(manager);
+    if (!status)
+        status = link_call(&manager->link, &request, &made, deadline);
+    pthread_mutex_lock(&manager->link.mutex);
+    *is_new = manager->link.epoch != before;
+    if (!status && made.kind == MPROC_OBJECT)
+        take_over(proxy, made.object);
+    else if (!status)
+        status = MPROC_SERVER_DIED;
+    pthread_mutex_unlock(&manager->link.mutex);
+    mproc_value_free(&made);
+    return status;
+}
+
+int proxy_revive(struct proxy *proxy, int64_t deadline)
+{
+    unsigned epoch;
+    bool is_new = true;
+    int status = 0;
+    for (int i = 0; i < 3 && is_new && is_to_be_revived(proxy, &epoch); i++)
+        status = find_again(proxy, epoch, &is_new, deadline);
     return status;
 }
 

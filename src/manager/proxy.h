@@ -8,14 +8,17 @@
 
 #define PROXY_BUCKETS 1024
 
-/* All but the first part is under the link's mutex. There is one for each object. */
+/* The first part is constant, the rest under the link's mutex. There is one for each object; two where one of them was
+ * found again by its name when there was another already. */
 struct proxy {
     uint64_t stamp;
     struct mproc_manager *manager;
-    uint64_t id;
     enum mproc_type type;
-    unsigned epoch;
 
+    uint64_t id;
+    unsigned epoch;
+    bool is_told;       /* its user has learned that the object's server is gone */
+    mproc_value remake; /* arguments of "make" that find the object by its name or make it; or nil */
     struct proxy *next;
     uint64_t seen;    /* how often the server sent it: so often it counts a reference of ours */
     uint64_t holders; /* callers that will give it back */
@@ -34,13 +37,26 @@ struct mproc_manager {
 };
 
 /* Call a method of the server itself, or with a proxy of that. Objects in args are proxies. */
-int proxy_call(struct mproc_manager *manager, const struct proxy *proxy, const struct link_request *request,
+int proxy_call(struct mproc_manager *manager, struct proxy *proxy, const struct link_request *request,
                mproc_value *result, int64_t deadline);
 
 /* Make a request of one whose args have proxies in them; copy, to be freed after the request, holds what is not in
- * args. -EINVAL: an object is no proxy of this manager. -ENOMEM. */
+ * args. -EINVAL: an object is no proxy of this manager. MPROC_SERVER_DIED: one is of a server that is gone. -ENOMEM. */
 int proxy_request(struct mproc_manager *manager, const struct proxy *proxy, struct link_request *request,
                   mproc_value *copy);
+
+/* Obtain anew what a proxy with a name stands for, if its user was told that the server is gone, and there may be
+ * another one. 0, also where there is nothing to be done; or what asking for it has come to. */
+int proxy_revive(struct proxy *proxy, int64_t deadline);
+
+/* With the mutex: a call with this proxy has come to that. */
+static inline void proxy_note(struct proxy *proxy, int status)
+{
+    proxy->is_told = proxy->is_told || status == MPROC_SERVER_DIED;
+}
+
+/* Keep the arguments by which an object was obtained, if it has a name. */
+void proxy_remember(struct proxy *proxy, const mproc_value *args, size_t count);
 
 /* The proxy that this is, or NULL. */
 struct proxy *proxy_of(const void *object);

@@ -48,7 +48,7 @@ bool proxy_complete(const char *method, mproc_value *args, size_t *count, mproc_
 static int ask(const mproc_remote *remote, const char *method, const mproc_value *value, mproc_value *result,
                mproc_time timeout)
 {
-    const struct proxy *proxy = proxy_of_remote(remote);
+    struct proxy *proxy = proxy_of_remote(remote);
     mproc_value args[3];
     size_t count = 0;
 
@@ -168,7 +168,7 @@ mproc_object *mproc_object_free(mproc_object *object)
 int mproc_object_call(mproc_object *object, const char *method, const mproc_value *args, size_t count,
                       mproc_value *result, mproc_time timeout)
 {
-    const struct proxy *proxy = proxy_of_object(object);
+    struct proxy *proxy = proxy_of_object(object);
     if (result)
         *result = mproc_nil();
     if (!proxy || !method || (!args && count) || !os_timeout_is_valid(timeout))

@@ -260,6 +260,26 @@ static int do_call(const struct call *call, const struct wire_request *request)
     return served->user ? call_user(call, served, request->method) : MPROC_NOT_FOUND;
 }
 
+static bool is_among(const char *name, const char *const names[])
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+/* Whether a snapshot may show what a request does. "get" takes an item out of a queue and nothing out of a dict. */
+static bool may_change(const struct call *call, const struct wire_request *request)
+{
+    static const char *const of_server[] = {"make", "forget", NULL};
+    static const char *const readers[] = {"get",   "get_slice", "copy",  "length", "contains",     "keys", "values",
+                                          "items", "index",     "count", "read",   "element_size", NULL};
+    static const char *const of_turns[] = {"size", "is_set", NULL};
+    if (!request->object)
+        return is_among(request->method, of_server);
+    const struct served *served = registry_find(&call->server->registry, request->object);
+    return served && (served->user || !is_among(request->method, served->turns ? of_turns : readers));
+}
+
 /* Whether a request was sent again, after its connection was lost, and is done already. */
 static bool is_done(struct server *server, struct session *session, uint64_t number)
 {
@@ -284,6 +304,8 @@ void request_do(struct server *server, struct session *session, const struct wir
         return; /* it would not be in the file */
     if (is_done(server, session, request->number))
         return;
+    if (may_change(&call, request))
+        saved_note_change(server);
     int status = do_call(&call, request);
     if (status != SERVER_STATUS_END)
         session_answer(server, session, request->number, status, &result);

@@ -40,12 +40,12 @@ static int restore(struct server *server)
     return result;
 }
 
-int saved_start(struct server *server, const char *path)
+int saved_start(struct server *server, const char *path, int64_t interval)
 {
     struct saved *saved = os_malloc(sizeof *saved);
     if (!saved)
         return -ENOMEM;
-    *saved = (struct saved){.pidfd = -1};
+    *saved = (struct saved){.pidfd = -1, .interval = interval, .next_at = os_now() + interval};
     int result = saved_file_open(&saved->file, path);
     if (result) {
         free(saved);
@@ -78,6 +78,8 @@ static int begin(struct server *server)
     if (result < 0)
         return result;
     saved->pidfd = result;
+    saved->has_changes = false;
+    saved->next_at = os_now() + saved->interval;
     (void)os_epoll_add(server->epoll, saved->pidfd, EPOLLIN, saved);
     return 0;
 }
@@ -110,6 +112,7 @@ static bool has_ended(struct server *server, int *status)
     if (result == 0)
         return false;
     *status = result < 0 ? result : status_of(saved, exitcode);
+    saved->has_changes = saved->has_changes || *status;
     (void)os_epoll_remove(server->epoll, saved->pidfd);
     os_close(saved->pidfd);
     saved->pidfd = -1;
@@ -117,13 +120,29 @@ static bool has_ended(struct server *server, int *status)
     return true;
 }
 
+/* By itself, for nobody who asks. One that cannot be begun is tried again after the next interval. */
+static void begin_when_due(struct server *server)
+{
+    struct saved *saved = server->saved;
+    if (!saved->interval || !saved->has_changes || server->now < saved->next_at || server->stop_at)
+        return;
+    int result = begin(server);
+    if (!result)
+        return;
+    saved->next_at = server->now + saved->interval;
+    mproc_log(MPROC_LOG_WARNING, "manager: %s was not written: %s", saved->file.name, mproc_strerror(result));
+}
+
 void saved_look(struct server *server)
 {
+    struct saved *saved = server->saved;
     int status;
-    if (!server->saved || server->saved->pidfd < 0 || !has_ended(server, &status))
+    if (!saved || (saved->pidfd >= 0 && !has_ended(server, &status)))
         return;
-    if (server->saved->turns->first)
+    if (saved->turns->first)
         begin_for_all(server);
+    else
+        begin_when_due(server);
 }
 
 static int await(struct server *server)

@@ -1,4 +1,5 @@
-/* What a server has, in a file: written when a client asks and when the server is shut down, read when it starts.
+/* What a server has, in a file: written when a client asks, at intervals and at the end of the server, read when it
+ * starts.
  *
  *     saved.c           those who ask, and one writing after the other
  *     saved_encode.c    what the server has becomes bytes
@@ -106,15 +107,26 @@ struct saved {
     struct saved_file file;
     struct turns *turns; /* those who ask */
     int pidfd;           /* of the process that writes; -1: none does */
+    int64_t interval;    /* to write by itself; 0: never */
+    int64_t next_at;     /* not before that */
+    bool has_changes;    /* that are in no file that was begun */
 };
 
-/* A server that has nothing yet gets the file, and what is in it. 0, or an error of those above, and it has nothing. */
-int saved_start(struct server *server, const char *path);
+/* A server that has nothing yet gets the file, and what is in it. interval: to write it by itself when something has
+ * changed; 0: never. 0, or an error of those above, and it has nothing. */
+int saved_start(struct server *server, const char *path, int64_t interval);
 
 /* A client asks: SERVER_STATUS_END, or what it is answered at once. */
 int saved_ask(struct server *server, struct session *session, uint64_t number);
 
-/* To be called whenever the process that writes may have ended. */
+/* Something was done that may have to be saved. */
+static inline void saved_note_change(struct server *server)
+{
+    if (server->saved)
+        server->saved->has_changes = true;
+}
+
+/* To be called whenever the process that writes may have ended, and now and then for the interval. */
 void saved_look(struct server *server);
 
 /* Write what there is and wait until that is done. 0, also without a file; or an error. */

@@ -41,7 +41,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     options = options ? options : &defaults;
     if (!reserved_is_zero(options->reserved, sizeof options->reserved) ||
         !os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
-        !os_option_is_valid(options->linger_time) || options->frame_most > INT64_MAX / 2)
+        !os_option_is_valid(options->linger_time) || !os_option_is_valid(options->save_interval) ||
+        (options->save_interval.nanoseconds > 0 && !options->snapshot_file) || options->frame_most > INT64_MAX / 2)
         return -EINVAL;
     memset(plan, 0, sizeof *plan);
     int result = link_parse(&plan->way, address);
@@ -55,6 +56,8 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     plan->authentication_time = time_or(options->authentication_time, OS_SEC(10));
     plan->stall_time = time_or(options->stall_time, OS_SEC(30));
     plan->linger_time = time_or(options->linger_time, OS_SEC(30));
+    plan->save_interval = options->save_interval.nanoseconds > 0 ? options->save_interval.nanoseconds : 0;
+    plan->stop_fd = options->stop_fd ? options->stop_fd : -1;
     return result ? result : os_openssl_load();
 }
 
@@ -72,7 +75,7 @@ static int set_up(struct server *server, const struct serve_plan *plan)
         return result;
     result = server_open(server);
     if (!result && plan->snapshot_file[0]) {
-        result = saved_start(server, plan->snapshot_file);
+        result = saved_start(server, plan->snapshot_file, plan->save_interval);
         if (result)
             os_close(server->epoll);
     }
@@ -81,37 +84,55 @@ static int set_up(struct server *server, const struct serve_plan *plan)
     return result;
 }
 
+static struct server *make_server(const struct serve_plan *plan)
+{
+    struct server *server = os_malloc(sizeof *server);
+    if (!server)
+        return NULL;
+    memset(server, 0, sizeof *server);
+    server->tls = plan->way.tls;
+    server->key = plan->way.key;
+    server->key_size = plan->way.key_size;
+    server->limits = (struct server_limits){plan->frame_most, plan->waiting_most, plan->authentication_time,
+                                            plan->stall_time, plan->linger_time,  plan->way.any_user};
+    server->estate = plan->estate;
+    server->stop = (struct stop){.fd = plan->stop_fd, .parent = -1};
+    return server;
+}
+
+static int begin(struct server *server, const struct serve_plan *plan)
+{
+    int result = os_random(server->instance, WIRE_IDENTITY);
+    if (!result)
+        result = os_openssl_load(); /* which a server that was spawned has not done */
+    return result ? result : set_up(server, plan);
+}
+
+/* The signals are taken before there is anything that could be lost by them. */
 int serve(const struct serve_plan *plan, void (*ready)(void *arg, int result, const char *address), void *arg)
 {
     char address[MPROC_ADDRESS_MAX] = "";
-    struct server *server = os_malloc(sizeof *server);
-    int result = server ? 0 : -ENOMEM;
-
-    if (server) {
-        memset(server, 0, sizeof *server);
-        server->tls = plan->way.tls;
-        server->key = plan->way.key;
-        server->key_size = plan->way.key_size;
-        server->limits = (struct server_limits){plan->frame_most, plan->waiting_most, plan->authentication_time,
-                                                plan->stall_time, plan->linger_time,  plan->way.any_user};
-        server->estate = plan->estate;
-        result = os_random(server->instance, WIRE_IDENTITY);
+    struct server *server = make_server(plan);
+    if (!server) {
+        ready(arg, -ENOMEM, address);
+        return -ENOMEM;
     }
-    if (!result)
-        result = os_openssl_load(); /* which a server that was spawned has not done */
-    if (!result)
-        result = set_up(server, plan);
-    if (result) {
-        free(server);
-        ready(arg, result, address);
-        return result;
+    if (plan->is_child)
+        stop_adopt_process(&server->stop);
+    else
+        stop_take_signals(&server->stop);
+    int result = begin(server, plan);
+    if (!result) {
+        write_address(server, address);
+        mproc_log(MPROC_LOG_INFO, "manager: serving at %s", address);
     }
-    write_address(server, address);
-    mproc_log(MPROC_LOG_INFO, "manager: serving at %s", address);
-    ready(arg, 0, address);
-    result = server_loop(server);
-    saved_stop(server);
-    endpoint_close(&server->endpoint);
+    ready(arg, result, address);
+    if (!result) {
+        result = server_loop(server);
+        saved_stop(server);
+        endpoint_close(&server->endpoint);
+    }
+    stop_release_signals();
     free(server);
     return result;
 }
@@ -123,8 +144,16 @@ static void nobody_waits(void *arg, int result, const char *address)
     (void)address;
 }
 
+/* A key that would be made now is one that no client could have. */
+static bool has_key(const mproc_manager_options *options)
+{
+    return (options && options->key) || authkey_is_settled();
+}
+
 int mproc_manager_serve(const char *address, const mproc_manager_options *options)
 {
+    if (!has_key(options))
+        return -EINVAL;
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
         return -ENOMEM;

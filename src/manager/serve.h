@@ -12,6 +12,9 @@ struct serve_plan {
     struct link_way way;
     size_t frame_most, waiting_most;
     int64_t authentication_time, stall_time, linger_time;
+    int64_t save_interval;             /* 0: none */
+    int stop_fd;                       /* -1: none */
+    bool is_child;                     /* of whoever has started it, and nothing else */
     char snapshot_file[PATH_MAX];      /* empty: none */
     mproc_set *estate;                 /* of who starts it, see estate.h; or NULL */
     size_t type_count;                 /* of a process that does not know its parent's */

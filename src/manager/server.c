@@ -2,6 +2,7 @@
  * Called by serve.c in the process that is the server. Nothing in it waits for a client. */
 #include "manager/server.h"
 
+#include "manager/estate.h"
 #include "manager/saved.h"
 #include "os/allocate.h"
 #include "os/descriptor.h"
@@ -35,8 +36,8 @@ static void accept_again(struct server *server)
 static void handle(struct server *server, const struct epoll_event *event)
 {
     struct peer *peer = event->data.ptr;
-    if (event->data.ptr && event->data.ptr == server->saved)
-        return; /* saved_look() sees it */
+    if (event->data.ptr && (event->data.ptr == server->saved || event->data.ptr == &server->stop))
+        return; /* saved_look() and stop_look() see it */
     if (!peer) {
         accept_some(server);
         return;
@@ -131,6 +132,8 @@ static void empty(struct server *server)
     while (server->sessions)
         session_end(server, server->sessions);
     registry_clear(server);
+    if (stop_is_orphan(&server->stop)) /* who would have freed it */
+        estate_free(server->estate);
     os_close(server->epoll);
 }
 
@@ -144,12 +147,14 @@ int server_open(struct server *server)
     server->registry.orphans_most = ORPHANS_LEAST;
     int result = os_epoll_add(server->epoll, server->endpoint.fd, EPOLLIN, NULL);
     server->accepts = result == 0;
+    if (!result)
+        result = stop_watch(server);
     if (result)
         os_close(server->epoll);
     return result;
 }
 
-/* Serve until somebody ends it, and leave nothing. 0 or -errno. */
+/* Serve until somebody ends it, and leave nothing. 0; -errno; why what it had could not be saved. */
 int server_loop(struct server *server)
 {
     struct epoll_event events[EVENTS];
@@ -165,8 +170,9 @@ int server_loop(struct server *server)
         give_turns(server);
         turns_expire(server);
         saved_look(server);
+        stop_look(server);
         look(server);
     }
     empty(server);
-    return result;
+    return result ? result : server->result;
 }

@@ -7,7 +7,8 @@
  *     requests.c   what a request asks for
  *     registry.c   the objects, their names, and which of them can still be reached
  *     turns.c      locks, queues and the like, and who waits for them
- *     saved.c      what it has in a file, see saved.h */
+ *     saved.c      what it has in a file, see saved.h
+ *     stop.c       its end, where no client asks for it */
 #ifndef MPROC_MANAGER_SERVER_H
 #define MPROC_MANAGER_SERVER_H
 
@@ -15,6 +16,7 @@
 #include "manager/channel.h"
 #include "manager/object.h"
 #include "manager/spin.h"
+#include "manager/stop.h"
 #include "manager/wire.h"
 #include "os/clock.h"
 #include <limits.h>
@@ -141,6 +143,8 @@ struct server {
     int64_t now;  /* at the beginning of this round */
     int64_t looked_at;
     int64_t stop_at; /* 0; else it ends then, or when all answers are sent */
+    struct stop stop;
+    int result; /* of the end: what was not saved, and why */
     struct peer *peers;
     size_t peer_count, gone_count, waiting_count, lingering_count;
     size_t turn_count; /* of peers that have one */

@@ -213,14 +213,14 @@ static bool has_hung_up(int fd)
     return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP);
 }
 
-int os_kill_me_at_hangup(int fd)
+int os_signal_me_at_hangup(int fd, int signal)
 {
     int fault = os_fault(OS_FCNTL);
     if (fault)
         return fault;
-    if (fcntl(fd, F_SETSIG, SIGKILL) || fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK))
+    if (fcntl(fd, F_SETSIG, signal) || fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK))
         return -errno;
     if (has_hung_up(fd))
-        raise(SIGKILL); /* it happened before the kernel knew whom to tell */
+        raise(signal); /* it happened before the kernel knew whom to tell */
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "os/proc.h"
 #include <stddef.h>
 #include <sys/single_threaded.h>
+#include <unistd.h>
 
 void os_signals_block(sigset_t *before)
 {
@@ -70,6 +71,15 @@ bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before)
     return sigaction(number, &action, NULL) == 0;
 }
 
+bool os_signal_catch_default(int number, void (*handler)(int))
+{
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    struct sigaction before;
+    if (sigaction(number, NULL, &before) || before.sa_handler != SIG_DFL)
+        return false;
+    return sigaction(number, &action, NULL) == 0;
+}
+
 void os_signal_put_back(int number, void (*handler)(int), const struct sigaction *before)
 {
     struct sigaction now;
@@ -82,6 +92,17 @@ void os_signal_by_default(int number)
     const struct sigaction standard = {.sa_handler = SIG_DFL};
     sigaction(number, &standard, NULL);
     raise(number);
+}
+
+void os_end_process_after(unsigned seconds)
+{
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGALRM);
+    sigaction(SIGALRM, &standard, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    alarm(seconds);
 }
 
 void os_signal_raise(int number)

@@ -27,11 +27,18 @@ void os_signal_disarm(int number);
  * Returns whether it is called from now on. */
 bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before);
 
+/* Call a handler at a signal, if it does by default what it does here. Returns whether it is called from now on. */
+bool os_signal_catch_default(int number, void (*handler)(int));
+
 /* Do again what was done before, unless the program has chosen something else than the handler meanwhile. */
 void os_signal_put_back(int number, void (*handler)(int), const struct sigaction *before);
 
 /* In a handler of the signal: do what it does by default, when the handler returns. */
 void os_signal_by_default(int number);
+
+/* End this process after so many seconds. Async-signal-safe. Takes what there is of the process's alarm() and SIGALRM.
+ */
+void os_end_process_after(unsigned seconds);
 
 /* Send it to this thread. */
 void os_signal_raise(int number);

@@ -35,6 +35,14 @@ int authkey_settle(void)
     return result;
 }
 
+bool authkey_is_settled(void)
+{
+    local_lock();
+    bool is_settled = key_size != 0;
+    local_unlock();
+    return is_settled;
+}
+
 int mproc_authkey_get(void *key, size_t capacity, size_t *size)
 {
     if ((!key && capacity) || !size)

@@ -15,12 +15,16 @@
 #include "process/local.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /* Of this process, opened when first needed; under the local lock. */
 static int own_pidfd = -1;
 static int leashes[2] = {-1, -1};
+
+/* That this process wears; -1: it is no daemon. */
+static int worn = -1;
 
 /* A forked child's copy of its parent's, until it needs one of its own: to close it in every child would cost each. */
 static int stale_pidfd = -1;
@@ -89,7 +93,18 @@ int life_leash(void)
 
 int life_wear(int leash)
 {
-    return os_kill_me_at_hangup(leash);
+    worn = leash;
+    return os_signal_me_at_hangup(leash, SIGKILL);
+}
+
+int life_loosen(int signal)
+{
+    return worn < 0 ? -ECHILD : os_signal_me_at_hangup(worn, signal);
+}
+
+int life_worn(void)
+{
+    return worn;
 }
 
 OS_FORK_PATH void life_forget(void)
@@ -97,6 +112,7 @@ OS_FORK_PATH void life_forget(void)
     forget(&stale_pidfd);
     stale_pidfd = own_pidfd;
     own_pidfd = -1;
+    worn = -1;
     forget(&leashes[0]);
     forget(&leashes[1]);
 }

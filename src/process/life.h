@@ -13,6 +13,13 @@ int life_leash(void);
  * leash from then on. 0 or -errno. */
 int life_wear(int leash);
 
+/* In a daemon that must end in good order: get this signal then, and not be killed. -ECHILD: it is no daemon; -errno.
+ */
+int life_loosen(int signal);
+
+/* The leash that this process wears: at its end of file when the process that gave it is gone. -1: it is no daemon. */
+int life_worn(void);
+
 /* In the child of a fork: drop what is the parent's. Async-signal-safe; the local lock is held. */
 void life_forget(void);
 
