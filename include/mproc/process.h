@@ -168,7 +168,8 @@ MPROC_API mproc_connection *mproc_inherited_connection(size_t index);
 
 typedef struct mproc_group_options {
     bool stop_on_failure; /* when wait_any or wait_all see one end with other than 0, they send SIGTERM to the rest and
-                           * all that descends from it, and if the wait goes on, SIGKILL a second later */
+                           * all that descends from it, and if the wait goes on, SIGKILL a second later. What cannot be
+                           * found, for there is no /proc, is said in the log (WARNING) */
     uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_group_options;
 
@@ -190,12 +191,15 @@ MPROC_API int mproc_group_wait_all(mproc_group *group, mproc_time timeout);
 
 /* End all members and all their descendants, whatever they do, and wait for the members: SIGTERM, then SIGKILL for what
  * is left after grace (MPROC_NOWAIT: SIGKILL at once; MPROC_FOREVER: never). They are stopped before each signal, so
- * that nobody escapes by forking. 0, or the first error that was met; -EPERM: there is one that may not be killed.
+ * that nobody escapes by forking. 0, or the first error that was met. -ENOENT: there is no /proc, or one that does not
+ * show these processes; the members were ended, and those descendants that are members of the family, but there may be
+ * others. -EPERM: there is one that may not be killed.
  *
- * Descendants are found by their parents, and where these are dead by two marks: in the family's member table for what
- * the library started, in the environment (MPROC_GROUP) for what was executed. So there is one kind that can escape: a
- * process whose parents have all died, and which was forked by the program itself and not executed, or executed with
- * another environment. Needs /proc. */
+ * Descendants are found by their parents. Where these are dead, they are found by marks: the soft limit of file locks
+ * (RLIMIT_LOCKS, which Linux does not use otherwise), which every descendant inherits; the environment (MPROC_GROUP) of
+ * what was executed; and the family's member table. A process escapes only when its parents have all died and it has
+ * changed that limit, as a login does, and was executed with another environment or overwrote it. A signal is sent to
+ * no process that was not proven to be one of them, in whatever pid namespace /proc was mounted. */
 MPROC_API int mproc_group_terminate(mproc_group *group, mproc_time grace);
 
 /* The number of members that have not ended, or -EINVAL. */

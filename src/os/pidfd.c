@@ -71,6 +71,22 @@ int os_pidfd_reap(int fd, int *exitcode)
     return 1;
 }
 
+static bool is_child(idtype_t type, id_t id)
+{
+    siginfo_t info;
+    return waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
+bool os_pidfd_is_child(int fd)
+{
+    return is_child(P_PIDFD, (id_t)fd);
+}
+
+bool os_is_child(pid_t pid)
+{
+    return is_child(P_PID, (id_t)pid);
+}
+
 int os_reap(pid_t pid)
 {
     siginfo_t info;

@@ -2,6 +2,7 @@
 #ifndef MPROC_OS_PIDFD_H
 #define MPROC_OS_PIDFD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,6 +26,11 @@ int os_pidfd_signal(int fd, int signal);
 /* Reap a child without waiting. 1: it has ended and *exitcode is its exit code, or minus its signal; 0: it has not
  * ended; -ECHILD: no child of this process, or somebody else reaped it. */
 int os_pidfd_reap(int fd, int *exitcode);
+
+/* Whether the process is a child of this one that was not reaped: with its number, that is its number as long as nobody
+ * reaps it. */
+bool os_pidfd_is_child(int fd);
+bool os_is_child(pid_t pid);
 
 /* Wait for a child by its number and reap it: for a child that has no pidfd. */
 int os_reap(pid_t pid);

@@ -1,10 +1,12 @@
-/* The processes of the machine. Called by the groups, which look for descendants of their members. */
+/* The processes of the machine. Called by the groups, which look for descendants of their members, and for figures of
+ * this process and its workers. */
 #define _GNU_SOURCE
 #include "os/proc.h"
 
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "os/pidfd.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,17 +79,140 @@ int os_proc_read(pid_t pid, struct os_proc *proc)
     return result ? result : parse(text, pid, proc);
 }
 
-int os_proc_peak_memory(pid_t pid, size_t *bytes)
+/* ---- numbers here and in /proc ---- */
+
+/* What stands behind a label at the beginning of a line, or NULL. */
+static const char *field(const char *text, const char *label)
 {
-    static const char label[] = "\nVmHWM:";
-    char text[4096];
-    int result = read_file(pid, "status", text, sizeof text);
+    size_t length = strlen(label);
+    while (text && strncmp(text, label, length) != 0) {
+        text = strchr(text, '\n');
+        text += text != NULL;
+    }
+    return text ? text + length : NULL;
+}
+
+int os_proc_self(pid_t *pid)
+{
+    char text[1024];
+    int result = read_all(os_open("/proc/self/stat", O_RDONLY), text, sizeof text);
+    *pid = result ? 0 : (pid_t)atoi(text);
+    return result || *pid > 0 ? result : -ENOENT;
+}
+
+int os_proc_number(int pidfd, pid_t *pid)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/thread-self/fdinfo/%d", pidfd);
+    int result = read_all(os_open(path, O_RDONLY), text, sizeof text);
     if (result)
         return result;
-    const char *line = strstr(text, label);
-    if (!line) /* a process that has ended has none */
-        return -ESRCH;
-    *bytes = strtoul(line + sizeof label - 1, NULL, 10) * 1024;
+    const char *number = field(text, "Pid:");
+    if (!number)
+        return -ENOSYS; /* Linux before 5.4 */
+    *pid = (pid_t)atoi(number);
+    return *pid > 0 ? 0 : -ESRCH;
+}
+
+/* A file of numbers in the process's namespaces, the outermost first: those of /proc, and all below it. */
+struct numbers {
+    size_t count;
+    pid_t last;
+};
+
+/* The number at this place, from 1, or the last one where at is 0. */
+static int read_numbers(const char *path, size_t at, struct numbers *numbers)
+{
+    char text[BUFFER_SIZE]; /* the groups of the process come before */
+    int result = read_all(os_open(path, O_RDONLY), text, sizeof text);
+    if (result)
+        return result;
+    const char *line = field(text, "NSpid:");
+    char *end;
+    *numbers = (struct numbers){.count = 0};
+    while (line && *line != '\n' && (at == 0 || numbers->count < at)) {
+        long number = strtol(line, &end, 10);
+        if (end == line)
+            break;
+        numbers->last = (pid_t)number;
+        numbers->count++;
+        line = end;
+    }
+    return numbers->count ? 0 : -ENOSYS;
+}
+
+/* The number that a process of /proc has in the pid namespace of this one, if it is there. It is a hint. */
+static int number_here(pid_t pid, pid_t *number)
+{
+    char path[64];
+    struct numbers own, its;
+    int result = read_numbers("/proc/self/status", 0, &own);
+    if (result)
+        return result;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    result = read_numbers(path, own.count, &its);
+    if (!result)
+        *number = its.last;
+    return result == -ENOENT || (!result && its.count < own.count) ? -ESRCH : result;
+}
+
+/* A pidfd of the process that has this number here, if it is the one with that number in /proc. */
+static int open_if(pid_t number, pid_t pid)
+{
+    pid_t shown;
+    int fd = os_pidfd_open(number);
+    if (fd < 0)
+        return fd;
+    int result = os_proc_number(fd, &shown);
+    if (!result && shown == pid)
+        return fd;
+    os_close(fd);
+    return result ? result : -ESRCH;
+}
+
+static int open_by_number(pid_t pid)
+{
+    pid_t number;
+    int fd = open_if(pid, pid);
+    if (fd != -ESRCH)
+        return fd;
+    int result = number_here(pid, &number);
+    if (result || number == pid)
+        return result ? result : -ESRCH;
+    return open_if(number, pid);
+}
+
+/* The process has its number in /proc until it is reaped. So what is read under it between two looks that both find it
+ * there is its own. */
+int os_proc_open(const struct os_proc *proc)
+{
+    struct os_proc now;
+    pid_t shown;
+    int fd = open_by_number(proc->pid);
+    if (fd < 0)
+        return fd;
+    int result = os_proc_read(proc->pid, &now);
+    if (!result)
+        result = os_proc_number(fd, &shown);
+    if (!result && now.start == proc->start)
+        return fd;
+    os_close(fd);
+    return result ? result : -ESRCH;
+}
+
+int os_proc_peak_memory(int pidfd, size_t *bytes)
+{
+    char text[4096];
+    pid_t pid;
+    int result = os_proc_number(pidfd, &pid);
+    if (!result)
+        result = read_file(pid, "status", text, sizeof text);
+    if (!result)
+        result = os_proc_number(pidfd, &pid); /* it was there all the time */
+    const char *number = result ? NULL : field(text, "VmHWM:");
+    if (!number) /* a process that has ended has none */
+        return result ? result : -ESRCH;
+    *bytes = strtoul(number, NULL, 10) * 1024;
     return 0;
 }
 
@@ -257,6 +382,31 @@ bool os_proc_environment_has(pid_t pid, const char *variable, const char *text)
     }
     os_close(fd);
     return found;
+}
+
+int os_proc_lock_limit(pid_t pid, uint64_t *limit)
+{
+    char text[2048];
+    int result = read_file(pid, "limits", text, sizeof text);
+    const char *number = result ? NULL : field(text, "Max file locks");
+    if (!number)
+        return result ? result : -ENOENT;
+    char *end;
+    uint64_t value = strtoull(number, &end, 10);
+    *limit = end == number ? UINT64_MAX : value;
+    return 0;
+}
+
+int os_set_lock_limit(uint64_t limit)
+{
+    int fault = os_fault(OS_RLIMIT);
+    if (fault)
+        return fault;
+    struct rlimit now;
+    if (getrlimit(RLIMIT_LOCKS, &now))
+        return -errno;
+    now.rlim_cur = limit < now.rlim_max ? limit : now.rlim_max;
+    return setrlimit(RLIMIT_LOCKS, &now) ? -errno : 0;
 }
 
 uint64_t os_proc_now(void)

@@ -1,4 +1,10 @@
-/* The processes of the machine, as /proc shows them. */
+/* The processes of the machine, as /proc shows them.
+ *
+ * /proc counts as the pid namespace does in which it was mounted. Where that is an outer one, as in `unshare --pid`
+ * without `--mount-proc`, a process has another number there than for kill(), and the number from /proc is for kill()
+ * somebody else's. So what follows knows a process by its number in /proc, and only os_proc_open() and os_proc_number()
+ * lead from there to a process that can be sent a signal, and back. Both rest on what the kernel says of a descriptor,
+ * whatever /proc is. */
 #ifndef MPROC_OS_PROC_H
 #define MPROC_OS_PROC_H
 
@@ -8,7 +14,7 @@
 
 /* One process. pid and start together name it, for a number comes again only after a while. */
 struct os_proc {
-    pid_t pid;
+    pid_t pid; /* in /proc, as parent */
     pid_t parent;
     uint64_t start; /* when it was started, as os_proc_now() */
     char state;     /* of its first thread: 'R', 'S', 'D', 'T', 't', 'Z', ... */
@@ -18,8 +24,18 @@ struct os_proc {
 /* What the kernel says about a process. 0; -ESRCH or -ENOENT when there is none; -errno. */
 int os_proc_read(pid_t pid, struct os_proc *proc);
 
-/* How many bytes of memory of the process were resident at most. 0 or -errno. */
-int os_proc_peak_memory(pid_t pid, size_t *bytes);
+/* The number of this process in /proc. 0; -ENOENT where there is no /proc, or one that does not show it; -errno. */
+int os_proc_self(pid_t *pid);
+
+/* The number in /proc of the process of a pidfd. 0; -ESRCH when it was reaped, or is not shown; -errno. */
+int os_proc_number(int pidfd, pid_t *pid);
+
+/* A pidfd, close-on-exec, of a process that was read before: proven to be the same one. -ESRCH when it is gone, or
+ * cannot be reached from here; -errno. */
+int os_proc_open(const struct os_proc *proc);
+
+/* How many bytes of memory of the process of a pidfd were resident at most. 0; -ESRCH when it has ended; -errno. */
+int os_proc_peak_memory(int pidfd, size_t *bytes);
 
 /* How many bytes of this process are resident that it shares with nobody. 0 or -errno. */
 int os_proc_own_memory(size_t *bytes);
@@ -45,6 +61,11 @@ size_t os_proc_children(pid_t pid, pid_t *children, size_t capacity);
 /* Whether the environment that the process was executed with has this text in the value of this variable. False when it
  * may not be read. */
 bool os_proc_environment_has(pid_t pid, const char *variable, const char *text);
+
+/* The soft limit of the number of file locks, RLIMIT_LOCKS, of another process, and of this one: a number that Linux
+ * keeps and does nothing with, and that is inherited through fork and exec. UINT64_MAX: there is none. 0 or -errno. */
+int os_proc_lock_limit(pid_t pid, uint64_t *limit);
+int os_set_lock_limit(uint64_t limit);
 
 /* The time that processes started now are noted with. */
 uint64_t os_proc_now(void);

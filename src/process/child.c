@@ -7,6 +7,7 @@
 #include "ipc/connection.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/proc.h"
 #include "os/signal.h"
 #include "process/life.h"
 #include "process/streams.h"
@@ -61,6 +62,7 @@ static OS_FORK_PATH void introduce(const struct start *start)
     if (!start->group)
         return;
     setenv(GROUPS_VARIABLE, start->groups, 1);
+    os_set_lock_limit(start->group); /* where it may not, the other marks are left */
     member_join();
 }
 

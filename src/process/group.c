@@ -11,6 +11,7 @@
 #include "process/tree.h"
 #include "util/reserved.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,9 +200,9 @@ mproc_group *mproc_group_free(mproc_group *group)
 
 /* ---- the end of all ---- */
 
-static struct tree tree_of(const struct mproc_group *group)
+static void begin_tree(const struct mproc_group *group, struct tree *tree)
 {
-    return (struct tree){.since = group->since, .id = group->id, .mark = group->mark};
+    tree_begin(tree, group->since, group->id, group->mark);
 }
 
 /* The members that have not ended, and what descends from the group. */
@@ -252,20 +253,26 @@ static void kill_all(struct tree *tree)
     } while (!wait_for_all(tree, os_after(OS_TICK)) && os_until(deadline) > 0);
 }
 
-/* They have ended, or been killed but for an error that we met. */
-static int wait_for_members(struct mproc_group *group)
+/* Kill a member that has not ended: those that the tree has ended, but for an error. One that may not be killed is not
+ * waited for. */
+static int end_member(struct mproc_process *member)
+{
+    int result = handle_look(member) == HANDLE_RUNNING ? os_pidfd_signal(member->pidfd, SIGKILL) : 0;
+    return result && result != -ESRCH ? result : handle_wait(member, OS_NEVER);
+}
+
+static int end_members(struct mproc_group *group)
 {
     struct selection running;
-    int result = choose_members(group, is_running, &running);
-    if (result)
-        return result;
-    for (size_t i = 0; !result && i < running.count; i++) {
-        result = os_pidfd_signal(running.members[i]->pidfd, SIGKILL);
-        if (!result || result == -ESRCH)
-            result = handle_wait(running.members[i], OS_NEVER);
+    int first = choose_members(group, is_running, &running);
+    if (first)
+        return first;
+    for (size_t i = 0; i < running.count; i++) {
+        int result = end_member(running.members[i]);
+        first = first ? first : result;
     }
     release(&running);
-    return result;
+    return first;
 }
 
 int mproc_group_terminate(mproc_group *group, mproc_time grace)
@@ -274,8 +281,9 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         return -EINVAL;
     if (!is_own(group))
         return -ECHILD;
-    struct tree tree = tree_of(group);
+    struct tree tree;
     int64_t deadline = os_deadline(grace);
+    begin_tree(group, &tree);
     int result = find_all(group, &tree);
     if (result)
         return result;
@@ -283,9 +291,10 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         ask_to_end(&tree);
     if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
         kill_all(&tree);
-    result = tree.error;
+    int ended = end_members(group);
+    result = tree.error ? tree.error : ended;
     tree_destroy(&tree);
-    return result ? result : wait_for_members(group);
+    return result;
 }
 
 /* ---- waiting ---- */
@@ -293,6 +302,14 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
 static bool has_failed(const struct mproc_process *member)
 {
     return member->state == HANDLE_LOST || member->exitcode != 0;
+}
+
+/* Where nobody is told an error. */
+static void log_error(const struct tree *tree)
+{
+    if (tree->error)
+        mproc_log(MPROC_LOG_WARNING, "group: what descends from its members may go on after a failure: %s",
+                  mproc_strerror(tree->error));
 }
 
 /* The first failure of a group that stops on failure asks the others to end, and sets the time when they must. */
@@ -305,9 +322,13 @@ static void note_end(struct mproc_group *group, const struct mproc_process *memb
     if (first)
         group->kill_at = os_after(FAILURE_GRACE);
     local_unlock();
-    struct tree tree = tree_of(group);
-    if (first && find_all(group, &tree) == 0)
+    if (!first)
+        return;
+    struct tree tree;
+    begin_tree(group, &tree);
+    if (find_all(group, &tree) == 0)
         ask_to_end(&tree);
+    log_error(&tree);
     tree_destroy(&tree);
 }
 
@@ -324,7 +345,8 @@ static void enforce(struct mproc_group *group)
 {
     if (os_until(kill_time(group)) > 0)
         return;
-    struct tree tree = tree_of(group);
+    struct tree tree;
+    begin_tree(group, &tree);
     if (find_all(group, &tree) == 0)
         kill_all(&tree);
     tree_destroy(&tree);

@@ -94,12 +94,17 @@ static int open_ended(void)
     return fd;
 }
 
-/* The child is not reaped before we do it, unless the program reaps all its children. */
+/* The child is not reaped before we do it, unless the program reaps all its children. Then its number may be somebody
+ * else's, who is to get no signal of ours. */
 int handle_attach(struct mproc_process *handle, pid_t pid)
 {
     handle->generation = local_generation();
     handle->pid = pid;
     handle->pidfd = os_pidfd_open(pid);
+    if (handle->pidfd >= 0 && !os_pidfd_is_child(handle->pidfd)) {
+        os_close(handle->pidfd);
+        handle->pidfd = -ESRCH;
+    }
     if (handle->pidfd == -ESRCH) {
         handle->state = HANDLE_LOST;
         handle->pidfd = open_ended();
@@ -107,8 +112,10 @@ int handle_attach(struct mproc_process *handle, pid_t pid)
     if (handle->pidfd >= 0)
         return 0;
     int result = handle->pidfd;
-    os_signal_child(pid, SIGKILL);
-    os_reap(pid);
+    if (os_is_child(pid)) {
+        os_signal_child(pid, SIGKILL);
+        os_reap(pid);
+    }
     return result;
 }
 

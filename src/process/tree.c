@@ -1,11 +1,14 @@
 /* The processes of a group and their descendants. Called by group.c only.
  *
  * Three ways lead to a descendant. Its parent is in the tree: one look at all processes, repeated until nothing is new.
- * It is a member of the family, and so has the group's mark in its slot. It was executed, and so has the mark in its
- * environment. The last two find also those whose parents are dead.
+ * It is a member of the family, and so has the group's mark in its slot. It has the mark of a limit, which every
+ * process inherits from the member that it descends from, whatever it executes and overwrites; or, where somebody has
+ * reset that, the mark in the environment that it was executed with. The last three find also those whose parents are
+ * dead.
  *
- * A process is named by number and start time, and verified through a pidfd before a signal is sent: between the look
- * and the signal its number may have passed to somebody else. */
+ * A process is named by its number in /proc and its start time. A signal is sent through a pidfd only, and only after
+ * that was proven to be this process (os_proc_open()): between the look and the signal its number may have passed to
+ * somebody else, and where /proc is of another pid namespace the number was never its own here. */
 #include "process/tree.h"
 
 #include "arena/layout.h"
@@ -36,6 +39,15 @@ static bool is_told_gone(int result)
     return result == -ESRCH || result == -ENOENT;
 }
 
+void tree_begin(struct tree *tree, uint64_t since, uint32_t id, const char *mark)
+{
+    *tree = (struct tree){.since = since, .id = id, .mark = mark};
+    tree->error = os_proc_self(&tree->self);
+    tree->is_blind = tree->error != 0;
+    if (tree->is_blind)
+        tree->self = getpid();
+}
+
 static void note_error(struct tree *tree, int result)
 {
     if (result < 0 && !is_told_gone(result) && tree->error == 0)
@@ -50,7 +62,7 @@ static bool has(const struct tree *tree, pid_t pid)
     return false;
 }
 
-static int push(struct tree *tree, const struct os_proc *proc)
+static int push(struct tree *tree, const struct tree_entry *entry)
 {
     if (tree->count == tree->capacity) {
         size_t capacity = tree->capacity * 2 + 16;
@@ -60,39 +72,82 @@ static int push(struct tree *tree, const struct os_proc *proc)
         tree->list = list;
         tree->capacity = capacity;
     }
-    tree->list[tree->count++] = (struct tree_entry){.proc = *proc};
+    tree->list[tree->count++] = *entry;
     return 0;
 }
 
-static void add(struct tree *tree, const struct os_proc *proc)
+static void forget(struct tree_entry *entry)
 {
-    if (!proc->has_ended && proc->pid != getpid() && !has(tree, proc->pid))
-        note_error(tree, push(tree, proc));
+    if (entry->is_own)
+        os_close(entry->pidfd);
 }
 
-/* What was read was our child if that had not ended, and so was not reaped, afterwards. */
+/* The entry's own pidfd goes to the tree, or is closed. */
+static void add(struct tree *tree, struct tree_entry *entry)
+{
+    const struct os_proc *proc = &entry->proc;
+    int result = -ESRCH;
+    if (!proc->has_ended && proc->pid != tree->self && !has(tree, proc->pid))
+        result = push(tree, entry);
+    if (result)
+        forget(entry);
+    note_error(tree, result);
+}
+
+static void add_found(struct tree *tree, const struct os_proc *proc)
+{
+    add(tree, &(struct tree_entry){.proc = *proc, .pidfd = -1});
+}
+
+/* Add a process by its pidfd. What is read of it in /proc is its own if it has not ended, and so was not reaped,
+ * afterwards. One that /proc does not show is an error, for nor are its children shown then. */
+static void add_open(struct tree *tree, pid_t pid, int pidfd, bool is_own)
+{
+    struct tree_entry entry = {.proc = {.pid = pid, .state = 'T'}, .pidfd = pidfd, .is_own = is_own};
+    int result = 0;
+    if (!tree->is_blind) {
+        result = os_proc_number(pidfd, &pid);
+        if (!result)
+            result = os_proc_read(pid, &entry.proc);
+    }
+    bool lives = os_pidfd_wait(pidfd, 0) == 0;
+    if (lives && result && tree->error == 0)
+        tree->error = result == -ESRCH ? -ENOENT : result;
+    if (lives)
+        add(tree, &entry);
+    else
+        forget(&entry);
+}
+
 void tree_add(struct tree *tree, pid_t pid, int pidfd)
 {
-    struct os_proc proc;
-    int result = os_proc_read(pid, &proc);
-    note_error(tree, result);
-    if (!result && os_pidfd_wait(pidfd, 0) == 0)
-        add(tree, &proc);
+    add_open(tree, pid, pidfd, false);
 }
 
 /* ---- looking ---- */
+
+/* Whether it is still there; what is known of it is made new. */
+static bool is_there(struct tree *tree, struct tree_entry *entry)
+{
+    uint64_t start = entry->proc.start;
+    if (entry->pidfd >= 0 && os_pidfd_wait(entry->pidfd, 0) != 0)
+        return false;
+    if (start == 0) /* it is known by its pidfd alone */
+        return true;
+    int result = os_proc_read(entry->proc.pid, &entry->proc);
+    note_error(tree, result);
+    return !is_told_gone(result) && (result || (entry->proc.start == start && !entry->proc.has_ended));
+}
 
 bool tree_is_empty(struct tree *tree)
 {
     size_t kept = 0;
     for (size_t i = 0; i < tree->count; i++) {
         struct tree_entry entry = tree->list[i];
-        uint64_t start = entry.proc.start;
-        int result = os_proc_read(entry.proc.pid, &entry.proc);
-        note_error(tree, result);
-        if (is_told_gone(result) || (!result && (entry.proc.start != start || entry.proc.has_ended)))
-            continue;
-        tree->list[kept++] = entry;
+        if (is_there(tree, &entry))
+            tree->list[kept++] = entry;
+        else
+            forget(&entry);
     }
     tree->count = kept;
     return kept == 0;
@@ -108,7 +163,24 @@ static void count_young(const struct os_proc *proc, void *arg)
 {
     struct census *census = arg;
     if (proc->start >= census->since)
-        note_error(&census->young, push(&census->young, proc));
+        note_error(&census->young, push(&census->young, &(struct tree_entry){.proc = *proc, .pidfd = -1}));
+}
+
+/* The entry with that number is still who it was. */
+static bool is_same(const struct tree *tree, pid_t pid)
+{
+    struct os_proc now;
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->list[i].proc.pid == pid)
+            return os_proc_read(pid, &now) == 0 && now.start == tree->list[i].proc.start;
+    return false;
+}
+
+/* A child told its parent's number: that was our entry's, if it is so afterwards too. */
+static void add_child(struct tree *tree, const struct os_proc *proc)
+{
+    if (!has(tree, proc->pid) && is_same(tree, proc->parent))
+        add_found(tree, proc);
 }
 
 static void add_children(struct tree *tree, const struct census *census)
@@ -118,32 +190,56 @@ static void add_children(struct tree *tree, const struct census *census)
         before = tree->count;
         for (size_t i = 0; i < census->young.count; i++)
             if (has(tree, census->young.list[i].proc.parent))
-                add(tree, &census->young.list[i].proc);
+                add_child(tree, &census->young.list[i].proc);
     } while (tree->count > before);
+}
+
+/* A mark has the numbers of the outermost group and of the innermost. */
+static bool is_mark(const struct tree *tree, uint64_t mark)
+{
+    return mark != UINT64_MAX && ((mark & UINT32_MAX) == tree->id || mark >> 32 == tree->id);
+}
+
+static bool is_marked(const struct tree *tree, pid_t pid)
+{
+    uint64_t limit;
+    if (os_proc_lock_limit(pid, &limit) == 0 && is_mark(tree, limit))
+        return true;
+    return os_proc_environment_has(pid, GROUPS_VARIABLE, tree->mark);
 }
 
 static void add_marked(struct tree *tree, const struct census *census)
 {
     for (size_t i = 0; i < census->young.count; i++) {
         const struct os_proc *proc = &census->young.list[i].proc;
-        if (!has(tree, proc->pid) && os_proc_environment_has(proc->pid, GROUPS_VARIABLE, tree->mark))
-            add(tree, proc);
+        if (!has(tree, proc->pid) && is_marked(tree, proc->pid))
+            add_found(tree, proc);
     }
+}
+
+/* A descriptor of the family's member in a slot, by its number here: it is the member if that has the number
+ * afterwards too. */
+static void add_member(struct tree *tree, unsigned slot)
+{
+    pid_t pid = proof_process(slot);
+    int pidfd = pid > 0 && pid != getpid() ? os_pidfd_open(pid) : -ESRCH;
+    if (pidfd < 0) {
+        note_error(tree, pidfd);
+        return;
+    }
+    if (proof_process(slot) == pid)
+        add_open(tree, pid, pidfd, true);
+    else
+        os_close(pidfd);
 }
 
 /* The kernel says who holds a slot's lock, by the number that the process has here. */
 static void add_members(struct tree *tree)
 {
     unsigned limit = region.base ? atomic_load_explicit(&arena_header()->member_limit, memory_order_acquire) : 0;
-    for (unsigned slot = 0; slot < limit; slot++) {
-        uint64_t group = atomic_load_explicit(&member_at(slot)->group, memory_order_relaxed);
-        if ((uint32_t)group != tree->id && group >> 32 != tree->id)
-            continue;
-        struct os_proc proc;
-        pid_t pid = proof_process(slot);
-        if (pid > 0 && os_proc_read(pid, &proc) == 0 && proof_process(slot) == pid)
-            add(tree, &proc);
-    }
+    for (unsigned slot = 0; slot < limit; slot++)
+        if (is_mark(tree, atomic_load_explicit(&member_at(slot)->group, memory_order_relaxed)))
+            add_member(tree, slot);
 }
 
 size_t tree_search(struct tree *tree)
@@ -151,7 +247,8 @@ size_t tree_search(struct tree *tree)
     struct census census = {.since = tree->since};
     tree_is_empty(tree);
     size_t before = tree->count;
-    note_error(tree, os_proc_each(count_young, &census));
+    if (!tree->is_blind)
+        note_error(tree, os_proc_each(count_young, &census));
     add_members(tree);
     add_marked(tree, &census);
     add_children(tree, &census);
@@ -162,15 +259,14 @@ size_t tree_search(struct tree *tree)
 
 /* ---- signals ---- */
 
-static int signal_one(const struct os_proc *proc, int signal)
+static int signal_one(const struct tree_entry *entry, int signal)
 {
-    struct os_proc now;
-    int fd = os_pidfd_open(proc->pid);
+    if (entry->pidfd >= 0)
+        return os_pidfd_signal(entry->pidfd, signal);
+    int fd = os_proc_open(&entry->proc);
     if (fd < 0)
         return fd;
-    int result = os_proc_read(proc->pid, &now);
-    if (!result && now.start == proc->start)
-        result = os_pidfd_signal(fd, signal);
+    int result = os_pidfd_signal(fd, signal);
     os_close(fd);
     return result;
 }
@@ -178,7 +274,7 @@ static int signal_one(const struct os_proc *proc, int signal)
 void tree_signal(struct tree *tree, int signal)
 {
     for (size_t i = 0; i < tree->count; i++) {
-        note_error(tree, signal_one(&tree->list[i].proc, signal));
+        note_error(tree, signal_one(&tree->list[i], signal));
         tree->list[i].is_told = false;
     }
 }
@@ -194,7 +290,7 @@ static void add_children_of(struct tree *tree, pid_t pid)
         int result = os_proc_read(children[i], &proc);
         note_error(tree, result);
         if (!result && proc.parent == pid)
-            add(tree, &proc);
+            add_child(tree, &proc);
     }
 }
 
@@ -204,9 +300,10 @@ static void chase(struct tree *tree)
 {
     for (size_t i = 0; i < tree->count; i++) {
         if (!tree->list[i].is_told)
-            note_error(tree, signal_one(&tree->list[i].proc, SIGSTOP));
+            note_error(tree, signal_one(&tree->list[i], SIGSTOP));
         tree->list[i].is_told = true;
-        add_children_of(tree, tree->list[i].proc.pid);
+        if (tree->list[i].proc.start)
+            add_children_of(tree, tree->list[i].proc.pid);
     }
 }
 
@@ -242,6 +339,8 @@ void tree_freeze(struct tree *tree)
 
 void tree_destroy(struct tree *tree)
 {
+    for (size_t i = 0; i < tree->count; i++)
+        forget(&tree->list[i]);
     free(tree->list);
     tree->list = NULL;
     tree->count = tree->capacity = 0;

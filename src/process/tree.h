@@ -6,7 +6,9 @@
 #include <stddef.h>
 
 struct tree_entry {
-    struct os_proc proc; /* as it was last seen */
+    struct os_proc proc; /* as it was last seen; in a blind tree only its number here */
+    int pidfd;           /* proven to be this process; else -1 */
+    bool is_own;         /* the pidfd is the tree's, not a handle's */
     bool is_told;        /* to stop, and nothing else since */
 };
 
@@ -16,12 +18,18 @@ struct tree {
     size_t count;
     size_t capacity;
     uint64_t since;   /* nothing that is older belongs to it */
-    uint32_t id;      /* in the marks of members of the family */
+    uint64_t id;      /* 32 bits: in the marks of members of the family, and of processes */
     const char *mark; /* in the environment of what was executed */
-    int error;        /* the first thing that went wrong, or 0 */
+    bool
+        is_blind; /* there is no /proc that shows this process: only members of the group and of the family are found */
+    pid_t self;   /* the number of this process in /proc; if blind, here */
+    int error;    /* the first thing that went wrong, or 0 */
 };
 
-/* Add a child of ours that has not ended, by its number and its pidfd. */
+/* Begin with nobody. Where there is no /proc the error is noted, and the tree is blind. */
+void tree_begin(struct tree *tree, uint64_t since, uint32_t id, const char *mark);
+
+/* Add a child of ours that has not ended, by its number here and its pidfd, which must stay open. */
 void tree_add(struct tree *tree, pid_t pid, int pidfd);
 
 /* Forget those that have ended. Returns whether none is left. */
