@@ -23,6 +23,7 @@
 #include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/futex.h"
+#include "os/pidfd.h"
 #include "os/thread.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -286,6 +287,22 @@ bool member_is_dead(member_owner owner)
     if (proof_is_held(member_slot(owner)))
         return false;
     return !is_same(owner) || owner != member_current();
+}
+
+/* The kernel tells the number that the holder of the lock has here. The process that has this number is the member if
+ * that has it afterwards too: a number is nobody else's as long as its process lives. */
+int member_pidfd(member_owner owner)
+{
+    owner &= ~MEMBER_FLAGS;
+    if (owner == 0 || member_slot(owner) >= REGION_MEMBERS || !is_same(owner))
+        return -ESRCH;
+    unsigned slot = member_slot(owner);
+    pid_t pid = owner == member_current() ? getpid() : proof_process(slot);
+    int fd = pid > 0 ? os_pidfd_open(pid) : -ESRCH;
+    if (fd < 0 || owner == member_current() || (proof_process(slot) == pid && is_same(owner)))
+        return fd;
+    os_close(fd);
+    return -ESRCH;
 }
 
 bool member_confirm(void)

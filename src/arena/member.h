@@ -86,6 +86,11 @@ struct member *member_at(unsigned slot);
 /* Whether that member is gone, by the kernel's word. Flags are ignored. One system call at most. */
 bool member_is_dead(member_owner owner);
 
+/* A pidfd, close-on-exec, of that member, which may be any process, in any pid namespace below this one. -ESRCH: it is
+ * gone, or is in no such namespace; -errno. The number in its slot is the one by which it knows itself, and may be
+ * somebody else's here. */
+int member_pidfd(member_owner owner);
+
 /* Whether this process still has the descriptor that proves its life; false when it is no member. For one that has run
  * somebody else's code: if that closed descriptors which are not its own, others take this process for dead, and it
  * must touch nothing shared any more. One cheap system call, after every job of a pool. */

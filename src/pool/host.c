@@ -53,15 +53,13 @@ static int start_server(mproc_pool *pool)
     return result;
 }
 
-/* Kill a worker that outlived its server: it lives on for a moment, or a task has told the kernel to let it. The number
- * is the worker's if the worker lives after it was turned into a descriptor. */
+/* Kill a worker that outlived its server: it lives on for a moment, or a task has told the kernel to let it. */
 static void kill_straggler(struct worker_slot *slot)
 {
-    int fd = os_pidfd_open(atomic_load_explicit(&slot->pid, memory_order_relaxed));
+    int fd = member_pidfd(atomic_load_explicit(&slot->word, memory_order_acquire));
     if (fd < 0)
         return;
-    if (!pool_is_vacant(&slot->word))
-        os_pidfd_signal(fd, SIGKILL);
+    os_pidfd_signal(fd, SIGKILL);
     os_close(fd);
 }
 

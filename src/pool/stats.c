@@ -1,5 +1,6 @@
 /* How many workers a pool has, and what can be asked about them. */
 #include "os/clock.h"
+#include "os/descriptor.h"
 #include "os/proc.h"
 #include "pool/host.h"
 #include <errno.h>
@@ -56,6 +57,18 @@ static int64_t load(_Atomic(int64_t) *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+/* 0 where it cannot be told. */
+static size_t peak_memory_of(uint64_t word)
+{
+    size_t bytes = 0;
+    int fd = pool_word_is_owner(word) ? member_pidfd(word) : -ESRCH;
+    if (fd < 0)
+        return 0;
+    os_proc_peak_memory(fd, &bytes);
+    os_close(fd);
+    return bytes;
+}
+
 static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
 {
     mproc_worker_stats stats = {.pid = pid, .items = atomic_load_explicit(&slot->items, memory_order_relaxed)};
@@ -69,7 +82,7 @@ static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
         stats.busy = MPROC_NS(busy);
         stats.idle = MPROC_NS(idle > 0 ? idle : 0); /* less than 0: it went on while we looked */
     }
-    os_proc_peak_memory(pid, &stats.peak_memory);
+    stats.peak_memory = peak_memory_of(atomic_load_explicit(&slot->word, memory_order_acquire));
     return stats;
 }
 
