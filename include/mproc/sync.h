@@ -12,8 +12,9 @@
  *     counter->value++;
  *     mproc_lock_release(&counter->lock);
  *
- * Ownership is by process: any thread of the process that acquired may release (an rlock alone is owned by its thread).
- * A process that dies gives up all that it holds, within 100 ms at most and usually at once.
+ * Ownership is by process: any thread of the process that acquired may release. An rlock alone is owned by its thread.
+ * A process that dies gives up all that it holds, within 100 ms at most and usually at once; a thread that ends, in
+ * whatever way, gives up its rlocks.
  *
  * Every _init returns 0, -EINVAL for NULL, a bad argument or an address that is not aligned as the type says, or
  * MPROC_NOT_SHARED when the address is not in the arena.
@@ -54,7 +55,9 @@ typedef struct mproc_rlock {
 
 MPROC_API int mproc_rlock_init(mproc_rlock *lock);
 
-/* As mproc_lock_acquire(); the holding thread only counts up. -EOVERFLOW after 2^31 - 1 acquisitions. */
+/* As mproc_lock_acquire(); the holding thread only counts up. -EOVERFLOW after 2^31 - 1 acquisitions. MPROC_OWNER_DIED
+ * too when the thread that held it has ended, though its process lives. Of a process with more than 4000 threads that
+ * use rlocks at a time, those above that number hold their rlocks until the process dies. */
 MPROC_API int mproc_rlock_acquire(mproc_rlock *lock, mproc_time timeout);
 
 /* Count down, and give up at 0. -EPERM when this thread does not hold it. */

@@ -215,8 +215,9 @@ static OS_FORK_PATH void leave(void)
     unsigned slot = member_slot(me);
     bool done = give_back(slot, me);
     atomic_store_explicit(&member_me, 0, memory_order_relaxed);
-    if (done)
-        set_free(slot, me); /* else we look dead, and a sweep comes again */
+    if (!done)
+        return; /* the slot stays ours until we end, and is swept then */
+    set_free(slot, me);
     proof_drop(slot);
 }
 
@@ -275,6 +276,14 @@ static bool is_same(member_owner owner)
 {
     uint64_t word = atomic_load_explicit(&member_at(member_slot(owner))->word, memory_order_acquire);
     return (word & USED) && word >> 32 == owner >> 32;
+}
+
+member_owner member_in_slot(unsigned slot)
+{
+    if (slot >= used_slots())
+        return 0;
+    uint64_t word = atomic_load_explicit(&member_at(slot)->word, memory_order_acquire);
+    return word & USED ? owner_of(slot, word) : 0;
 }
 
 bool member_is_dead(member_owner owner)

@@ -73,7 +73,7 @@ static inline int member_need(void)
 }
 
 /* Leave in good order: whatever this process held goes back, its slot is free. Called when a child ends; using a shared
- * object afterwards joins anew. */
+ * object afterwards joins anew. What cannot go back yet is swept when the process has ended. */
 void member_leave(void);
 
 static inline unsigned member_slot(member_owner owner)
@@ -82,6 +82,9 @@ static inline unsigned member_slot(member_owner owner)
 }
 
 struct member *member_at(unsigned slot);
+
+/* The owner word of the member that has this slot, dead or alive; 0 when it is free. */
+member_owner member_in_slot(unsigned slot);
 
 /* Whether that member is gone, by the kernel's word. Flags are ignored. One system call at most. */
 bool member_is_dead(member_owner owner);

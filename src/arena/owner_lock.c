@@ -36,7 +36,17 @@ static bool spin(struct owner_lock *lock, uint64_t me)
     return false;
 }
 
-int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout)
+static enum owner_lock_look replace_dead(struct owner_lock *lock, uint64_t word, uint64_t mine, void *arg)
+{
+    (void)arg;
+    if (!member_is_dead(word))
+        return OWNER_LIVES;
+    return swap(lock, word, mine) ? OWNER_REPLACED : OWNER_CHANGED;
+}
+
+/* Inlined twice, for a wait of an ordinary lock is counted. */
+static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock, owner_lock_heir *heir, void *arg,
+                                                         nanoseconds timeout)
 {
     if (timeout < OS_FOREVER)
         return -EINVAL;
@@ -56,11 +66,12 @@ int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout)
                 return 0;
             continue;
         }
-        if (look_for_death && member_is_dead(word)) {
-            if (swap(lock, word, me | waiters | (word & OWNER_LOCK_WAITERS)))
-                return MPROC_OWNER_DIED;
+        enum owner_lock_look found =
+            look_for_death ? heir(lock, word, me | waiters | (word & OWNER_LOCK_WAITERS), arg) : OWNER_LIVES;
+        if (found == OWNER_REPLACED)
+            return MPROC_OWNER_DIED;
+        if (found == OWNER_CHANGED)
             continue;
-        }
         int64_t nap = os_nap(deadline);
         if (nap == 0)
             return MPROC_TIMEOUT;
@@ -71,6 +82,16 @@ int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout)
         if (look_for_death)
             member_tick();
     }
+}
+
+int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout)
+{
+    return acquire(lock, replace_dead, NULL, timeout);
+}
+
+int owner_lock_acquire_by(struct owner_lock *lock, owner_lock_heir *heir, void *arg, nanoseconds timeout)
+{
+    return acquire(lock, heir, arg, timeout);
 }
 
 int owner_lock_release_slow(struct owner_lock *lock)

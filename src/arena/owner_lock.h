@@ -18,6 +18,18 @@ struct owner_lock {
 };
 
 int owner_lock_acquire_slow(struct owner_lock *lock, nanoseconds timeout);
+
+/* What one that waits does after each tick: look whether the holder is dead, and take the lock over then. word is what
+ * it saw in the lock, mine what is to stand there. Where the holder lives it changes nothing. */
+enum owner_lock_look {
+    OWNER_LIVES,
+    OWNER_REPLACED, /* the lock is the caller's */
+    OWNER_CHANGED   /* it is another's, or free: look again */
+};
+typedef enum owner_lock_look owner_lock_heir(struct owner_lock *lock, uint64_t word, uint64_t mine, void *arg);
+
+/* As owner_lock_acquire(), for a lock whose holder may be dead though its process lives. */
+int owner_lock_acquire_by(struct owner_lock *lock, owner_lock_heir *heir, void *arg, nanoseconds timeout);
 int owner_lock_release_slow(struct owner_lock *lock);
 
 /* Take it where it is free and this process is a member. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -53,6 +54,14 @@ static struct thread_notes read_thread_notes(void)
     return notes;
 }
 
+/* In a copy of the thread: it holds none of the mutexes that its original holds. */
+static void begin_robust_list(struct thread_notes notes)
+{
+    struct robust_list_head *head = notes.robust_list;
+    head->list.next = &head->list;
+    syscall(SYS_set_robust_list, head, notes.robust_size);
+}
+
 pid_t os_fork_sibling(void)
 {
     int fault = os_fault(OS_FORK);
@@ -68,7 +77,7 @@ pid_t os_fork_sibling(void)
     long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, notes.tid);
 #endif
     if (pid == 0 && notes.robust_list)
-        syscall(SYS_set_robust_list, notes.robust_list, notes.robust_size);
+        begin_robust_list(notes);
     return pid < 0 ? -errno : (pid_t)pid;
 }
 

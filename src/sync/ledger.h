@@ -1,15 +1,18 @@
-/* The part of a member's ledger that src/sync uses: what the member holds of semaphores, and where its threads wait.
- * See holding.h and note.h for the two kinds of entries.
+/* The part of a member's ledger that src/sync uses: what the member holds of semaphores, where its threads wait, and
+ * which of them live.
+ * See holding.h, note.h and thread_life.h for the three kinds of entries.
  *
  * Nobody clears this part when a slot changes hands: the sequence numbers of the holdings go on, so that what a
  * semaphore says about an operation of long ago is never mistaken for one of the slot's next user. */
 #ifndef MPROC_SYNC_LEDGER_H
 #define MPROC_SYNC_LEDGER_H
 
+#include "arena/heap.h"
 #include "arena/ledger.h"
 #include "arena/owner_lock.h"
 #include "sync/holding.h"
 #include "sync/note.h"
+#include "sync/thread_life.h"
 
 struct sync_ledger {
     struct holding holdings[HOLDING_COUNT];
@@ -17,8 +20,11 @@ struct sync_ledger {
     _Atomic(uint64_t) used[HOLDING_COUNT / 64]; /* a bit for each holding that a sweep must look at; set under claiming
                                                    before the holding is touched, cleared by the sweep */
     _Atomic(uint32_t) note_limit;               /* notes below it have been claimed once; only grows */
-    uint32_t reserved;
-    struct owner_lock claiming; /* for the member's threads that choose a holding; a death leaves nothing to mend */
+    _Atomic(uint32_t) thread_count;             /* cells that are set up; under claiming; the sweep sets it to 0 */
+    struct owner_lock claiming; /* for the member's threads that choose a holding or a cell; a death leaves nothing to
+                                   mend */
+    struct thread_cell threads[THREAD_CELLS_HERE];
+    heap_place more_threads[THREAD_MORE]; /* blocks of cells; under claiming, and freed by the sweep */
 };
 
 _Static_assert(sizeof(struct sync_ledger) <= LEDGER_SYNC_SIZE, "it fits its place");

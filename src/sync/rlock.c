@@ -1,42 +1,30 @@
 /* mproc_rlock: an owner lock for the process, and within it the thread that holds it and how often. */
 #include "arena/owner_lock.h"
 #include "sync/object.h"
+#include "sync/thread_life.h"
 
-/* A thread of the family: slot in the upper 12 bits, 24 bits of generation, the number of the thread in its process. */
-#define THREAD_NUMBER_BITS 28
-#define GENERATION_BITS    24
-
-/* Invariant: thread is 0 unless lock is held, or was taken over from a dead process a moment ago; then a thread that
- * lives does not find itself in it, for the names of threads are unique in the family. So who reads its own name there
- * holds the lock.
+/* Invariant: thread is 0 where lock is free, and while its holder has just taken it or is about to release it.
+ * Otherwise it is the name of the thread that holds the lock, or of one that is about to take it over from a dead
+ * thread; once a dead thread's name stands there, nobody changes lock but the one that replaces that name by its own.
+ * For the names of threads are unique in the family, and a thread that lives does not find itself in it unless it holds
+ * the lock.
  *
  * Commit: of an acquire, the commit of the owner lock; of a release, the store of the lower count, or the release of
- * the owner lock. Recovery: whoever takes the lock over from a dead process writes thread and count anew. */
+ * the owner lock. Of taking over from a thread that has ended, whether its process lives or not: the compare-and-swap
+ * of thread from the dead one's name, after which lock is the taker's to change. Of taking over from a process that
+ * died while thread was 0: the compare-and-swap of lock.
+ *
+ * Recovery: a taker that dies between its two steps has left its own name in thread, and the next one takes over from
+ * it. Whoever takes the lock over writes thread and count anew. */
 struct rlock {
     struct object object;
     struct owner_lock lock;
-    _Atomic(uint64_t) thread; /* written by the holder; read by any */
-    _Atomic(uint32_t) count;  /* written and read by the holder */
+    _Atomic(thread_name) thread; /* written by the holder, and by a taker; read by any */
+    _Atomic(uint32_t) count;     /* written and read by the holder */
     uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct rlock) == sizeof(mproc_rlock), "the public type has room for it");
-
-static __thread uint64_t own_name __attribute__((tls_model("initial-exec")));
-static _Atomic(uint64_t) last_number;
-
-/* The name of this thread as a part of this process, which is a member: another one after a fork. */
-static uint64_t self(void)
-{
-    member_owner me = member_current();
-    uint64_t generation = me >> 32 & ((UINT64_C(1) << GENERATION_BITS) - 1);
-    uint64_t process = (uint64_t)member_slot(me) << GENERATION_BITS | generation;
-    if (__builtin_expect(own_name >> THREAD_NUMBER_BITS != process || own_name == 0, 0)) {
-        uint64_t number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
-        own_name = process << THREAD_NUMBER_BITS | (number & ((UINT64_C(1) << THREAD_NUMBER_BITS) - 1));
-    }
-    return own_name;
-}
 
 static struct rlock *rlock_from(const mproc_rlock *handle)
 {
@@ -57,6 +45,38 @@ int mproc_rlock_init(mproc_rlock *handle)
     return 0;
 }
 
+static bool swap_word(struct owner_lock *lock, uint64_t from, uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(&lock->word, &from, to, memory_order_acquire, memory_order_relaxed);
+}
+
+/* No thread says that it holds the lock: the process that does may have died before it could, or after it ceased to.
+ * thread is looked at again once nobody of that process can write it any more. */
+static enum owner_lock_look replace_process(struct rlock *lock, uint64_t word, uint64_t mine)
+{
+    if (!member_is_dead(word))
+        return OWNER_LIVES;
+    if (atomic_load_explicit(&lock->thread, memory_order_acquire) != 0)
+        return OWNER_CHANGED;
+    return swap_word(&lock->lock, word, mine) ? OWNER_REPLACED : OWNER_CHANGED;
+}
+
+static enum owner_lock_look replace_dead(struct owner_lock *owner_lock, uint64_t word, uint64_t mine, void *arg)
+{
+    struct rlock *lock = arg;
+    thread_name holder = atomic_load_explicit(&lock->thread, memory_order_acquire);
+    if (holder == 0)
+        return replace_process(lock, word, mine);
+    if (!thread_is_dead(holder))
+        return OWNER_LIVES;
+    if (!atomic_compare_exchange_strong_explicit(&lock->thread, &holder, thread_self(), memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return OWNER_CHANGED;
+    while (!swap_word(owner_lock, word, mine | (word & OWNER_LOCK_WAITERS))) /* one more may be about to sleep */
+        word = atomic_load_explicit(&owner_lock->word, memory_order_relaxed);
+    return OWNER_REPLACED;
+}
+
 int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
 {
     struct rlock *lock = rlock_from(handle);
@@ -65,7 +85,7 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
     int result = member_need();
     if (result)
         return result;
-    uint64_t me = self();
+    thread_name me = thread_self();
     if (atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
         uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
         if (count == INT32_MAX)
@@ -73,7 +93,8 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
-    result = owner_lock_acquire(&lock->lock, timeout.nanoseconds);
+    result =
+        owner_lock_try(&lock->lock) ? 0 : owner_lock_acquire_by(&lock->lock, replace_dead, lock, timeout.nanoseconds);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
         atomic_store_explicit(&lock->count, 1, memory_order_relaxed);
@@ -86,7 +107,7 @@ int mproc_rlock_release(mproc_rlock *handle)
     struct rlock *lock = rlock_from(handle);
     if (!lock)
         return -EINVAL;
-    if (!member_current() || atomic_load_explicit(&lock->thread, memory_order_relaxed) != self())
+    if (!member_current() || atomic_load_explicit(&lock->thread, memory_order_relaxed) != thread_self())
         return -EPERM;
     uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
     if (count > 1) {
@@ -100,5 +121,8 @@ int mproc_rlock_release(mproc_rlock *handle)
 bool mproc_rlock_is_locked(const mproc_rlock *handle)
 {
     struct rlock *lock = rlock_from(handle);
-    return lock && owner_lock_is_held(&lock->lock);
+    if (!lock)
+        return false;
+    thread_name holder = atomic_load_explicit(&lock->thread, memory_order_relaxed);
+    return holder ? !thread_is_dead(holder) : owner_lock_is_held(&lock->lock);
 }

@@ -5,6 +5,7 @@
 #include "crash.h"
 #include <mproc/memory.h>
 #include <mproc/sync.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -116,6 +117,22 @@ static void *build_owner_died(void)
     struct lock_world *world = build_held();
     bystander_end(world->holder);
     world->holder = 0;
+    return world;
+}
+
+static void *take_rlock(void *arg)
+{
+    mproc_rlock_acquire(&((struct lock_world *)arg)->rlock, MPROC_FOREVER);
+    return NULL;
+}
+
+/* The thread that has the rlock has ended, and its process, which is the tester, lives. */
+static void *build_thread_ended(void)
+{
+    struct lock_world *world = build();
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, take_rlock, world) || pthread_join(thread, NULL))
+        give_up("pthread_create");
     return world;
 }
 
@@ -349,6 +366,8 @@ const struct crash_case lock_cases[] = {
      repair},
     {"rlock", "free, three deep", build, NULL, use_rlock, check_rlock, destroy, repair_rlock},
     {"rlock", "its owner died", build_owner_died, NULL, use_rlock, check_rlock_taken_over, destroy, NULL},
+    {"rlock", "its thread ended", build_thread_ended, NULL, use_rlock, check_rlock_taken_over, destroy, NULL},
+    {"rlock", "its thread ended, with repair", build_thread_ended, NULL, use_rlock, check_rlock, destroy, repair_rlock},
     {"rlock_acquire", "held, in vain", build_held, NULL, wait_in_vain_for_rlock, check_rlock_held, destroy, NULL},
     {0},
 };

@@ -105,6 +105,27 @@ static void a_dead_owner_is_told_of_once(void **state)
     mproc_array_free(array);
 }
 
+static int lock_it(void *arg)
+{
+    return mproc_array_lock(arg, MPROC_SEC(20));
+}
+
+static void a_thread_that_ended_with_the_lock_is_a_dead_owner(void **state)
+{
+    (void)state;
+    mproc_array *array = make();
+    long element;
+    assert_int_equal(in_thread(lock_it, array), 0);
+    assert_int_equal(mproc_array_lock(array, MPROC_SEC(5)), MPROC_OWNER_DIED);
+    assert_int_equal(mproc_array_unlock(array), 0);
+    assert_int_equal(in_thread(lock_it, array), 0);
+    assert_int_equal(in_child(lock_it, array), MPROC_OWNER_DIED);
+    assert_int_equal(mproc_array_read(array, 0, 1, &element, MPROC_SEC(5)), MPROC_OWNER_DIED);
+    assert_int_equal(mproc_array_lock(array, MPROC_NOWAIT), 0);
+    assert_int_equal(mproc_array_unlock(array), 0);
+    mproc_array_free(array);
+}
+
 static void bad_input_changes_nothing(void **state)
 {
     (void)state;
@@ -135,6 +156,7 @@ int main(void)
         unit(processes_and_threads_count_exactly),
         unit(the_holder_reads_and_others_wait),
         unit(a_dead_owner_is_told_of_once),
+        unit(a_thread_that_ended_with_the_lock_is_a_dead_owner),
         unit(bad_input_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
 /* mproc_rlock: what each call returns, counting, exclusion between threads and processes, and owners that die. */
+#include "arena/member.h"
 #include "children.h"
 #include "harness.h"
 #include <errno.h>
+#include <mproc/process.h>
 #include <mproc/sync.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A struct of a user's own: counters that must be equal whenever the lock is free. */
@@ -109,16 +112,223 @@ static void the_count_does_not_overflow(void **state)
     shared_free(guarded);
 }
 
-static void a_thread_that_ends_leaves_the_lock_with_its_process(void **state)
+/* ---- threads that end ---- */
+
+static void *acquire_and_return(void *arg)
+{
+    acquire(arg);
+    return NULL;
+}
+
+static void *acquire_and_exit(void *arg)
+{
+    acquire(arg);
+    acquire(arg);
+    pthread_exit(NULL);
+}
+
+static void *acquire_and_vanish(void *arg)
+{
+    acquire(arg);
+    syscall(SYS_exit, 0);
+    return NULL;
+}
+
+static void *acquire_and_wait(void *arg)
+{
+    acquire(arg);
+    atomic_store(&((struct guarded *)arg)->ready, 1);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+static void end_thread(void *(*run)(void *arg), struct guarded *guarded)
+{
+    pthread_t thread;
+    atomic_store(&guarded->ready, 0);
+    assert_int_equal(pthread_create(&thread, NULL, run, guarded), 0);
+    if (run == acquire_and_wait) {
+        await_value(&guarded->ready, 1);
+        assert_true(mproc_rlock_is_locked(&guarded->lock));
+        assert_int_equal(try_acquire(guarded), MPROC_TIMEOUT);
+        pthread_cancel(thread);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void a_thread_that_ends_in_any_way_passes_the_lock_on(void **state)
 {
     (void)state;
     struct guarded *guarded = make();
-    assert_int_equal(in_thread(try_acquire, guarded), 0);
-    assert_true(mproc_rlock_is_locked(&guarded->lock));
-    for (int i = 0; i < 20; i++)
+    void *(*const ways[])(void *) = {acquire_and_return, acquire_and_exit, acquire_and_wait, acquire_and_vanish};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        end_thread(ways[i], guarded);
+        assert_false(mproc_rlock_is_locked(&guarded->lock));
+        assert_int_equal(release(guarded), EPERM);
+        assert_int_equal(try_acquire(guarded), MPROC_OWNER_DIED);
         assert_int_equal(in_thread(try_acquire, guarded), MPROC_TIMEOUT);
-    assert_int_equal(release(guarded), EPERM);
-    assert_int_equal(mproc_rlock_init(&guarded->lock), 0);
+        assert_int_equal(release(guarded), 0);
+        assert_int_equal(release(guarded), EPERM);
+        end_thread(ways[i], guarded);
+        assert_int_equal(in_thread(try_acquire, guarded), MPROC_OWNER_DIED); /* and ends with it */
+        assert_int_equal(in_child(try_acquire, guarded), MPROC_OWNER_DIED);
+        assert_int_equal(try_acquire(guarded), MPROC_OWNER_DIED);
+        assert_int_equal(release(guarded), 0);
+    }
+    shared_free(guarded);
+}
+
+static void *live_on(void *arg)
+{
+    atomic_store(&((struct guarded *)arg)->ready, 1);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+/* The process lives on in another thread. */
+static int end_first_thread(void *arg)
+{
+    struct guarded *guarded = arg;
+    pthread_t thread;
+    if (acquire(guarded) || pthread_create(&thread, NULL, live_on, guarded))
+        return 1;
+    pthread_exit(NULL);
+}
+
+static void the_first_thread_of_a_process_that_lives_on_passes_it_on_too(void **state)
+{
+    (void)state;
+    struct guarded *guarded = make();
+    pid_t child = child_start(end_first_thread, guarded);
+    await_value(&guarded->ready, 1);
+    assert_int_equal(acquire(guarded), MPROC_OWNER_DIED);
+    assert_int_equal(release(guarded), 0);
+    child_kill(child);
+    shared_free(guarded);
+}
+
+static int wait_for_dead_thread(void *arg)
+{
+    struct guarded *guarded = arg;
+    atomic_store(&guarded->ready, 2);
+    return acquire(arg);
+}
+
+static void one_that_sleeps_gets_the_lock_of_a_thread_that_ends(void **state)
+{
+    (void)state;
+    struct guarded *guarded = make();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, acquire_and_wait, guarded), 0);
+    await_value(&guarded->ready, 1);
+    pid_t waiter = child_start(wait_for_dead_thread, guarded);
+    await_value(&guarded->ready, 2);
+    child_await_sleep(waiter);
+    pthread_cancel(thread);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(child_finish(waiter), MPROC_OWNER_DIED);
+    shared_free(guarded);
+}
+
+/* More than the ledger has cells for, each with a lock of its own. */
+enum {
+    CROWD = 150
+};
+
+struct crowd {
+    struct guarded guarded[CROWD];
+    pthread_barrier_t all;
+    _Atomic(int) next;
+};
+
+static void *acquire_among_many(void *arg)
+{
+    struct crowd *crowd = arg;
+    pthread_barrier_wait(&crowd->all); /* all live at a time */
+    acquire(&crowd->guarded[atomic_fetch_add(&crowd->next, 1)]);
+    pthread_barrier_wait(&crowd->all);
+    return NULL;
+}
+
+static void run_crowd(struct crowd *crowd)
+{
+    pthread_t threads[CROWD];
+    atomic_store(&crowd->next, 0);
+    pthread_barrier_init(&crowd->all, NULL, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, acquire_among_many, crowd), 0);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    pthread_barrier_destroy(&crowd->all);
+}
+
+static int many_threads(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < CROWD; i++)
+            if (mproc_rlock_init(&crowd->guarded[i].lock))
+                return 1;
+        run_crowd(crowd);
+
+        for (int i = 0; i < CROWD; i++) { /* others have their cells meanwhile, and are not taken for them */
+            struct guarded *other = &crowd->guarded[i];
+            if (in_thread(try_acquire, other) != MPROC_OWNER_DIED || try_acquire(other) != MPROC_OWNER_DIED ||
+                try_acquire(other) || release(other) || release(other))
+                return 2;
+        }
+    }
+    return 0;
+}
+
+static void many_threads_are_told_apart(void **state)
+{
+    (void)state;
+    struct crowd *crowd = shared(sizeof *crowd);
+    assert_int_equal(in_child(many_threads, crowd), 0);
+    shared_free(crowd);
+    member_sweep_all();
+}
+
+/* A child that ends in good order though threads of it have cells. */
+static int leave_threads(void *arg)
+{
+    struct guarded *guarded = arg;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, acquire_and_wait, guarded))
+        return 1;
+    await_value(&guarded->ready, 1);
+    return 0;
+}
+
+static int do_nothing(void *arg)
+{
+    return arg != NULL;
+}
+
+static void run_process(mproc_target *target, void *arg)
+{
+    mproc_process *process;
+    assert_int_equal(mproc_process_start(&process, target, arg, NULL), 0);
+    assert_int_equal(mproc_process_join(process, MPROC_SEC(20)), 0);
+    process = mproc_process_free(process);
+}
+
+static void a_process_that_ends_with_threads_leaves_nothing(void **state)
+{
+    (void)state;
+    run_process(do_nothing, NULL);
+    books_forgive(); /* what the start of processes keeps is no leak */
+    struct guarded *guarded = make();
+    for (int i = 0; i < 10; i++) {
+        atomic_store(&guarded->ready, 0);
+        run_process(leave_threads, guarded);
+        assert_int_equal(try_acquire(guarded), MPROC_OWNER_DIED);
+        assert_int_equal(release(guarded), 0);
+        assert_int_equal(member_in_slot(member_slot(member_self()) + 1), 0);
+    }
     shared_free(guarded);
 }
 
@@ -173,10 +383,12 @@ static void a_wait_ends_at_its_timeout(void **state)
 {
     (void)state;
     struct guarded *guarded = make();
-    assert_int_equal(in_thread(acquire, guarded), 0);
+    pid_t owner = child_start(hold_twice, guarded);
+    await_value(&guarded->ready, 1);
     int64_t begin = now();
     assert_int_equal(mproc_rlock_acquire(&guarded->lock, MPROC_MS(120)), MPROC_TIMEOUT);
     assert_true(now() - begin >= MPROC_MS(120).nanoseconds);
+    child_kill(owner);
     shared_free(guarded);
 }
 
@@ -276,7 +488,11 @@ int main(void)
         unit(a_bad_timeout_changes_nothing),
         unit(the_holder_counts),
         unit(the_count_does_not_overflow),
-        unit(a_thread_that_ends_leaves_the_lock_with_its_process),
+        unit(a_thread_that_ends_in_any_way_passes_the_lock_on),
+        unit(the_first_thread_of_a_process_that_lives_on_passes_it_on_too),
+        unit(one_that_sleeps_gets_the_lock_of_a_thread_that_ends),
+        unit(many_threads_are_told_apart),
+        unit(a_process_that_ends_with_threads_leaves_nothing),
         unit(a_killed_owner_passes_the_lock_on_whatever_its_count),
         unit(a_fork_child_does_not_hold_what_its_parent_holds),
         unit(a_wait_ends_at_its_timeout),
