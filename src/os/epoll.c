@@ -3,7 +3,10 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/refused.h"
 #include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
 #include <time.h>
 
 int os_epoll_create(void)
@@ -39,12 +42,27 @@ int os_epoll_remove(int epoll, int fd)
     return control(epoll, EPOLL_CTL_DEL, fd, 0, NULL);
 }
 
+/* In milliseconds, rounded up: a wait that ended too early would be begun anew until its end. */
+static int epoll_wait_coarse(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds)
+{
+    int64_t milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
+    return epoll_wait(epoll, events, capacity, milliseconds < INT_MAX ? (int)milliseconds : INT_MAX);
+}
+
 int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds)
 {
+    static _Atomic(bool) is_coarse; /* epoll_pwait2() (Linux 5.11) was refused */
     int fault = os_fault(OS_EPOLL_WAIT);
     if (fault)
         return fault;
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    int count = epoll_pwait2(epoll, events, capacity, &span, NULL);
+    int count = -1;
+    if (!atomic_load_explicit(&is_coarse, memory_order_relaxed)) {
+        count = epoll_pwait2(epoll, events, capacity, &span, NULL);
+        if (count >= 0 || !os_is_refused(errno))
+            return count < 0 ? -errno : count;
+        atomic_store_explicit(&is_coarse, true, memory_order_relaxed);
+    }
+    count = epoll_wait_coarse(epoll, events, capacity, nanoseconds);
     return count < 0 ? -errno : count;
 }

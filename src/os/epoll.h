@@ -13,7 +13,8 @@ int os_epoll_add(int epoll, int fd, uint32_t events, void *data);
 int os_epoll_change(int epoll, int fd, uint32_t events, void *data);
 int os_epoll_remove(int epoll, int fd);
 
-/* Wait at most so many nanoseconds. How many events there are, or -errno (-EINTR). */
+/* Wait at most so many nanoseconds; rounded up to milliseconds where the kernel counts in these. How many events there
+ * are, or -errno (-EINTR). */
 int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds);
 
 #endif

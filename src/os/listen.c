@@ -4,6 +4,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/refused.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -59,13 +60,25 @@ int os_socket_address(int fd, struct os_address *address)
     return getsockname(fd, &address->as.any, &address->size) ? -errno : 0;
 }
 
+/* A firewall's EPERM would come from both calls, so the second one decides. */
+static int accept_private(int fd, struct os_address *from)
+{
+    int peer = accept4(fd, &from->as.any, &from->size, SOCK_CLOEXEC);
+    if (peer >= 0 || !os_is_refused(errno))
+        return peer;
+    peer = accept(fd, &from->as.any, &from->size);
+    if (peer >= 0)
+        (void)fcntl(peer, F_SETFD, FD_CLOEXEC);
+    return peer;
+}
+
 int os_socket_accept(int fd, struct os_address *from)
 {
     int fault = os_fault(OS_ACCEPT);
     if (fault)
         return fault;
     from->size = sizeof from->as;
-    int peer = accept4(fd, &from->as.any, &from->size, SOCK_CLOEXEC);
+    int peer = accept_private(fd, from);
     if (peer < 0)
         return -errno;
     peer = os_keep(peer);

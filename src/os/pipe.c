@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/poll.h"
+#include "os/refused.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,13 +55,20 @@ static void unblock_sigpipe(const sigset_t *before, int raised)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/* The result of a call that the caller can do without. */
+static ssize_t outcome(ssize_t size)
+{
+    if (size >= 0)
+        return size;
+    return os_is_refused(errno) ? -EOPNOTSUPP : -errno;
+}
+
 static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int flags)
 {
     sigset_t before;
 
     int blocked = block_sigpipe(&before);
-    ssize_t written = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
-    ssize_t result = written < 0 ? -errno : written;
+    ssize_t result = outcome(flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count));
     if (blocked)
         unblock_sigpipe(&before, result == -EPIPE);
     return result;
@@ -96,8 +104,7 @@ ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe
         return write_polled(fd, parts, count);
     if (ability == OS_PIPE_NOWAIT)
         return write_quietly(fd, parts, count, RWF_NOWAIT);
-    ssize_t written = pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
-    return written < 0 ? -errno : written;
+    return outcome(pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL));
 }
 
 static ssize_t read_polled(int fd, void *buffer, size_t size)
@@ -119,6 +126,5 @@ ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability abi
     if (ability == OS_PIPE_POLLED)
         return read_polled(fd, buffer, size);
     struct iovec part = {.iov_base = buffer, .iov_len = size};
-    ssize_t got = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
-    return got < 0 ? -errno : got;
+    return outcome(preadv2(fd, &part, 1, -1, RWF_NOWAIT));
 }

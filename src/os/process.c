@@ -5,6 +5,7 @@
 
 #include "os/fault.h"
 #include "os/fork.h"
+#include "os/refused.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,8 +13,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -108,91 +109,82 @@ static int close_from_to(int first, int last)
     return first <= last && close_range((unsigned)first, (unsigned)last, 0) ? -errno : 0;
 }
 
+static int close_ranges(int low, int high)
+{
+    int result = close_from_to(OS_FIRST_FD, low - 1);
+    if (!result)
+        result = close_from_to(low + 1, high - 1);
+    return result ? result : close_from_to(high + 1, INT_MAX);
+}
+
+/* As the kernel lists the descriptors of a process. */
+struct entry {
+    uint64_t number;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+static int number_of(const char *name)
+{
+    int number = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        number = number * 10 + (*name - '0');
+    return *name ? -1 : number;
+}
+
+/* Close those in one part of the list, from the first on but for these. Returns whether there was one. */
+static bool close_entries(const char *list, ssize_t size, int first, const int kept[3])
+{
+    bool some = false;
+    for (ssize_t at = 0; at < size;) {
+        const struct entry *entry = (const struct entry *)(const void *)(list + at);
+        int fd = number_of(entry->name);
+        at += entry->size;
+        if (fd < first || fd == kept[0] || fd == kept[1] || fd == kept[2])
+            continue;
+        close(fd);
+        some = true;
+    }
+    return some;
+}
+
+/* Where close_range() (Linux 5.9) is refused: as /proc lists them, until the list has no others. It takes no memory. */
+static int close_listed(int first, int low, int high)
+{
+    _Alignas(struct entry) char list[2048];
+    bool some;
+    int listing = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (listing < 0)
+        return -errno;
+    do {
+        ssize_t size;
+        some = false;
+        lseek(listing, 0, SEEK_SET);
+        while ((size = syscall(SYS_getdents64, listing, list, sizeof list)) > 0)
+            some = close_entries(list, size, first, (const int[]){low, high, listing}) || some;
+    } while (some);
+    close(listing);
+    return 0;
+}
+
+int os_close_from(int first)
+{
+    int result = os_fault(OS_CLOSE_RANGE);
+    if (!result)
+        result = close_from_to(first, INT_MAX);
+    return os_is_refused(-result) ? close_listed(first, -1, -1) : result;
+}
+
 int os_close_all_but(int one, int other)
 {
     int low = one < other ? one : other;
     int high = one < other ? other : one;
     int result = os_fault(OS_CLOSE_RANGE);
     if (!result)
-        result = close_from_to(OS_FIRST_FD, low - 1);
-    if (!result)
-        result = close_from_to(low + 1, high - 1);
-    return result ? result : close_from_to(high + 1, INT_MAX);
-}
-
-static bool is_among(int fd, const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] == fd)
-            return true;
-    return false;
-}
-
-/* Move the descriptors to their places in the child: first those out of the way that lie where others will go, then
- * each to its place. A descriptor that is there already only loses its close-on-exec flag. */
-static int place_descriptors(posix_spawn_file_actions_t *actions, const int *fds, size_t count)
-{
-    int end = OS_FIRST_FD + (int)count;
-    int spare = end;
-    int moved[OS_SPAWN_FDS];
-    for (size_t i = 0; i < count; i++) {
-        moved[i] = fds[i];
-        if (fds[i] >= end || fds[i] == OS_FIRST_FD + (int)i)
-            continue;
-        while (is_among(spare, fds, count))
-            spare++;
-        moved[i] = spare++;
-        int error = posix_spawn_file_actions_adddup2(actions, fds[i], moved[i]);
-        if (error)
-            return error;
-    }
-    for (size_t i = 0; i < count; i++) {
-        int error = posix_spawn_file_actions_adddup2(actions, moved[i], OS_FIRST_FD + (int)i);
-        if (error)
-            return error;
-    }
-    return posix_spawn_file_actions_addclosefrom_np(actions, end);
-}
-
-static int set_signals(posix_spawnattr_t *attributes)
-{
-    sigset_t none, children;
-    sigemptyset(&none);
-    sigemptyset(&children);
-    sigaddset(&children, SIGCHLD);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &children);
-    return posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
-
-pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const int *fds, size_t count)
-{
-    int fault = os_fault(OS_FORK);
-    if (!fault)
-        fault = os_fault(OS_EXEC);
-    if (!fault && count > OS_SPAWN_FDS)
-        fault = -EINVAL;
-    if (fault)
-        return fault;
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error)
-        return -error;
-    error = posix_spawnattr_init(&attributes);
-    if (!error) {
-        pid_t pid = -1;
-        error = place_descriptors(&actions, fds, count);
-        if (!error)
-            error = set_signals(&attributes);
-        if (!error)
-            error = posix_spawn(&pid, path, &actions, &attributes, argv, envp);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return error ? -error : pid;
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return -error;
+        result = close_ranges(low, high);
+    return os_is_refused(-result) ? close_listed(OS_FIRST_FD, low, high) : result;
 }
 
 static bool is_own_executable(const char *path)

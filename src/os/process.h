@@ -22,8 +22,9 @@ pid_t os_fork_sibling(void);
  * the child; -errno. All signals should be blocked. */
 pid_t os_fork_bare(int *pidfd);
 
-/* In such a child: close all descriptors beyond stdio but these two. */
+/* In such a child: close all descriptors beyond stdio but these two; and all from one on. */
 int os_close_all_but(int one, int other);
+int os_close_from(int first);
 
 /* Run a program. It gets stdio, these descriptors and no others; they become 3, 4 and so on in their order. No signal
  * is blocked in it, and SIGCHLD is not ignored. The child's pid, or -errno, also when the program cannot be executed.

@@ -2,9 +2,23 @@
 #include "os/random.h"
 
 #include "os/fault.h"
+#include "os/refused.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+static int read_device(void *buffer, size_t size)
+{
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t count = read(fd, buffer, size);
+    int result = count < 0 ? -errno : (size_t)count < size ? -EIO : 0;
+    close(fd);
+    return result;
+}
 
 int os_random(void *buffer, size_t size)
 {
@@ -15,5 +29,7 @@ int os_random(void *buffer, size_t size)
     do {
         count = getrandom(buffer, size, 0); /* so few bytes come whole or not at all */
     } while (count < 0 && errno == EINTR);
+    if (count < 0 && os_is_refused(errno))
+        return read_device(buffer, size);
     return count < 0 ? -errno : 0;
 }
