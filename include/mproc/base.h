@@ -72,7 +72,7 @@ enum mproc_result {
     MPROC_BROKEN = 8,           /* a barrier broke, or a stream ended inside a message */
     MPROC_RUNNING = 9,          /* the process has not ended */
     MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
-    MPROC_NOT_INITIALIZED = 11, /* spawn and forkserver need mproc_init() first thing in main() */
+    MPROC_NOT_INITIALIZED = 11, /* a fresh run of the program would not get to mproc_init(), or did not */
     MPROC_NO_FUNCTION = 12,     /* the function is in no loaded object file, so a fresh process could not find it */
     MPROC_LATE = 13,            /* the task took longer than it may, and was ended */
     MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */

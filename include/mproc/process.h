@@ -74,7 +74,10 @@ typedef struct mproc_process_options {
  * process is a daemon and the other would be none. -EAGAIN: no process can be had (RLIMIT_NPROC). -ENOMEM, -EMFILE,
  * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed (spawn and forkserver), or there is no /proc
  * (these and daemons). -EBUSY: another thread receives on a connection of the list (spawn and forkserver).
- * MPROC_NOT_INITIALIZED: spawn or forkserver in a program that did not call mproc_init(). MPROC_NO_FUNCTION: spawn or
+ * MPROC_NOT_INITIALIZED: spawn or forkserver, and a fresh run of the program does not get to mproc_init(): this
+ * process did not call it, or it was called by something that dlopen() has loaded, as in an interpreter; or main()
+ * ended before it, which the first start finds out and says on stderr. -EPERM: spawn or forkserver in a program with a
+ * set-user-ID bit or with file capabilities. MPROC_NO_FUNCTION: spawn or
  * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind.
  *
  * A family has at most 4032 living members at a time. A child that is one too many runs all the same, but its first use
@@ -135,8 +138,9 @@ MPROC_API int mproc_start_method_set(enum mproc_start_method method);
 MPROC_API enum mproc_start_method mproc_start_method_get(void);
 
 /* The program that spawn, and a fork server that is yet to be started, run instead of this one: a copy of it, or one
- * that calls mproc_init() and has or can load the same object files. NULL: this one again. -ENOENT, -EACCES and others
- * when it cannot be executed. */
+ * that calls mproc_init() and has or can load the same object files. This program then needs no mproc_init() itself.
+ * A relative path is taken from the present working directory. NULL: this program again. -ENOENT, -EACCES and others
+ * when it cannot be executed; -ENAMETOOLONG. */
 MPROC_API int mproc_executable_set(const char *path);
 
 /* Shared objects that the fork server loads once, so that its children have them; one that cannot be loaded is named on

@@ -7,9 +7,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
 
 int os_open(const char *path, int flags)
 {
@@ -154,7 +160,29 @@ void os_unmap_file(const unsigned char *bytes, size_t size)
 
 int os_may_execute(const char *path)
 {
-    return access(path, X_OK) ? -errno : 0;
+    struct stat status;
+    if (stat(path, &status))
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -EACCES;
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) ? -errno : 0;
+}
+
+bool os_is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+int os_absolute_path(const char *path, char *absolute, size_t size)
+{
+    size_t length = 0;
+    if (path[0] != '/') {
+        if (!getcwd(absolute, size))
+            return errno == ERANGE ? -ENAMETOOLONG : -errno;
+        length = strlen(absolute);
+    }
+    int more = snprintf(absolute + length, size - length, "%s%s", length ? "/" : "", path);
+    return more < 0 || (size_t)more >= size - length ? -ENAMETOOLONG : 0;
 }
 
 int os_scratch_file(void)
@@ -162,7 +190,9 @@ int os_scratch_file(void)
     int fault = os_fault(OS_MEMFD_CREATE);
     if (fault)
         return fault;
-    int fd = memfd_create("mproc-start", MFD_CLOEXEC);
+    int fd = memfd_create("mproc-start", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag, which others insist on */
+        fd = memfd_create("mproc-start", MFD_CLOEXEC);
     return fd < 0 ? -errno : os_keep(fd);
 }
 

@@ -3,6 +3,7 @@
 #define MPROC_OS_FILE_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -36,8 +37,14 @@ int os_is_private(int fd);
 int os_map_file(const char *path, const unsigned char **bytes, size_t *size);
 void os_unmap_file(const unsigned char *bytes, size_t size);
 
-/* Whether this process may execute the file: 0 or -errno. */
+/* Whether this process may execute the file: 0 or -errno, -EACCES for what is no file. */
 int os_may_execute(const char *path);
+
+/* Whether there is something at the path. */
+bool os_is_there(const char *path);
+
+/* The path from the root, wherever this process goes later. Links stay. 0; -ENAMETOOLONG; -errno. */
+int os_absolute_path(const char *path, char *absolute, size_t size);
 
 /* An anonymous file in memory for what a child is told, empty and positioned at 0; and back to 0. */
 int os_scratch_file(void);

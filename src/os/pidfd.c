@@ -87,14 +87,24 @@ bool os_is_child(pid_t pid)
     return is_child(P_PID, (id_t)pid);
 }
 
-int os_reap(pid_t pid)
+bool os_child_has_ended(pid_t pid)
 {
-    siginfo_t info;
+    siginfo_t info = {.si_pid = 0};
+    if (os_fault(OS_WAITID))
+        return false;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD : info.si_pid == pid;
+}
+
+int os_reap(pid_t pid, int *exitcode)
+{
+    siginfo_t info = {.si_pid = 0};
     int result;
     do {
         result = os_fault(OS_WAITID);
         if (!result && waitid(P_PID, (id_t)pid, &info, WEXITED))
             result = -errno;
     } while (result == -EINTR);
+    if (!result && exitcode)
+        *exitcode = exitcode_of(&info);
     return result;
 }

@@ -32,7 +32,9 @@ int os_pidfd_reap(int fd, int *exitcode);
 bool os_pidfd_is_child(int fd);
 bool os_is_child(pid_t pid);
 
-/* Wait for a child by its number and reap it: for a child that has no pidfd. */
-int os_reap(pid_t pid);
+/* For a child that has no pidfd, by its number. Whether it has ended, or is no child of this process; and wait for its
+ * end and reap it. 0 or -errno; exitcode as above, or NULL. */
+bool os_child_has_ended(pid_t pid);
+int os_reap(pid_t pid, int *exitcode);
 
 #endif

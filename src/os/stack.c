@@ -17,7 +17,7 @@
 #endif
 
 struct walk {
-    bool (*visit)(const struct os_call *call, void *arg);
+    bool (*visit)(const struct os_stack_call *call, void *arg);
     void *arg;
 };
 
@@ -25,18 +25,18 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *arg)
 {
     const struct walk *walk = arg;
     int interrupted = 0;
-    struct os_call call = {.address = _Unwind_GetIPInfo(context, &interrupted), .frame = _Unwind_GetCFA(context)};
+    struct os_stack_call call = {.address = _Unwind_GetIPInfo(context, &interrupted), .frame = _Unwind_GetCFA(context)};
     call.interrupted = interrupted;
     return walk->visit(&call, walk->arg) ? _URC_NO_REASON : _URC_NORMAL_STOP;
 }
 
-void os_stack_walk(bool (*visit)(const struct os_call *call, void *arg), void *arg)
+void os_stack_walk(bool (*visit)(const struct os_stack_call *call, void *arg), void *arg)
 {
     struct walk walk = {.visit = visit, .arg = arg};
     _Unwind_Backtrace(step, &walk);
 }
 
-static bool go_on(const struct os_call *call, void *arg)
+static bool go_on(const struct os_stack_call *call, void *arg)
 {
     (void)call;
     (void)arg;

@@ -11,14 +11,14 @@
 void os_stack_prepare(void);
 
 /* A function that is being called. */
-struct os_call {
+struct os_stack_call {
     uintptr_t address; /* where it goes on */
     uintptr_t frame;   /* the end of its place on the stack */
     bool interrupted;  /* it did not call the one before: a signal has interrupted it at that address */
 };
 
 /* Call visit for each function that is being called, the innermost first, as long as it returns true. */
-void os_stack_walk(bool (*visit)(const struct os_call *call, void *arg), void *arg);
+void os_stack_walk(bool (*visit)(const struct os_stack_call *call, void *arg), void *arg);
 
 /* From the third argument of a handler: where the thread was. And, for a place that is in no function, from where it
  * was called, if the machine tells, or 0; reads the top of the stack. */

@@ -19,7 +19,7 @@ static enum mproc_start_method choose_method(const mproc_pool_options *options)
         return MPROC_START_FORK;
     if (options->method != MPROC_START_DEFAULT)
         return options->method;
-    return fresh_is_possible() ? MPROC_START_SPAWN : MPROC_START_FORK;
+    return fresh_check() == 0 ? MPROC_START_SPAWN : MPROC_START_FORK;
 }
 
 /* ---- the end of the program ---- */

@@ -4,9 +4,11 @@
  * worker ends by it. */
 #include "pool/last_words.h"
 
+#include "os/allocate.h"
 #include "os/crash.h"
 #include "os/file.h"
 #include "os/process.h"
+#include "os/program.h"
 #include "os/stack.h"
 #include "pool/symbol.h"
 #include <errno.h>
@@ -27,6 +29,7 @@ static struct {
     volatile sig_atomic_t can_escape;
     sigjmp_buf escape; /* out of whatever fails */
     char program[sizeof((struct mproc_frame *)NULL)->object];
+    const char *file; /* of the program, where the loader was executed; or NULL */
 } speaker;
 
 /* ---- the stack ---- */
@@ -61,7 +64,7 @@ struct walk {
 };
 
 /* The first thread's stack ends, for whoever reads it, where the worker has begun; others end where they do. */
-static bool visit(const struct os_call *call, void *arg)
+static bool visit(const struct os_stack_call *call, void *arg)
 {
     struct walk *walk = arg;
     walk->is_below_handler = walk->is_below_handler || call->interrupted;
@@ -120,6 +123,13 @@ static bool is_same(const struct os_object *object, const unsigned char *file, s
     return mapped >= BYTES && size >= BYTES && memcmp(object->begin, file, BYTES) == 0;
 }
 
+static const char *path_of(const struct os_object *object)
+{
+    if (object->path[0])
+        return object->path;
+    return speaker.file ? speaker.file : "/proc/self/exe";
+}
+
 /* Name all frames of the object in which this one is. Returns a set of them. */
 static uint32_t name_object(struct last_words *words, uint32_t count, uint32_t first)
 {
@@ -137,7 +147,7 @@ static uint32_t name_object(struct last_words *words, uint32_t count, uint32_t f
         symbols[found++] = (struct symbol){.address = sought(words, i) - object.base};
         set |= UINT32_C(1) << i;
     }
-    if (os_map_file(object.path[0] ? object.path : "/proc/self/exe", &file, &size))
+    if (os_map_file(path_of(&object), &file, &size))
         return set;
     if (is_same(&object, file, size))
         symbol_find(file, size, symbols, found);
@@ -220,8 +230,14 @@ void last_words_prepare(void)
 {
     char path[PATH_MAX];
     struct last_words rehearsal = {.signal = 0};
-    if (os_own_executable(path, sizeof path) == 0)
+    if (os_program_has_loader() && os_program_path(path, sizeof path) == 0) {
         copy_base_name(speaker.program, sizeof speaker.program, path);
+        speaker.file = os_malloc(strlen(path) + 1);
+        if (speaker.file)
+            strcpy((char *)(uintptr_t)speaker.file, path);
+    } else if (os_own_executable(path, sizeof path) == 0) {
+        copy_base_name(speaker.program, sizeof speaker.program, path);
+    }
     os_stack_prepare();
     add_frame(&rehearsal, (uintptr_t)last_words_prepare);
     tell_names(&rehearsal, NULL);

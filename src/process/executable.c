@@ -4,42 +4,107 @@
 #include "os/allocate.h"
 #include "os/file.h"
 #include "os/process.h"
+#include "os/program.h"
 #include "process/local.h"
 #include <errno.h>
 #include <mproc/process.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <string.h>
 
-static char *chosen; /* under the local lock; NULL: this program */
+static char *chosen; /* an absolute path, under the local lock; NULL: this program */
+static _Atomic(bool) proven;
+
+/* What the loader was executed with, if the kernel executed it: taken before the program may write there. */
+static char loader_arguments[4096];
+static long loader_size;
+
+__attribute__((constructor)) static void keep_loader_arguments(void)
+{
+    if (os_program_has_loader())
+        loader_size = os_program_arguments(loader_arguments, sizeof loader_arguments);
+}
 
 int mproc_executable_set(const char *path)
 {
     char *copy = NULL;
     int result = path ? os_may_execute(path) : 0;
-    if (result)
+    if (!result && path) {
+        copy = os_malloc(EXECUTABLE_PATH_SIZE);
+        result = copy ? os_absolute_path(path, copy, EXECUTABLE_PATH_SIZE) : -ENOMEM;
+    }
+    if (result) {
+        free(copy);
         return result;
-    if (path && strlen(path) >= EXECUTABLE_PATH_SIZE)
-        return -ENAMETOOLONG;
-    if (path) {
-        copy = os_malloc(strlen(path) + 1);
-        if (!copy)
-            return -ENOMEM;
-        strcpy(copy, path);
     }
     local_lock();
     char *before = chosen;
     chosen = copy;
+    atomic_store_explicit(&proven, false, memory_order_relaxed);
     local_unlock();
     free(before);
     return 0;
 }
 
-int executable_path(char path[EXECUTABLE_PATH_SIZE])
+bool executable_is_chosen(void)
+{
+    local_lock();
+    bool is_chosen = chosen != NULL;
+    local_unlock();
+    return is_chosen;
+}
+
+bool executable_is_proven(void)
+{
+    return atomic_load_explicit(&proven, memory_order_relaxed);
+}
+
+void executable_prove(void)
+{
+    atomic_store_explicit(&proven, true, memory_order_relaxed);
+}
+
+static bool takes_argument(const char *option)
+{
+    static const char *const options[] = {"--library-path",     "--inhibit-rpath",        "--audit",
+                                          "--preload",          "--glibc-hwcaps-prepend", "--argv0",
+                                          "--glibc-hwcaps-mask"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strcmp(option, options[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The loader's options are those of this run; the program is what it has mapped, whatever it is called there. */
+static int add_loader_arguments(struct executable *executable, size_t count)
+{
+    const char *at = loader_arguments;
+    const char *end = loader_arguments + (loader_size > 0 ? loader_size : 0);
+    size_t values = 0; /* of the last option */
+    for (at += strnlen(at, (size_t)(end - at)) + 1; at < end; at += strnlen(at, (size_t)(end - at)) + 1) {
+        if (values == 0 && strncmp(at, "--", 2) != 0)
+            break;
+        if (count + 1 >= EXECUTABLE_ARGUMENTS_MAX || !memchr(at, '\0', (size_t)(end - at)))
+            return -E2BIG;
+        values = values == 0 && takes_argument(at) ? 1 : 0;
+        executable->arguments[count++] = at;
+    }
+    int result = os_program_path(executable->program, sizeof executable->program);
+    executable->arguments[count++] = executable->program;
+    executable->arguments[count] = NULL;
+    return result;
+}
+
+int executable_find(struct executable *executable)
 {
     local_lock();
     bool is_chosen = chosen != NULL;
     if (is_chosen)
-        strcpy(path, chosen);
+        strcpy(executable->path, chosen);
     local_unlock();
-    return is_chosen ? 0 : os_own_executable(path, EXECUTABLE_PATH_SIZE);
+    executable->arguments[0] = program_invocation_name;
+    executable->arguments[1] = NULL;
+    if (is_chosen)
+        return 0;
+    int result = os_own_executable(executable->path, sizeof executable->path);
+    return result || !os_program_has_loader() ? result : add_loader_arguments(executable, 1);
 }

@@ -19,6 +19,7 @@
 #include "process/streams.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -74,11 +75,15 @@ static void free_list(char **list)
     free(list);
 }
 
-static char *copy_string(const char *text)
+/* A name with a slash is a path, which is to hold wherever the program goes before the server is started. */
+static char *copy_name(const char *name)
 {
-    size_t size = strlen(text) + 1;
+    char path[PATH_MAX];
+    if (strchr(name, '/') && os_absolute_path(name, path, sizeof path) == 0)
+        name = path;
+    size_t size = strlen(name) + 1;
     char *copy = os_malloc(size);
-    return copy ? memcpy(copy, text, size) : NULL;
+    return copy ? memcpy(copy, name, size) : NULL;
 }
 
 static char **copy_list(const char *const *names, size_t count)
@@ -88,7 +93,7 @@ static char **copy_list(const char *const *names, size_t count)
         return NULL;
     memset(list, 0, (count + 1) * sizeof *list);
     for (size_t i = 0; i < count; i++) {
-        list[i] = copy_string(names[i]);
+        list[i] = copy_name(names[i]);
         if (!list[i]) {
             free_list(list);
             return NULL;
@@ -122,22 +127,27 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
 /* ---- the server; all with the lock ---- */
 
 /* The descriptors are taken by init.c in this order. */
-static pid_t execute(int record, int requests)
+static pid_t execute(int record, int requests, int *condition)
 {
     int sentinel = life_sentinel();
     if (sentinel < 0)
         return sentinel;
-    int fds[] = {record, region.fd, region.bell, sentinel, requests};
-    pid_t pid = fresh_execute("forkserver", "", fds, sizeof fds / sizeof *fds);
+    struct fresh_run run = {.title = "forkserver",
+                            .groups = "",
+                            .fds = {record, region.fd, region.bell, sentinel, requests},
+                            .count = 5,
+                            .is_awaited = true};
+    pid_t pid = fresh_execute(&run, condition);
     os_close(sentinel);
     return pid;
 }
 
 static int start_with(int record, const int ends[2])
 {
-    pid_t pid = execute(record, ends[1]);
-    if (pid < 0)
-        return pid;
+    int condition = 0;
+    pid_t pid = execute(record, ends[1], &condition);
+    if (pid <= 0)
+        return pid ? pid : condition;
     memset(&server.handle, 0, sizeof server.handle);
     int result = handle_attach(&server.handle, pid);
     if (result)
@@ -188,7 +198,7 @@ static int send_packet(const struct server_request *request, const int *fds, siz
     }
 }
 
-/* Send a request to the server, to one made for it if there is none. */
+/* Send a request to the server, to one made for it if there is none. 0, a condition, -errno. */
 static int deliver(const struct server_request *request, const int *fds, size_t count)
 {
     int result = server.handle.pid ? 0 : start_server();
@@ -243,8 +253,8 @@ static pid_t await_report(int fd)
     return size == (ssize_t)sizeof report ? report.pid : -EPIPE;
 }
 
-/* Send the request, and nothing else with the same report. Our end of the report, or -errno. */
-static int send_request(struct parcel *parcel)
+/* Send the request, and nothing else with the same report. Our end of the report; -errno, or 0 with a condition. */
+static int send_request(struct parcel *parcel, int *condition)
 {
     int ends[2];
     int result = os_socket_pair(ends);
@@ -256,7 +266,10 @@ static int send_request(struct parcel *parcel)
     if (!result)
         return ends[0];
     os_close(ends[0]);
-    return result;
+    if (result < 0)
+        return result;
+    *condition = result;
+    return 0;
 }
 
 /* A server whose report ended is dying. Its other socket may be open for a moment longer and would take, and lose, the
@@ -269,13 +282,13 @@ static void drop_if_same(unsigned number)
     pthread_mutex_unlock(&lock);
 }
 
-static pid_t ask_once(struct parcel *parcel)
+static pid_t ask_once(struct parcel *parcel, int *condition)
 {
     pthread_mutex_lock(&lock);
-    int report = send_request(parcel);
+    int report = send_request(parcel, condition);
     unsigned number = server.number;
     pthread_mutex_unlock(&lock);
-    if (report < 0)
+    if (report < 0 || *condition)
         return report;
     pid_t pid = await_report(report);
     os_close(report);
@@ -284,11 +297,22 @@ static pid_t ask_once(struct parcel *parcel)
     return pid;
 }
 
+/* The server may have what no file has any more. */
+static bool is_preloaded(void)
+{
+    pthread_mutex_lock(&lock);
+    bool has_some = libraries && libraries[0];
+    pthread_mutex_unlock(&lock);
+    return has_some;
+}
+
 pid_t start_by_server(struct start *start, int *condition)
 {
     struct function_reference function;
     struct parcel parcel;
     int result = fresh_prepare(start, &function);
+    if (!result && !is_preloaded() && function_is_gone((function_address *)start->fn))
+        result = MPROC_NO_FUNCTION;
     if (result > 0)
         *condition = result;
     if (result)
@@ -300,7 +324,7 @@ pid_t start_by_server(struct start *start, int *condition)
     pack(&parcel, start, record);
     pid_t pid = -EPIPE;
     for (int i = 0; i < ATTEMPTS && pid == -EPIPE; i++)
-        pid = ask_once(&parcel);
+        pid = ask_once(&parcel, condition);
     if (parcel.directory >= 0)
         os_close(parcel.directory);
     os_close(record);

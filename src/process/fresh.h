@@ -2,21 +2,42 @@
 #ifndef MPROC_PROCESS_FRESH_H
 #define MPROC_PROCESS_FRESH_H
 
+#include "os/process.h"
 #include "process/record.h"
 
-/* The variable that a fresh process finds in its environment. */
+/* The variable that a fresh process finds in its environment: "3", or "3:9". The first is where its descriptors begin;
+ * the second, the one for the report that somebody waits for. */
 #define FRESH_VARIABLE "MPROC_SPAWN"
 
-/* Whether mproc_init() was called in this process, or in the one that it is a copy of. */
-bool fresh_is_possible(void);
+/* Whether a fresh run of the program can be expected to become a child: 0; MPROC_NOT_INITIALIZED: it would not get to
+ * mproc_init(); -EPERM: it would refuse. The log says why. */
+int fresh_check(void);
 
 /* What every start by spawn or forkserver needs beforehand: refer to the function, have a family, check the argument.
  * 0, a condition, or -errno. */
 int fresh_prepare(struct start *start, struct function_reference *function);
 
-/* Run this program, or what mproc_executable_set() said, with these descriptors from OS_FIRST_FD on. title is for ps.
- * The pid or -errno. */
-pid_t fresh_execute(const char *title, const char *groups, const int *fds, size_t count);
+/* A run of this program, or of what mproc_executable_set() said. */
+struct fresh_run {
+    const char *title; /* for ps */
+    const char *groups;
+    int fds[OS_SPAWN_FDS]; /* become OS_FIRST_FD and so on */
+    size_t count;
+    bool is_awaited; /* it is to report that it is what it was started for */
+};
+
+/* Execute it, and wait for its report if it is to make one: a run that does not get to mproc_init() is no child, and
+ * neither is one that cannot be what its record says. The pid; -errno, or 0 with a condition. */
+pid_t fresh_execute(const struct fresh_run *run, int *condition);
+
+/* In the fresh process: take what the variable says. The first descriptor, or 0 when there is no such variable. */
+int fresh_take_variable(void);
+
+/* In the fresh process: report that it is what it was started for (0), or why it cannot be. */
+void fresh_report(int result);
+
+/* The same for what it cannot be, for whatever reason a person reads on stderr; and end. */
+_Noreturn void fresh_fail(const char *name, int result, const char *reason);
 
 /* What came to a fresh child beside its record. */
 struct fresh_descriptors {

@@ -2,8 +2,11 @@
  * names an object file by its build id, so that another build of it is not taken for the same. */
 #include "process/function.h"
 
+#include "os/file.h"
+#include "os/program.h"
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <limits.h>
 #include <link.h>
 #include <mproc/base.h>
@@ -80,11 +83,26 @@ static uint8_t build_id(const struct dl_phdr_info *object, uint8_t id[FUNCTION_I
     return size;
 }
 
-static void copy_path(char path[FUNCTION_PATH_SIZE], const char *name, bool is_program)
+static const void *begin_of(const struct dl_phdr_info *object)
+{
+    for (int i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_LOAD)
+            return (const void *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
+    return NULL;
+}
+
+/* The path of an object's file; the program needs none. The loader has it as it was loaded: where that is no absolute
+ * path it holds for the folder of that moment, so the kernel is asked instead. */
+static void copy_path(char path[FUNCTION_PATH_SIZE], const struct dl_phdr_info *object, bool is_program)
 {
     char whole[PATH_MAX];
+    const char *name = object->dlpi_name;
     path[0] = '\0';
-    if (!is_program && name && realpath(name, whole) && strlen(whole) < FUNCTION_PATH_SIZE)
+    if (is_program || !name)
+        return;
+    bool is_known =
+        name[0] == '/' ? realpath(name, whole) != NULL : os_mapped_path(begin_of(object), whole, sizeof whole) == 0;
+    if (is_known && strlen(whole) < FUNCTION_PATH_SIZE)
         strcpy(path, whole);
 }
 
@@ -100,7 +118,7 @@ static int refer_in(struct dl_phdr_info *object, size_t size, void *data)
     found->offset = search->address - object->dlpi_addr;
     found->extent = extent_of(object);
     found->id_size = build_id(object, found->id);
-    copy_path(found->path, object->dlpi_name, is_program);
+    copy_path(found->path, object, is_program);
     return 1;
 }
 
@@ -114,6 +132,27 @@ static int refer(struct function_reference *reference, uintptr_t address, bool i
 int function_refer(struct function_reference *reference, function_address *function)
 {
     return refer(reference, (uintptr_t)function, false);
+}
+
+static int is_gone_in(struct dl_phdr_info *object, size_t size, void *data)
+{
+    struct search *search = data;
+    bool is_program = search->is_first;
+    char path[PATH_MAX];
+    (void)size;
+    search->is_first = false;
+    if (!lies_in(object, search->address, false))
+        return 0;
+    if (!is_program && os_mapped_path(begin_of(object), path, sizeof path) == -ENOENT && os_is_there("/proc/self/maps"))
+        search->target = 1;
+    return 1;
+}
+
+bool function_is_gone(function_address *function)
+{
+    struct search search = {.address = (uintptr_t)function, .is_first = true};
+    dl_iterate_phdr(is_gone_in, &search);
+    return search.target != 0;
 }
 
 int data_refer(struct function_reference *reference, const void *data)
@@ -130,7 +169,7 @@ static bool is_same_object(const struct dl_phdr_info *object, bool is_program, c
     uint8_t id_size = build_id(object, id);
     if (id_size || wanted->id_size)
         return id_size == wanted->id_size && memcmp(id, wanted->id, id_size) == 0;
-    copy_path(path, object->dlpi_name, is_program);
+    copy_path(path, object, is_program);
     return strcmp(path, wanted->path) == 0;
 }
 

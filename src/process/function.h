@@ -3,6 +3,7 @@
 #ifndef MPROC_PROCESS_FUNCTION_H
 #define MPROC_PROCESS_FUNCTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FUNCTION_ID_SIZE   32
@@ -22,6 +23,10 @@ struct function_reference {
 
 /* Refer to a function of this process. 0, or MPROC_NO_FUNCTION: it is not in the code of a loaded object file. */
 int function_refer(struct function_reference *reference, function_address *function);
+
+/* Whether no other process can load the object file that a function of this process is in: it was deleted, or another
+ * one has its place. The program itself can be executed all the same. */
+bool function_is_gone(function_address *function);
 
 /* The function in this process, loading its object file if need be; NULL when it cannot be found. Not
  * async-signal-safe. */

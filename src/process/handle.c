@@ -114,7 +114,7 @@ int handle_attach(struct mproc_process *handle, pid_t pid)
     int result = handle->pidfd;
     if (os_is_child(pid)) {
         os_signal_child(pid, SIGKILL);
-        os_reap(pid);
+        os_reap(pid, NULL);
     }
     return result;
 }

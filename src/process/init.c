@@ -3,17 +3,69 @@
 #include "arena/region.h"
 #include "os/descriptor.h"
 #include "os/process.h"
+#include "os/program.h"
 #include "process/child.h"
+#include "process/executable.h"
 #include "process/fresh.h"
 #include "process/server.h"
+#include <errno.h>
 #include <mproc/base.h>
+#include <mproc/log.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-static bool called;
+static const void *called_from; /* where mproc_init() was called, first; or NULL */
+static int first_descriptor;    /* of a process that was executed to be a child or a server; or 0 */
+static pid_t executed;          /* that process */
 
-bool fresh_is_possible(void)
+/* A program that ends without it has done something else than what it was started for. */
+static void complain(void)
 {
-    return called;
+    if (called_from || getpid() != executed)
+        return;
+    child_fail("the process", "main() ended before it called mproc_init(), which is to come first");
+}
+
+/* Before main(), where the library comes with the program. */
+__attribute__((constructor)) static void notice(void)
+{
+    first_descriptor = fresh_take_variable();
+    executed = getpid();
+    if (first_descriptor)
+        atexit(complain);
+}
+
+/* Whether mproc_init() and the call to it come with the program, so that a fresh run has them too. What dlopen() has
+ * loaded, as an interpreter does, comes when somebody tells the program to load it, which nobody tells a fresh run. */
+static bool is_at_home(void)
+{
+    static _Atomic(int) known; /* 0: not yet */
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!found) {
+        found = os_program_includes(called_from) && os_program_includes((const void *)(uintptr_t)mproc_init) ? 1 : -1;
+        atomic_store_explicit(&known, found, memory_order_relaxed);
+    }
+    return found > 0;
+}
+
+int fresh_check(void)
+{
+    if (executable_is_chosen())
+        return 0;
+    if (os_program_is_privileged()) {
+        mproc_log(MPROC_LOG_ERROR, "a program with a set-user-ID bit or with capabilities of its file can start "
+                                   "processes by fork only: a fresh run of it trusts no environment");
+        return -EPERM;
+    }
+    if (!called_from)
+        return MPROC_NOT_INITIALIZED;
+    if (is_at_home())
+        return 0;
+    mproc_log(MPROC_LOG_ERROR,
+              "mproc_init() was called by what dlopen() has loaded, so a fresh run of the program would "
+              "not get there: start processes by fork, or choose a program by mproc_executable_set()");
+    return MPROC_NOT_INITIALIZED;
 }
 
 static _Noreturn void be_child(struct record *record, int sentinel)
@@ -41,27 +93,31 @@ static _Noreturn void be_fresh(int first)
     };
     for (int fd = first; os_is_open(fd); fd++)
         os_adopt(fd);
-    struct record *record = record_read(first + RECORD);
-    if (!record)
-        child_fail("the process", "its start record is damaged");
-    os_close(first + RECORD);
-    int result = region_adopt(first + ARENA, first + BELL);
+    struct record *record;
+    int result = record_read(first + RECORD, &record);
     if (result)
-        child_fail(record->start.name, mproc_strerror(result));
-    if (record->kind == RECORD_SERVER)
+        fresh_fail("the process", result, "its start record cannot be read");
+    os_close(first + RECORD);
+    executable_prove();
+    result = region_adopt(first + ARENA, first + BELL);
+    if (result)
+        fresh_fail(record->start.name, result, mproc_strerror(result));
+    if (record->kind == RECORD_SERVER) {
+        fresh_report(0);
         server_run(record, first + SENTINEL, first + SOCKET);
+    }
     be_child(record, first + SENTINEL);
 }
 
 int mproc_init(void)
 {
-    const char *text = getenv(FRESH_VARIABLE);
-    called = true;
-    if (!text)
+    if (!called_from)
+        called_from = __builtin_return_address(0);
+    int first = first_descriptor ? first_descriptor : fresh_take_variable();
+    if (!first)
         return 0;
-    if (!secure_getenv(FRESH_VARIABLE)) /* somebody else's environment is no ground for calling functions */
-        child_fail("the process", "a program with a set-user-ID bit is not started this way");
-    int first = atoi(text);
-    unsetenv(FRESH_VARIABLE);
+    first_descriptor = 0;
+    if (os_program_is_privileged()) /* somebody else's environment is no ground for calling functions */
+        child_fail("the process", "a program with a set-user-ID bit or with capabilities is not started this way");
     be_fresh(first);
 }

@@ -151,19 +151,24 @@ static size_t size_behind(const struct record *record)
     return record->connections_size + record->start.arg_size + record->strings_size;
 }
 
-struct record *record_read(int fd)
+int record_read(int fd, struct record **record)
 {
     struct record head;
-    if (os_read_all(fd, &head, sizeof head) || head.magic != MAGIC || head.head_size != sizeof head)
-        return NULL;
-    struct record *record = os_malloc(sizeof head + size_behind(&head));
-    if (!record)
-        return NULL;
-    *record = head;
-    if (os_read_all(fd, record + 1, size_behind(&head)) == 0)
-        return record;
-    free(record);
-    return NULL;
+    int result = os_read_all(fd, &head, sizeof head);
+    if (!result && (head.magic != MAGIC || head.head_size != sizeof head))
+        result = -EINVAL;
+    if (result)
+        return result;
+    struct record *whole = os_malloc(sizeof head + size_behind(&head));
+    if (!whole)
+        return -ENOMEM;
+    *whole = head;
+    result = os_read_all(fd, whole + 1, size_behind(&head));
+    if (result)
+        free(whole);
+    else
+        *record = whole;
+    return result;
 }
 
 void *record_argument(struct record *record)

@@ -32,8 +32,8 @@ struct record {
 int record_of_child(const struct start *start, const struct function_reference *function, char *const *environment);
 int record_of_server(char *const *libraries);
 
-/* Read a record; NULL when it is none, or there is no memory. It stays until the process ends. */
-struct record *record_read(int fd);
+/* Read a record, which stays until the process ends. 0; -EINVAL or -EPIPE: it is none; -errno. */
+int record_read(int fd, struct record **record);
 
 /* The parts behind a record that was read. */
 void *record_argument(struct record *record);

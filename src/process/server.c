@@ -70,9 +70,9 @@ static _Noreturn void be_child(const struct host *host, const struct server_requ
     os_close(report_fd);
     os_close(host->requests);
     os_close(host->sentinel);
-    struct record *record = record_read(record_fd);
-    if (!record)
-        child_fail("the process", "its start record is damaged");
+    struct record *record;
+    if (record_read(record_fd, &record))
+        child_fail("the process", "its start record cannot be read");
     os_close(record_fd);
     struct fresh_descriptors descriptors = {.sentinel = *fds++, .leash = -1};
     if (request->has_leash)

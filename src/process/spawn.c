@@ -5,26 +5,33 @@
 #include "ipc/connection.h"
 #include "os/descriptor.h"
 #include "os/process.h"
+#include "process/executable.h"
 #include "process/fresh.h"
 #include "process/streams.h"
 
-_Static_assert(5 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
+_Static_assert(6 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
 
-static pid_t execute(const struct start *start, int record)
+/* The first run of a program is waited for: it shows whether a fresh run gets to mproc_init(). */
+static pid_t execute(const struct start *start, int record, int *condition)
 {
-    int fds[OS_SPAWN_FDS] = {record, region.fd, region.bell, start->sentinel};
-    size_t count = 4;
+    struct fresh_run run = {.title = start->name,
+                            .groups = start->groups,
+                            .fds = {record, region.fd, region.bell, start->sentinel},
+                            .count = 4,
+                            .is_awaited = !executable_is_proven()};
     if (start->leash >= 0)
-        fds[count++] = start->leash;
+        run.fds[run.count++] = start->leash;
     for (size_t i = 0; i < start->connection_count; i++)
-        fds[count++] = connection_fd(start->connections[i]);
-    return fresh_execute(start->name, start->groups, fds, count);
+        run.fds[run.count++] = connection_fd(start->connections[i]);
+    return fresh_execute(&run, condition);
 }
 
 pid_t start_spawn(struct start *start, int *condition)
 {
     struct function_reference function;
     int result = fresh_prepare(start, &function);
+    if (!result && function_is_gone((function_address *)start->fn))
+        result = MPROC_NO_FUNCTION;
     if (result > 0)
         *condition = result;
     if (result)
@@ -33,7 +40,7 @@ pid_t start_spawn(struct start *start, int *condition)
     if (record < 0)
         return record;
     streams_flush();
-    pid_t pid = execute(start, record);
+    pid_t pid = execute(start, record, condition);
     os_close(record);
     return pid;
 }

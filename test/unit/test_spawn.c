@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <mproc/log.h>
 #include <signal.h>
 #include <stdio.h>
@@ -282,16 +283,38 @@ static void an_executable_must_be_one(void **state)
     (void)state;
     assert_int_equal(mproc_executable_set("/no/such/file"), -ENOENT);
     assert_int_equal(mproc_executable_set("/etc/passwd"), -EACCES);
+    assert_int_equal(mproc_executable_set("/tmp"), -EACCES);
     assert_int_equal(mproc_executable_set(NULL), 0);
 }
 
-static void another_program_without_the_function_says_so(void **state)
+static void another_program_that_does_not_get_to_mproc_init_says_so(void **state)
 {
     (void)state;
     assert_int_equal(mproc_executable_set("/bin/false"), 0);
-    mproc_process *process = start(sleep_for_ever, NULL, &(mproc_process_options){.method = MPROC_START_SPAWN});
-    assert_int_equal(finish(process), 1);
+    assert_int_equal(refuse(sleep_for_ever, NULL, &(mproc_process_options){.method = MPROC_START_SPAWN}),
+                     MPROC_NOT_INITIALIZED);
     assert_int_equal(mproc_executable_set(NULL), 0);
+    assert_int_equal(run(has_no_argument, NULL, &(mproc_process_options){.method = MPROC_START_SPAWN}), 0);
+}
+
+static void a_relative_executable_holds_wherever_the_program_goes(void **state)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    (void)state;
+    assert_non_null(getcwd(folder, sizeof folder));
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    assert_true(length > 0);
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    assert_int_equal(chdir(path), 0);
+    char relative[PATH_MAX];
+    snprintf(relative, sizeof relative, "./%s", slash + 1);
+    assert_int_equal(mproc_executable_set(relative), 0);
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(run(has_no_argument, NULL, &(mproc_process_options){.method = MPROC_START_SPAWN}), 0);
+    assert_int_equal(mproc_executable_set(NULL), 0);
+    assert_int_equal(chdir(folder), 0);
 }
 
 /* Run this test as a program that was started with something other than a record. */
@@ -338,7 +361,8 @@ int main(void)
         both(the_parent_does_not_look_dead),
         unit(a_damaged_record_starts_nothing),
         unit(an_executable_must_be_one),
-        unit(another_program_without_the_function_says_so),
+        unit(another_program_that_does_not_get_to_mproc_init_says_so),
+        unit(a_relative_executable_holds_wherever_the_program_goes),
     };
     return cmocka_run_group_tests(tests, warm_up_with_server, NULL);
 }
