@@ -22,8 +22,13 @@
  * covers are copied there and back, but bytes only: a pointer inside them is copied as a number. It may point into
  * shared memory (mproc_alloc(), mproc_strdup(), mproc_memdup()), which lies at the same address everywhere. One that
  * points elsewhere, to the heap, the stack or static data, leads the worker to whatever it has at that address: old
- * data, someone else's, or none. So glob() and then a map over gl_pathv hands over no path: copy the strings into the
- * items, or into shared memory.
+ * data, someone else's, or none. So glob() and then a map over gl_pathv hands over no path. Inputs of different sizes
+ * are handed over by inputs, and results of different sizes by mproc_task_result():
+ *
+ *     mproc_input *inputs = calloc(paths.gl_pathc, sizeof *inputs);
+ *     for (size_t i = 0; i < paths.gl_pathc; i++)
+ *         inputs[i] = (mproc_input){ paths.gl_pathv[i], strlen(paths.gl_pathv[i]) + 1 };
+ *     mproc_pool_map(pool, read_file, NULL, &(mproc_map){ .count = paths.gl_pathc, .inputs = inputs }, MPROC_FOREVER);
  *
  * A ctx, or arg of an initializer, that is neither NULL nor in shared memory, and has no size, is refused with
  * MPROC_NOT_SHARED: also static data, constants, string literals, functions and numbers made into pointers. Give its
@@ -50,8 +55,39 @@ typedef struct mproc_future mproc_future;
 typedef struct mproc_imap mproc_imap;
 
 /* What a worker runs for an item: reads in, writes out. 0, or a number other than 0 for failure; it is kept. ctx is the
- * same for all items of a map. out is zero at the start. */
+ * same for all items of a map. out is zero at the start, unless the caller has set out_uninitialized. */
 typedef int mproc_task(void *ctx, const void *in, void *out);
+
+/* An input of any size: size bytes at data. Its shape is fixed, as that of mproc_output. Both are 0 for no input, and the task gets NULL. */
+typedef struct mproc_input {
+    const void *data;
+    size_t size;
+} mproc_input;
+
+/* A result of any size: a block of shared memory, to be freed by mproc_free(). Both are 0 where there is none. */
+typedef struct mproc_output {
+    void *data;
+    size_t size;
+} mproc_output;
+
+/* In a task: the bytes of its input. 0 elsewhere. */
+MPROC_API size_t mproc_task_input_size(void);
+
+/* In a task: take size bytes of shared memory, not initialized, for its result. They are handed over as they are,
+ * without a copy, when the item has ended, also if its function fails. Called again for the same item it changes their
+ * number, as mproc_realloc() does, and may return another address; so take what may be needed, and give the rest back
+ * when the size is known. The library frees them if nobody takes the result over: when the item is cancelled, late or
+ * tried again, its worker dies, or the future, imap or pool is freed. The task must not free them, nor use them after
+ * its return. To be called by one thread of a task at a time. NULL with errno: EINVAL for a size of 0; ENOMEM; ENOTSUP:
+ * the caller takes no such results, as in a map without results; EPERM: not in a task, or in a copy of the worker that
+ * a task made by fork(). The result is then as it was. */
+MPROC_API void *mproc_task_result(size_t size);
+
+/* In a task that is about to fail: leave a text for the caller, who gets it by mproc_future_error(),
+ * mproc_imap_error() or a map's errors. Returns 1, so that a task can return it; it is up to the task to return another
+ * number. The last text counts. It is dropped when the function returns 0, when its worker dies, when memory is short,
+ * and where the caller takes no texts, as in a map without errors. */
+MPROC_API int mproc_task_fail(const char *format, ...) MPROC_PRINTF(1, 2);
 
 /* Run in each worker before its first task. 0, or a number other than 0 for failure: the worker ends. What it stores in
  * *state is the worker's state. */
@@ -128,16 +164,23 @@ enum mproc_retry {
 };
 
 /* A map over count items: item i reads in + i * in_size and writes out + i * out_size. Zero is the default everywhere.
- * Arrays in shared memory are used in place; others are copied there and back. To follow something other than items,
- * bytes for example, count it in an atomic that ctx points to. died is told of each death of a worker at an item that
- * is not cancelled, once, in the order of the deaths; of the first 64, or 64 in each portion of about 1 MiB where large
- * arrays are copied. */
+ * Arrays in shared memory are used in place; others are copied there and back. With inputs in place of in, item i reads
+ * a copy of inputs[i], aligned to 16 bytes, or the bytes themselves where they are in shared memory. To follow
+ * something other than items, bytes for example, count it in an atomic that ctx points to. died is told of each death
+ * of a worker at an item that is not cancelled, once, in the order of the deaths; of the first 64, or 64 in each
+ * portion of about 1 MiB where large arrays are copied. */
 typedef struct mproc_map {
     size_t count;
     const void *in;
     size_t in_size;
+    const mproc_input *inputs; /* or NULL; then in is NULL, and in_size 0 */
     void *out;
     size_t out_size;
+    bool out_uninitialized;    /* out is not zeroed; what an item does not write has no meaning, or stays as it was
+                                  where out is used in place */
+    mproc_output *results;     /* NULL, or count entries: what the items took by mproc_task_result() */
+    char **errors;             /* NULL, or count entries: the text of an item that failed, to be freed by mproc_free(),
+                                  or NULL */
     size_t ctx_size;           /* 0: ctx is handed over as it stands; else so many bytes of it are copied */
     size_t chunk;              /* items that a worker takes at a time; 0: chosen */
     int priority;              /* what is higher goes first: workers turn to it when they are done with the chunks
@@ -179,10 +222,10 @@ MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *opt
 /* Run fn on every item and wait for all. 0 when each ended well. MPROC_WORKER_DIED: a worker died at some item; else
  * MPROC_LATE: an item took too long; else MPROC_TASK_FAILED: a function returned other than 0; the others are done, and
  * status tells which. MPROC_TIMEOUT: the time was over; items that ran were stopped (their workers killed and
- * replaced), out and status hold what was done. MPROC_CLOSED: the pool was closed before; MPROC_CANCELLED: it was
- * terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither NULL nor in shared memory, ctx_size is 0, and
- * the pool has neither threads nor inherited_memory. -EINVAL: NULL pool, fn or map, a size without its array, an array
- * without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
+ * replaced), out, status, results and errors hold what was done. MPROC_CLOSED: the pool was closed before;
+ * MPROC_CANCELLED: it was terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither NULL nor in shared
+ * memory, ctx_size is 0, and the pool has neither threads nor inherited_memory. -EINVAL: NULL pool, fn or map, a size
+ * without its array, an array without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
 
 /* The same with item i run by worker i: once in each worker, busy or idle, before anything else of whatever priority.
@@ -193,14 +236,14 @@ MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const 
 MPROC_API int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map,
                                     mproc_time timeout);
 
-/* Run fn once and wait for it: a map of one item. */
+/* Run fn once and wait for it: a map of one item. mproc_pool_map() with a count of 1 has all that a map can have. */
 MPROC_API int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
                               size_t out_size, mproc_time timeout);
 
 /* The same as mproc_pool_map(), but do not wait. *future is to be freed. Arrays that are not shared are copied whole,
- * at once; out and status are written when a mproc_future_get() or mproc_future_wait() finds the map done, and they
- * must stay until the future is freed. -EINVAL too with a count of 0, and with progress, show or died, which nobody
- * would see to: for deaths see mproc_future_postmortem(). */
+ * at once; out, status, results and errors are written when a mproc_future_get() or mproc_future_wait() finds the map
+ * done, and they must stay until the future is freed. -EINVAL too with a count of 0, and with progress, show or died,
+ * which nobody would see to: for deaths see mproc_future_postmortem(). */
 MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
                                    const mproc_map *map);
 
@@ -209,15 +252,46 @@ MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mpro
 MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                                 size_t in_size, size_t out_size);
 
+/* What a task may be submitted with. All are as in a map; zero is the default everywhere. */
+typedef struct mproc_submit_options {
+    const void *in; /* in_size bytes, which are copied */
+    size_t in_size;
+    size_t out_size;
+    bool out_uninitialized;
+    size_t ctx_size;
+    int priority;
+    mproc_time item_timeout;
+    unsigned retries;
+    unsigned retry_on;
+    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
+} mproc_submit_options;
+
+/* The same with options, or NULL for none. */
+MPROC_API int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
+                                     const mproc_submit_options *options);
+
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
  * do not copy). Of a map: what all its items wrote, and no matter what for those that were not run. 0; else, as
  * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_NO_FUNCTION;
  * MPROC_TIMEOUT: it is not done; -EINVAL, -EPERM. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 
-/* What the task has written, in place: its out_size bytes, until the future is freed. Of a map: the array of all its
- * items. So a large result need not be copied. NULL when it is not done, was cancelled, or writes nothing. */
+/* What the task has written, in place, until the future is freed: what it took by mproc_task_result(), else its
+ * out_size bytes. Of a map: out of all its items. So a large result need not be copied. NULL when it is not done, was
+ * cancelled, or writes nothing. */
 MPROC_API const void *mproc_future_result(mproc_future *future);
+
+/* How many bytes mproc_future_result() has; 0 where it is NULL. */
+MPROC_API size_t mproc_future_result_size(mproc_future *future);
+
+/* What the task took by mproc_task_result(), for good: its size is stored in *size (may be NULL), and the caller frees
+ * it by mproc_free(). NULL and 0 when there is none, it was taken before, the task is not done, or it is a map, whose
+ * results are written to its array. */
+MPROC_API void *mproc_future_take_result(mproc_future *future, size_t *size);
+
+/* The text that a task which failed gave to mproc_task_fail(), until the future is freed. NULL when there is none, and
+ * for a map. */
+MPROC_API const char *mproc_future_error(mproc_future *future);
 
 /* Wait for the task. 0 when it is done in whatever way; MPROC_TIMEOUT. mproc_future_status() then tells how it ended (a
  * map: as a whole, with a code of 0); MPROC_RUNNING when it has not. */
@@ -269,30 +343,43 @@ MPROC_API mproc_future *mproc_future_free(mproc_future *future);
  * mproc_imap_next() only. */
 typedef int mproc_source(void *arg, void *in);
 
+/* The same for inputs of any size: say where the next one is. It is copied before the source is called again. -EINVAL
+ * ends the inputs when it is a size without data. */
+typedef int mproc_input_source(void *arg, mproc_input *input);
+
 /* The bytes of an input, where it owns memory elsewhere or its result will. Called with the source's arg, once for each
  * input, right after the source. */
 typedef size_t mproc_weigh(void *arg, const void *in);
 
 typedef struct mproc_imap_options {
     mproc_source *next;
+    mproc_input_source *next_input; /* in place of next; then in_size is 0 */
     void *arg;
     size_t in_size;
     size_t out_size;
+    bool out_uninitialized; /* as in a map */
     size_t ctx_size;        /* as in a map */
     size_t chunk;           /* inputs that a worker takes at a time; 0: 1 */
     size_t in_flight;       /* inputs at most, as said above, at least a chunk; 0: four chunks for each worker */
     size_t bytes_in_flight; /* no further input is taken while those in flight have so many; 0: no such limit */
-    mproc_weigh *weigh;     /* NULL: each has in_size + out_size */
+    mproc_weigh *weigh;     /* NULL: each has its size + out_size */
     int priority;           /* as in a map, and so are the next three */
     mproc_time item_timeout;
     unsigned retries;
     unsigned retry_on;
-    bool unordered;       /* results are handed out as they come, else in the order of the inputs */
+    bool unordered; /* results are handed out as they come, else in the order of the inputs */
+    size_t total;   /* how many inputs there will be, for progress and show; 0: not known */
+    void (*progress)(void *arg, size_t done, size_t total); /* the next five as in a map; called in the caller, in */
+    void *progress_arg;                                     /* mproc_imap_next() only; total as above */
+    const char *show;
+    void (*died)(void *arg, const mproc_postmortem *postmortem); /* index is the number of the input, see below */
+    void *died_arg;
     uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_imap_options;
 
 /* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL
- * pool, imap, fn, options or next, an in_size of 0, a ctx_size without ctx, sizes that overflow; else results as
+ * pool, imap, fn or options, neither next nor next_input, or both, next with an in_size of 0, next_input with another,
+ * a ctx_size without ctx, sizes that overflow; else results as
  * mproc_pool_map(). */
 MPROC_API int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *ctx,
                               const mproc_imap_options *options);
@@ -303,9 +390,25 @@ MPROC_API int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *f
  * were taken. MPROC_CLOSED: there are no more. MPROC_TIMEOUT: it is not done yet. */
 MPROC_API int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout);
 
-/* What the function of the last mproc_imap_next()'s item wrote, in place: out_size bytes, until the next call of that
- * function. So a large result need not be copied. NULL before the first. */
+/* What the function of the last mproc_imap_next()'s item wrote, in place, until the next call of that function: what it
+ * took by mproc_task_result(), else its out_size bytes. So a large result need not be copied. NULL before the first. */
 MPROC_API const void *mproc_imap_result(const mproc_imap *imap);
+
+/* How many bytes mproc_imap_result() has; 0 where it is NULL. */
+MPROC_API size_t mproc_imap_result_size(const mproc_imap *imap);
+
+/* What the function of the last mproc_imap_next()'s item took by mproc_task_result(), for good: as
+ * mproc_future_take_result(). */
+MPROC_API void *mproc_imap_take_result(mproc_imap *imap, size_t *size);
+
+/* The text that the item of the last mproc_imap_next() gave to mproc_task_fail() when it failed, until the next call of
+ * that function; or NULL. */
+MPROC_API const char *mproc_imap_error(const mproc_imap *imap);
+
+/* The input with this number, from 0, while it is there: from the source on until the mproc_imap_next() after the one
+ * that handed its result out. So it can be asked for in died, where the post-mortem has the number, and after
+ * mproc_imap_next(). *size (may be NULL) gets its bytes. NULL when it is not there. */
+MPROC_API const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size);
 
 /* How the item of the last mproc_imap_next() ended. -EINVAL before the first. */
 MPROC_API int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status);

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "pool/map.h"
 #include "pool/postmortem.h"
+#include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
@@ -48,19 +49,37 @@ static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **
 int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                       size_t in_size, size_t out_size)
 {
-    const struct host_job wish = {.task = fn,
-                                  .ctx = ctx,
-                                  .in = in,
-                                  .in_size = in_size,
-                                  .copy_in = true,
-                                  .out_size = out_size,
-                                  .own_status = true,
-                                  .count = 1,
-                                  .chunk = 1};
+    const mproc_submit_options options = {.in = in, .in_size = in_size, .out_size = out_size};
+    return mproc_pool_submit_with(pool, future, fn, ctx, &options);
+}
+
+int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
+                           const mproc_submit_options *options)
+{
+    static const mproc_submit_options none;
+    options = options ? options : &none;
+    struct host_job wish = {.task = fn,
+                            .ctx = ctx,
+                            .ctx_size = options->ctx_size,
+                            .in = options->in,
+                            .in_size = options->in_size,
+                            .copy_in = true,
+                            .out_size = options->out_size,
+                            .zeroes_out = !options->out_uninitialized,
+                            .own_status = true,
+                            .yields = 1,
+                            .takes_results = true,
+                            .takes_texts = true,
+                            .priority = options->priority,
+                            .count = 1,
+                            .chunk = 1};
     if (!future)
         return -EINVAL;
     *future = NULL;
-    int result = fn && !in == !in_size ? host_check(pool) : -EINVAL;
+    bool is_valid = fn && reserved_is_zero(options->reserved, sizeof options->reserved) &&
+                    !options->in == !options->in_size && (ctx || !options->ctx_size) &&
+                    host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
+    int result = is_valid ? host_check(pool) : -EINVAL;
     return result ? result : submit(pool, &wish, future);
 }
 
@@ -70,7 +89,7 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
         return -EINVAL;
     *future = NULL;
     struct host_job wish;
-    int result = map_plan(pool, fn, ctx, map, &wish);
+    int result = map_plan(pool, fn, ctx, map, false, &wish);
     if (result || map->count == 0 || map->progress || map->show || map->died)
         return result ? result : -EINVAL;
     result = submit(pool, &wish, future);
@@ -108,8 +127,10 @@ static mproc_item_status outcome(const mproc_future *future)
 static void deliver(mproc_future *future)
 {
     pthread_mutex_lock(&future->pool->mutex);
-    if (!future->delivered)
+    if (!future->delivered) {
         map_empty(&future->map, future->job, 0);
+        map_hand_over(&future->map, future->job);
+    }
     future->delivered = true;
     pthread_mutex_unlock(&future->pool->mutex);
 }
@@ -142,11 +163,54 @@ int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
     return status.result;
 }
 
-const void *mproc_future_result(mproc_future *future)
+/* What a task, not a map, has left in blocks of its own; NULL when it is not done. */
+static struct yield *yield_of(mproc_future *future)
 {
+    if (!future || host_check(future->pool) || future->map.count || !is_done(future))
+        return NULL;
+    return future->job->yields;
+}
+
+/* What it has written in place, and how much. */
+static const void *result_of(mproc_future *future, size_t *size)
+{
+    const struct yield *yield = yield_of(future);
+    const void *result = yield ? yield_result(yield, size) : NULL;
+    if (result)
+        return result;
+    *size = 0;
     if (!future || host_check(future->pool) || !is_done(future) || outcome(future).result == MPROC_CANCELLED)
         return NULL;
+    *size = future->job->out ? future->job->count * future->job->out_size : 0;
     return future->job->out;
+}
+
+const void *mproc_future_result(mproc_future *future)
+{
+    size_t size;
+    return result_of(future, &size);
+}
+
+size_t mproc_future_result_size(mproc_future *future)
+{
+    size_t size;
+    result_of(future, &size);
+    return size;
+}
+
+void *mproc_future_take_result(mproc_future *future, size_t *size)
+{
+    size_t unused;
+    struct yield *yield = yield_of(future);
+    size = size ? size : &unused;
+    *size = 0;
+    return yield ? yield_take_result(yield, size) : NULL;
+}
+
+const char *mproc_future_error(mproc_future *future)
+{
+    const struct yield *yield = yield_of(future);
+    return yield ? yield_text(yield) : NULL;
 }
 
 int mproc_future_status(mproc_future *future, mproc_item_status *status)

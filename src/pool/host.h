@@ -69,10 +69,17 @@ struct host_job {
     size_t ctx_size;
     const void *in;
     size_t in_size;
-    bool copy_in;  /* even if it is shared */
-    bool in_place; /* workers can use arrays that are not shared */
-    void *out;     /* NULL: into the job's own memory */
+    bool copy_in;       /* even if it is shared */
+    bool has_inputs;    /* in is an array of mproc_input, and what these point to is handed over */
+    size_t input_bytes; /* of those that are to be copied: all together */
+    bool in_place;      /* workers can use arrays that are not shared */
+    void *out;          /* NULL: into the job's own memory */
     size_t out_size;
+    bool zeroes_out;
+    bool takes_results;
+    bool takes_texts;
+    size_t yields;             /* how many items may leave something in blocks of their own: all of a map, or 0 */
+    struct yield *all_yields;  /* their entries, if another job has them */
     mproc_item_status *status; /* NULL: into the job's own memory with own_status, else none */
     bool own_status;
     struct wait_cell *waiter; /* the cell to wake; NULL: the job's own */
@@ -100,11 +107,15 @@ size_t host_bytes_per_item(const struct host_job *wish);
 int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job);
 
 /* The same for one more job of a group, of which first is the first, or NULL for that one itself: all wake its cell and
- * have its copy of ctx. It must be freed last. */
+ * have its copy of ctx, and where the wish has yields of more items than count, its entries for them. It must be freed
+ * last. */
 int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t count, struct job *first, struct job **job);
 
+/* Whether workers can use so many bytes where they are. */
+bool host_is_usable(const struct host_job *wish, const void *bytes, size_t size);
+
 /* Put a job that no worker knows in the list, with these items of the wish. promised: a promise was made for it. 0;
- * MPROC_CLOSED: the pool is closed or terminated; -errno. */
+ * MPROC_CLOSED: the pool is closed or terminated; -ENOMEM: for its inputs; -errno. */
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
                 bool promised);
 

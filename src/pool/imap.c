@@ -4,18 +4,24 @@
  * Only the caller's thread is here. All windows wake the cell of the first one, which is freed last. */
 #include "os/allocate.h"
 #include "os/clock.h"
-#include "pool/host.h"
+#include "pool/inputs.h"
 #include "pool/postmortem.h"
+#include "pool/progress.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
 #define WINDOWS_FOR_EACH_WORKER 4
 
+/* Between two reports of progress, so that there are never more than ten in a second. */
+#define PROGRESS_PAUSE OS_MS(112)
+
 struct window {
     struct job *job;
     size_t first;  /* the number of its first input */
-    size_t count;  /* inputs; 0: not launched */
+    size_t length; /* inputs that it was last launched with; they are there until it is launched again */
+    size_t count;  /* the same until all results were handed out; then 0, as at first */
+    size_t deaths; /* that the caller was told of */
     size_t handed; /* results that were handed out */
     size_t bytes;  /* of its inputs, as they were weighed */
     size_t from;   /* for job_is_settled() */
@@ -38,6 +44,10 @@ struct mproc_imap {
     const struct window *last_window; /* where it was, or NULL when that was launched again */
     size_t last_item;
     unsigned char *inputs; /* of one window, on their way */
+    size_t failed;         /* items that ended badly, of windows that were handed out */
+    size_t told;           /* progress: items, */
+    int64_t tell_at;       /* and when next; OS_NEVER: nobody asks, or all was told */
+    struct progress line;
 };
 
 /* ---- inputs ---- */
@@ -52,23 +62,59 @@ static bool is_full(const mproc_imap *imap)
     return imap->options.bytes_in_flight && imap->bytes >= imap->options.bytes_in_flight;
 }
 
-/* Count the bytes of an input that was taken: more than can be counted are as many as can. */
-static void weigh(mproc_imap *imap, const void *in)
+/* Have the next input written to its place. As the source says. */
+static int ask_source(mproc_imap *imap, unsigned char *in)
 {
     const mproc_imap_options *options = &imap->options;
-    size_t bytes = options->weigh ? options->weigh(options->arg, in) : options->in_size + options->out_size;
+    memset(in, 0, imap->wish.in_size);
+    return options->next ? options->next(options->arg, in)
+                         : options->next_input(options->arg, (mproc_input *)(void *)in);
+}
+
+/* Where other inputs follow before the window is launched, the source may need the memory again. */
+static int keep_data(const mproc_imap *imap, mproc_input *input)
+{
+    if (!input->size || imap->wish.chunk == 1)
+        return !input->data && input->size ? -EINVAL : 0;
+    void *copy = input->data ? os_malloc(input->size) : NULL;
+    if (!copy)
+        return input->data ? -ENOMEM : -EINVAL;
+    input->data = memcpy(copy, input->data, input->size);
+    return 0;
+}
+
+static void free_data(const mproc_imap *imap, size_t count)
+{
+    const mproc_input *inputs = (const mproc_input *)(void *)imap->inputs;
+    for (size_t i = 0; i < count && imap->wish.has_inputs && imap->wish.chunk > 1; i++)
+        if (inputs[i].size)
+            free((void *)(uintptr_t)inputs[i].data);
+}
+
+/* Count the bytes of an input that was taken: more than can be counted are as many as can. */
+static void weigh(mproc_imap *imap, const unsigned char *in)
+{
+    const mproc_imap_options *options = &imap->options;
+    const mproc_input *input = (const mproc_input *)(const void *)in;
+    const void *data = options->next ? in : input->data;
+    size_t size = options->next ? options->in_size : input->size;
+    size_t bytes = size;
+    if (options->weigh)
+        bytes = options->weigh(options->arg, data);
+    else if (__builtin_add_overflow(size, options->out_size, &bytes))
+        bytes = SIZE_MAX;
     imap->bytes = bytes < SIZE_MAX - imap->bytes ? imap->bytes + bytes : SIZE_MAX;
 }
 
 /* Take inputs for one window. Returns how many. */
 static size_t take_inputs(mproc_imap *imap)
 {
-    size_t size = imap->options.in_size;
     size_t count = 0;
     while (count < imap->wish.chunk && !is_full(imap)) {
-        unsigned char *in = imap->inputs + count * size;
-        memset(in, 0, size);
-        imap->end = imap->options.next(imap->options.arg, in);
+        unsigned char *in = imap->inputs + count * imap->wish.in_size;
+        imap->end = ask_source(imap, in);
+        if (!imap->end && imap->wish.has_inputs)
+            imap->end = keep_data(imap, (mproc_input *)(void *)in);
         if (imap->end)
             break;
         weigh(imap, in);
@@ -86,11 +132,13 @@ static int launch(mproc_imap *imap, struct window *window)
     if (imap->last_window == window)
         imap->last_window = NULL;
     int result = host_launch(imap->pool, window->job, &imap->wish, 0, count, true);
+    free_data(imap, count);
     if (result) { /* CLOSED in spite of the promise: the pool was terminated */
         imap->end = result == MPROC_CLOSED ? MPROC_CANCELLED : result;
         return result;
     }
-    *window = (struct window){.job = window->job, .first = imap->taken, .count = count, .bytes = imap->bytes - before};
+    *window = (struct window){
+        .job = window->job, .first = imap->taken, .length = count, .count = count, .bytes = imap->bytes - before};
     imap->taken += count;
     imap->busy++;
     return 0;
@@ -133,9 +181,108 @@ static struct window *settled_window(mproc_imap *imap)
     return NULL;
 }
 
-static bool has_result(void *imap)
+/* ---- deaths ---- */
+
+static bool has_untold_deaths(const mproc_imap *imap, const struct window *window)
 {
-    return settled_window(imap) != NULL;
+    return imap->options.died && window->count && postmortem_count(window->job) > window->deaths;
+}
+
+/* A window whose last result is handed out has told all: its deaths were noted before it was settled. */
+static void tell_deaths(mproc_imap *imap)
+{
+    mproc_postmortem postmortem;
+    for (size_t i = 0; imap->options.died && i < imap->window_count; i++) {
+        struct window *window = &imap->windows[i];
+        while (has_untold_deaths(imap, window) &&
+               postmortem_read(window->job, window->deaths, window->first, &postmortem)) {
+            window->deaths++;
+            imap->options.died(imap->options.died_arg, &postmortem);
+        }
+    }
+}
+
+/* ---- progress ---- */
+
+static size_t items_failed(const struct window *window)
+{
+    return atomic_load_explicit(&window->job->failures, memory_order_relaxed);
+}
+
+static size_t items_settled(const struct window *window)
+{
+    uint64_t word = atomic_load_explicit(&window->job->chunks[0], memory_order_acquire);
+    return job_chunk_is_settled(word) ? window->count : job_chunk_settled(word);
+}
+
+static void count_items(const mproc_imap *imap, size_t *done, size_t *failed)
+{
+    *done = imap->taken;
+    *failed = imap->failed;
+    for (size_t i = 0; i < imap->window_count; i++) {
+        const struct window *window = &imap->windows[i];
+        if (!window->count)
+            continue;
+        *done -= window->count - items_settled(window);
+        *failed += items_failed(window);
+    }
+}
+
+static void tell(mproc_imap *imap)
+{
+    const mproc_imap_options *options = &imap->options;
+    size_t done, failed;
+    imap->tell_at = os_now() + PROGRESS_PAUSE;
+    count_items(imap, &done, &failed);
+    if (options->progress && done > imap->told) {
+        imap->told = done;
+        options->progress(options->progress_arg, done, options->total);
+    }
+    if (options->show)
+        progress_show(&imap->line, done, failed);
+}
+
+/* For the last time. */
+static void tell_end(mproc_imap *imap, bool is_whole)
+{
+    size_t done, failed;
+    if (imap->tell_at == OS_NEVER)
+        return;
+    imap->tell_at = OS_NEVER;
+    count_items(imap, &done, &failed);
+    if (imap->options.progress && is_whole && done > imap->told)
+        imap->options.progress(imap->options.progress_arg, done, imap->options.total);
+    if (imap->options.show)
+        progress_end(&imap->line, done, failed, is_whole);
+}
+
+/* ---- waiting ---- */
+
+static bool has_news(void *arg)
+{
+    mproc_imap *imap = arg;
+    if (settled_window(imap))
+        return true;
+    for (size_t i = 0; imap->options.died && i < imap->window_count; i++)
+        if (has_untold_deaths(imap, &imap->windows[i]))
+            return true;
+    return false;
+}
+
+/* Wait until a window is settled. 0 or MPROC_TIMEOUT. */
+static int await_result(mproc_imap *imap, int64_t deadline)
+{
+    for (;;) {
+        bool is_to_tell = imap->tell_at < deadline;
+        int result = host_wait(imap->pool, cell_of(imap), has_news, imap, is_to_tell ? imap->tell_at : deadline);
+        tell_deaths(imap);
+        if (imap->tell_at != OS_NEVER && imap->tell_at <= os_now())
+            tell(imap);
+        if (settled_window(imap))
+            return 0;
+        if (result && !is_to_tell)
+            return result;
+    }
 }
 
 static mproc_item_status status_of(const struct window *window, size_t item)
@@ -161,12 +308,36 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
     if (out && imap->options.out_size)
         memcpy(out, window->job->own_out + item * imap->options.out_size, imap->options.out_size);
     if (window->handed == window->count) {
+        imap->failed += items_failed(window);
         window->count = 0;
         imap->bytes -= window->bytes;
         imap->busy--;
         imap->head = (imap->head + 1) % imap->window_count;
     }
     return imap->last.result;
+}
+
+static struct yield *last_yield(const mproc_imap *imap)
+{
+    const struct window *window = imap ? imap->last_window : NULL;
+    return window && window->job->yields ? &window->job->yields[imap->last_item] : NULL;
+}
+
+/* What the last item has left is no longer asked for. */
+static void forget_last(mproc_imap *imap)
+{
+    struct yield *yield = last_yield(imap);
+    if (yield)
+        yield_clear(yield);
+}
+
+/* There are no more results. Returns why, once. */
+static int end(mproc_imap *imap)
+{
+    int result = imap->end;
+    tell_end(imap, result == MPROC_CLOSED);
+    imap->end = MPROC_CLOSED;
+    return result;
 }
 
 int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout)
@@ -177,27 +348,79 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
     if (result)
         return result;
     int64_t deadline = os_deadline(timeout);
+    forget_last(imap);
     for (;;) {
         fill(imap);
         if (imap->busy) {
-            result = host_wait(imap->pool, cell_of(imap), has_result, imap, deadline);
+            result = await_result(imap, deadline);
             return result ? result : hand_out(imap, settled_window(imap), out, index);
         }
-        if (imap->end) {
-            result = imap->end;
-            imap->end = MPROC_CLOSED;
-            return result;
-        }
+        if (imap->end)
+            return end(imap);
         if (deadline != OS_NEVER && os_until(deadline) == 0)
             return MPROC_TIMEOUT;
         host_nap(imap->pool); /* a worker is about to leave a job that could be launched then */
     }
 }
 
+static const void *result_of(const mproc_imap *imap, size_t *size)
+{
+    const struct yield *yield = last_yield(imap);
+    const void *result = yield ? yield_result(yield, size) : NULL;
+    if (result)
+        return result;
+    bool has_out = imap && imap->last_window && imap->options.out_size;
+    *size = has_out ? imap->options.out_size : 0;
+    return has_out ? imap->last_window->job->own_out + imap->last_item * imap->options.out_size : NULL;
+}
+
 const void *mproc_imap_result(const mproc_imap *imap)
 {
-    const struct window *window = imap ? imap->last_window : NULL;
-    return window ? window->job->own_out + imap->last_item * imap->options.out_size : NULL;
+    size_t size;
+    return result_of(imap, &size);
+}
+
+size_t mproc_imap_result_size(const mproc_imap *imap)
+{
+    size_t size;
+    result_of(imap, &size);
+    return size;
+}
+
+void *mproc_imap_take_result(mproc_imap *imap, size_t *size)
+{
+    size_t unused;
+    struct yield *yield = last_yield(imap);
+    size = size ? size : &unused;
+    *size = 0;
+    return yield ? yield_take_result(yield, size) : NULL;
+}
+
+const char *mproc_imap_error(const mproc_imap *imap)
+{
+    const struct yield *yield = last_yield(imap);
+    return yield ? yield_text(yield) : NULL;
+}
+
+static const void *input_at(const mproc_imap *imap, const struct window *window, size_t item, size_t *size)
+{
+    const unsigned char *in = window->job->own_in + item * imap->wish.in_size;
+    const mproc_input *input = (const mproc_input *)(const void *)in;
+    *size = imap->wish.has_inputs ? input->size : imap->wish.in_size;
+    return imap->wish.has_inputs ? input->data : in;
+}
+
+const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
+{
+    size_t unused;
+    size = size ? size : &unused;
+    *size = 0;
+    for (size_t i = 0; imap && i < imap->made; i++) {
+        const struct window *window = &imap->windows[i];
+        if (index - window->first < window->length)
+            return input_at(imap, window, index - window->first, size);
+    }
+    return NULL;
 }
 
 int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
@@ -224,20 +447,26 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_i
                 struct host_job *wish)
 {
     size_t bytes;
-    if (!fn || !options || !reserved_is_zero(options->reserved, sizeof options->reserved) || !options->next ||
-        !options->in_size || (options->ctx_size && !ctx))
+    if (!fn || !options || !reserved_is_zero(options->reserved, sizeof options->reserved) ||
+        !options->next == !options->next_input || !options->next != !options->in_size ||
+        (options->ctx_size && !ctx))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
         __builtin_mul_overflow(chunk, options->out_size, &bytes) ||
-        __builtin_mul_overflow(chunk, sizeof(mproc_item_status), &bytes))
+        __builtin_mul_overflow(chunk, sizeof(struct yield), &bytes))
         return -EINVAL;
     *wish = (struct host_job){.task = fn,
                               .ctx = ctx,
                               .ctx_size = options->ctx_size,
-                              .in_size = options->in_size,
+                              .in_size = options->next ? options->in_size : sizeof(mproc_input),
+                              .has_inputs = options->next_input,
                               .copy_in = true,
                               .out_size = options->out_size,
+                              .zeroes_out = !options->out_uninitialized,
+                              .yields = chunk,
+                              .takes_results = true,
+                              .takes_texts = true,
                               .own_status = true,
                               .priority = options->priority,
                               .count = chunk,
@@ -293,13 +522,16 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
     size_t bytes;
     if (!__builtin_mul_overflow(windows, sizeof *made->windows, &bytes))
         made->windows = os_malloc(bytes);
-    made->inputs = made->windows ? os_malloc(chunk * options->in_size) : NULL;
+    made->inputs = made->windows ? os_malloc(chunk * wish->in_size) : NULL;
     if (!made->inputs) {
         discard(made);
         return -ENOMEM;
     }
     memset(made->windows, 0, bytes);
     made->wish.in = made->inputs;
+    made->tell_at = options->progress || options->show ? os_now() + PROGRESS_PAUSE : OS_NEVER;
+    if (options->show)
+        progress_begin(&made->line, options->show, options->total);
     *imap = made;
     return 0;
 }
@@ -335,6 +567,7 @@ mproc_imap *mproc_imap_free(mproc_imap *imap)
 {
     if (imap && host_check(imap->pool) == 0) {
         mproc_pool *pool = imap->pool;
+        tell_end(imap, false);
         discard(imap);
         host_end_promise(pool);
     }

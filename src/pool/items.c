@@ -34,7 +34,7 @@ static int try_again(struct worker *worker, struct job *job, const void *in, voi
     if (!(job->retry_on & MPROC_RETRY_FAILURE))
         return code;
     for (unsigned i = 0; i < job->retries && code && !is_stopped(worker); i++) {
-        if (out)
+        if (out && job->zeroes_out)
             memset(out, 0, job->out_size);
         atomic_store_explicit(&worker->slot->item_at, os_now(), memory_order_relaxed);
         code = worker->at.task(job->ctx, in, out);
@@ -117,7 +117,7 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
     size_t ahead = bytes ? ZERO_AHEAD / bytes + 1 : end - item;
     while (item < end && !is_stopped(worker)) {
         size_t stop = end - item < ahead ? end : item + ahead;
-        if (job->out)
+        if (job->out && job->zeroes_out)
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
         if (job->status)
             memset(job->status + item, 0, (stop - item) * sizeof *job->status);

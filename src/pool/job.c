@@ -106,6 +106,8 @@ void job_settle_death(struct job *job, const struct job_death *death)
     if (has_held(job, death, &word)) {
         unsigned deaths;
         size_t settled = reached(job, death, word, &deaths);
+        if ((death->current & 1) && job->yields)
+            yield_clear(&job->yields[death->current >> 1]);
         if (death->current & 1)
             settled = settle_item(job, settled, death, &deaths);
         enum job_chunk_state state = settled == job_chunk_length(job, death->chunk) ? JOB_DONE : JOB_FREE;

@@ -21,6 +21,7 @@
 #define MPROC_POOL_JOB_H
 
 #include "arena/heap.h"
+#include "pool/yield.h"
 #include "process/function.h"
 #include "sync/cell.h"
 #include <mproc/pool.h>
@@ -56,7 +57,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next eighteen */
+    const struct job_function *function; /* before; so are the next twenty-three */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -73,6 +74,11 @@ struct job {
     unsigned retry_on;        /* and after what: enum mproc_retry */
     int64_t item_timeout;     /* nanoseconds, or 0 */
     bool runs;                /* whether a worker may draw several chunks at a time */
+    bool has_inputs;          /* in is an array of mproc_input: tasks get what these point to */
+    bool zeroes_out;          /* workers zero what items write to */
+    bool takes_results;       /* items may leave results in blocks of their own, */
+    bool takes_texts;         /* and texts of errors */
+    struct yield *yields;     /* of the items; NULL: they may leave neither */
     bool is_call;             /* chunk i is for the worker of slot i alone: in pool->call, never in the list */
     struct wait_cell *waiter; /* the cell to wake when the job is settled: its own, or that of another job of the map */
     _Atomic(uint64_t) *chunks;                  /* the words as said above */
@@ -81,7 +87,11 @@ struct job {
     unsigned char *own_in; /* by the host: where copies of these arrays are in the job's memory, or NULL */
     unsigned char *own_out;
     mproc_item_status *own_status;
-    struct job *_Atomic older; /* the list of all jobs of the pool, by the host alone, see store.c */
+    heap_place inputs;                /* by the host: the block where the data of the inputs is, or 0 */
+    struct yield *_Atomic own_yields; /* by the host: entries in the job's memory that may name blocks, or NULL; */
+    size_t own_yield_count;           /* before it */
+    struct yield *all_yields;         /* by the host: these, or those of the job that has them for the whole map */
+    struct job *_Atomic older;        /* the list of all jobs of the pool, by the host alone, see store.c */
     struct job *newer;
     struct job *_Atomic next; /* the list of jobs with work, under the pool's lock, see list.c */
     struct job *_Atomic previous;

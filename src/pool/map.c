@@ -2,6 +2,7 @@
 #include "pool/map.h"
 
 #include "os/clock.h"
+#include "pool/inputs.h"
 #include "pool/portions.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -10,14 +11,15 @@
 static bool are_arrays_valid(const mproc_map *map)
 {
     size_t bytes;
-    if (!map->in != !map->in_size || !map->out != !map->out_size)
+    bool has_entries = map->inputs || map->status || map->results || map->errors;
+    if (!map->in != !map->in_size || !map->out != !map->out_size || (map->in && map->inputs))
         return false;
     return !__builtin_mul_overflow(map->count, map->in_size, &bytes) &&
            !__builtin_mul_overflow(map->count, map->out_size, &bytes) &&
-           !(map->status && __builtin_mul_overflow(map->count, sizeof *map->status, &bytes));
+           !(has_entries && __builtin_mul_overflow(map->count, sizeof(struct yield), &bytes));
 }
 
-int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, struct host_job *wish)
+int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits, struct host_job *wish)
 {
     if (!fn || !map || !reserved_is_zero(map->reserved, sizeof map->reserved) || (map->ctx_size && !ctx) ||
         !are_arrays_valid(map))
@@ -29,13 +31,37 @@ int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
                               .in_size = map->in_size,
                               .out = map->out,
                               .out_size = map->out_size,
+                              .zeroes_out = !map->out_uninitialized,
+                              .yields = map->results || map->errors ? map->count : 0,
+                              .takes_results = map->results,
+                              .takes_texts = map->errors,
                               .status = map->status,
                               .priority = map->priority,
                               .count = map->count};
     if (!host_limit_items(wish, map->item_timeout, map->retries, map->retry_on))
         return -EINVAL;
     host_choose_chunk(wish, map->chunk);
-    return host_check(pool);
+    int result = host_check(pool);
+    wish->in_place = !result && waits && pool->shared->threads;
+    if (!result && map->inputs && !inputs_plan(wish, map->inputs, map->count))
+        result = -EINVAL;
+    return result;
+}
+
+void map_hand_over(const mproc_map *map, struct job *job)
+{
+    for (size_t i = 0; i < map->count && (map->results || map->errors); i++) {
+        mproc_output output = {0};
+        const char *error = job ? yield_text(&job->all_yields[i]) : NULL;
+        if (job)
+            output.data = yield_result(&job->all_yields[i], &output.size);
+        if (map->results)
+            map->results[i] = output;
+        if (map->errors)
+            map->errors[i] = (char *)(uintptr_t)error;
+    }
+    if (job)
+        store_forget_yields(job);
 }
 
 void map_cancel_items(const mproc_map *map, size_t begin, size_t end)
@@ -73,10 +99,9 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
 {
     struct host_job wish;
     int64_t deadline = os_deadline(timeout);
-    int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, &wish) : -EINVAL;
+    int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, true, &wish) : -EINVAL;
     if (result || map->count == 0)
         return result;
-    wish.in_place = pool->shared->threads;
     return portions_run(pool, map, &wish, deadline);
 }
 

@@ -55,8 +55,7 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_m
         all->count = workers;
     if (all->count > workers || all->chunk > 1)
         return -EINVAL;
-    result = map_plan(pool, fn, ctx, all, wish);
-    wish->in_place = pool->shared->threads;
+    result = map_plan(pool, fn, ctx, all, true, wish);
     wish->chunk = 1;
     wish->runs = false;
     wish->is_call = true;

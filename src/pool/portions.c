@@ -8,6 +8,7 @@
 
 #include "os/allocate.h"
 #include "os/clock.h"
+#include "pool/inputs.h"
 #include "pool/map.h"
 #include "pool/postmortem.h"
 #include "pool/progress.h"
@@ -45,6 +46,7 @@ struct run {
     size_t next;         /* the first item that was not launched */
     size_t emptied;      /* items that were in emptied portions */
     bool stopped;        /* nothing more is launched */
+    int error;           /* why something could not be launched, or 0 */
     bool whole;          /* of all emptied portions */
     uint32_t flags;      /* of all portions */
     size_t settled;      /* items that have their outcome, of emptied portions */
@@ -80,10 +82,18 @@ static bool is_free(const struct run *run, const struct portion *portion)
     return !portion->busy && host_take_back(run->pool, portion->job);
 }
 
-static int launch(struct run *run, struct portion *portion)
+/* How many items to launch in one portion. */
+static size_t next_count(const struct run *run)
 {
     size_t left = run->map->count - run->next;
     size_t count = left < run->portion_size ? left : run->portion_size;
+    bool differ = run->wish->has_inputs && run->portion_count > 1;
+    return differ ? inputs_that_fit(run->wish, run->next, count, PORTION_BYTES * 2) : count;
+}
+
+static int launch(struct run *run, struct portion *portion)
+{
+    size_t count = next_count(run);
     int result = host_launch(run->pool, portion->job, run->wish, run->next, count, run->portion_count > 1);
     if (result)
         return result;
@@ -109,7 +119,7 @@ static int fill(struct run *run)
         if (!result && can_launch)
             result = launch(run, portion);
     }
-    return result;
+    return result == -ENOMEM && run->busy ? 0 : result; /* those that are busy will have given memory back */
 }
 
 /* ---- deaths ---- */
@@ -263,10 +273,12 @@ static int work(struct run *run, int64_t deadline)
         int result = is_last(run) ? 0 : fill(run);
         if (result && run->next == 0)
             return result;
-        if (result == MPROC_CLOSED) /* the pool's jobs are stopped, and this one's with them */
+        if (result == MPROC_CLOSED) { /* the pool's jobs are stopped, and this one's with them */
             run->stopped = true;
-        else if (result)
+        } else if (result) {
+            run->error = result;
             stop(run);
+        }
         if (run->busy && await(run, timed_out ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
             timed_out = true;
             stop(run);
@@ -278,12 +290,15 @@ static int work(struct run *run, int64_t deadline)
             tell(run);
     }
     map_cancel_items(run->map, run->next, run->map->count);
+    map_hand_over(run->map, run->portions[0].job);
     run->whole = run->whole && run->next == run->map->count;
     if (run->whole)
         tell_caller(run, run->map->count);
     if (run->map->show)
-        progress_end(&run->line, run->settled, run->failed);
+        progress_end(&run->line, run->settled, run->failed, run->settled == run->map->count);
     int result = job_result(run->flags, run->whole);
+    if (result == MPROC_CANCELLED && run->error)
+        return run->error;
     return result == MPROC_CANCELLED && timed_out ? MPROC_TIMEOUT : result;
 }
 

@@ -1,5 +1,5 @@
 /* The line that shows on stderr how a map goes on: on a terminal one that is written over and over, elsewhere a new one
- * now and then. Called by portions.c in the thread of the map's caller. It owns neither stderr nor the terminal: what
+ * now and then. Called by portions.c and imap.c in the caller's thread. It owns neither stderr nor the terminal: what
  * cannot be written is not written, and no error of it is an error of the map. */
 #include "pool/progress.h"
 
@@ -114,7 +114,12 @@ static void format_time_field(char *text, const struct progress_figures *figures
         snprintf(text, PROGRESS_BYTES, "%s %s", figures->state == PROGRESS_DONE ? "in" : "stopped after", span);
         return;
     }
-    double left = rate > 0 ? (double)(figures->total - figures->done) / rate : 0;
+    size_t more = figures->total > figures->done ? figures->total - figures->done : 0;
+    double left = rate > 0 ? (double)more / rate : 0;
+    if (figures->total == 0) {
+        *text = '\0';
+        return;
+    }
     if (left >= 9999.0 * 86400)
         snprintf(span, sizeof span, ">9999d");
     else if (rate > 0)
@@ -150,14 +155,24 @@ static size_t copy_columns(char *to, size_t size, const char *from, size_t most)
     return columns;
 }
 
+static void format_share(struct fields *fields, const struct progress_figures *figures)
+{
+    fields->text[PER_CENT][0] = '\0';
+    if (figures->total == 0) {
+        snprintf(fields->text[COUNT], PROGRESS_BYTES, "%zu", figures->done);
+        return;
+    }
+    snprintf(fields->text[COUNT], PROGRESS_BYTES, "%zu/%zu", figures->done, figures->total);
+    snprintf(fields->text[PER_CENT], PROGRESS_BYTES, "%u%%", per_cent(figures));
+}
+
 static void make_fields(struct fields *fields, const struct progress_figures *figures)
 {
     char rate[FIELD_BYTES] = "?/s";
     if (rate_of(figures) > 0)
         format_rate(rate, rate_of(figures));
     fields->columns[LABEL] = copy_columns(fields->text[LABEL], PROGRESS_BYTES, figures->label, PROGRESS_COLUMNS);
-    snprintf(fields->text[COUNT], PROGRESS_BYTES, "%zu/%zu", figures->done, figures->total);
-    snprintf(fields->text[PER_CENT], PROGRESS_BYTES, "%u%%", per_cent(figures));
+    format_share(fields, figures);
     snprintf(fields->text[RATE], PROGRESS_BYTES, "%s", rate);
     format_time_field(fields->text[TIME], figures);
     fields->text[FAILED][0] = '\0';
@@ -219,7 +234,7 @@ size_t progress_format(char line[PROGRESS_BYTES], size_t columns, const struct p
         if (has_label && rest + least + strlen(": ") <= columns)
             return join(line, &fields, kept, columns - rest - strlen(": "));
         if (next == sizeof dropped / sizeof *dropped)
-            return copy_columns(line, PROGRESS_BYTES, fields.text[PER_CENT], columns);
+            return copy_columns(line, PROGRESS_BYTES, fields.text[figures->total ? PER_CENT : COUNT], columns);
         kept &= ~(1U << dropped[next]);
     }
 }
@@ -294,7 +309,7 @@ void progress_show(struct progress *progress, size_t done, size_t failed)
     tell(progress, done, failed, PROGRESS_GOES_ON);
 }
 
-void progress_end(struct progress *progress, size_t done, size_t failed)
+void progress_end(struct progress *progress, size_t done, size_t failed, bool is_whole)
 {
-    tell(progress, done, failed, done < progress->total ? PROGRESS_STOPPED : PROGRESS_DONE);
+    tell(progress, done, failed, is_whole ? PROGRESS_DONE : PROGRESS_STOPPED);
 }

@@ -1,4 +1,4 @@
-/* The line that shows on stderr how a map goes on. */
+/* The line that shows on stderr how a map or an imap goes on. */
 #ifndef MPROC_POOL_PROGRESS_H
 #define MPROC_POOL_PROGRESS_H
 
@@ -20,7 +20,7 @@ enum progress_state {
 struct progress_figures {
     const char *label; /* may be empty */
     size_t done;
-    size_t total; /* not 0 */
+    size_t total; /* 0: not known, and then there is no per cent and no time left */
     size_t failed;
     int64_t elapsed; /* nanoseconds since it began */
     enum progress_state state;
@@ -45,7 +45,7 @@ void progress_begin(struct progress *progress, const char *label, size_t total);
  * is not shown. */
 void progress_show(struct progress *progress, size_t done, size_t failed);
 
-/* Show the last line, which stays. */
-void progress_end(struct progress *progress, size_t done, size_t failed);
+/* Show the last line, which stays. is_whole: all was done. */
+void progress_end(struct progress *progress, size_t done, size_t failed, bool is_whole);
 
 #endif

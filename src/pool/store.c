@@ -146,9 +146,25 @@ void store_free_postmortems(struct pool *pool, struct job *job)
     }
 }
 
+void store_forget_yields(struct job *job)
+{
+    atomic_store_explicit(&job->own_yields, NULL, memory_order_release);
+}
+
+/* Before the memory in which they are. */
+static void free_yields(struct job *job)
+{
+    struct yield *yields = atomic_load_explicit(&job->own_yields, memory_order_acquire);
+    for (size_t i = 0; yields && i < job->own_yield_count; i++)
+        yield_clear(&yields[i]);
+    store_forget_yields(job);
+}
+
 void store_free_job(struct pool *pool, struct job *job)
 {
     store_free_postmortems(pool, job);
+    free_yields(job);
+    heap_free_from(&job->inputs);
     heap_free_from(&job->payload);
     atomic_store_explicit(&pool->moving, (uintptr_t)job, memory_order_release);
     atomic_store_explicit(job->newer ? &job->newer->older : &pool->newest, job->older, memory_order_release);

@@ -2,7 +2,7 @@
  * by portions.c and future.c. */
 #include "os/clock.h"
 #include "os/cpu.h"
-#include "pool/host.h"
+#include "pool/inputs.h"
 #include <errno.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@
 /* The parts of a job's memory: where each begins, how many homes there are, and the size of all. A part that is not
  * needed has no size. */
 struct layout {
-    size_t chunks, homes, ctx, in, status, out;
+    size_t chunks, homes, ctx, in, status, out, yields;
     size_t home_count;
     size_t size;
 };
@@ -53,14 +53,19 @@ static bool is_shared(const void *array, size_t size)
     return size == 0 || (region_contains(array) && region_contains((const unsigned char *)array + (size - 1)));
 }
 
+bool host_is_usable(const struct host_job *wish, const void *bytes, size_t size)
+{
+    return wish->in_place || is_shared(bytes, size);
+}
+
 static bool is_usable(const struct host_job *wish, const void *array, size_t size)
 {
-    return wish->in_place || is_shared(array, wish->count * size);
+    return host_is_usable(wish, array, wish->count * size);
 }
 
 static bool copies_in(const struct host_job *wish)
 {
-    return wish->in && (wish->copy_in || !is_usable(wish, wish->in, wish->in_size));
+    return wish->in && (wish->copy_in || wish->has_inputs || !is_usable(wish, wish->in, wish->in_size));
 }
 
 static bool owns_out(const struct host_job *wish)
@@ -73,10 +78,11 @@ static bool owns_status(const struct host_job *wish)
     return wish->own_status || (wish->status && !is_usable(wish, wish->status, sizeof *wish->status));
 }
 
+/* The inputs of a map differ: the mean is told. */
 size_t host_bytes_per_item(const struct host_job *wish)
 {
     return (copies_in(wish) ? wish->in_size : 0) + (owns_out(wish) ? wish->out_size : 0) +
-           (owns_status(wish) ? sizeof *wish->status : 0);
+           (owns_status(wish) ? sizeof *wish->status : 0) + wish->input_bytes / wish->count;
 }
 
 /* Add a part of count * size bytes at the end. False when there are not so many numbers. */
@@ -110,7 +116,8 @@ static int lay_out(struct pool *pool, struct layout *layout, const struct host_j
                 add_part(layout, &layout->ctx, 1, wish->ctx_size) &&
                 add_part(layout, &layout->in, copies_in(wish) ? count : 0, wish->in_size) &&
                 add_part(layout, &layout->status, owns_status(wish) ? count : 0, sizeof *wish->status) &&
-                add_part(layout, &layout->out, owns_out(wish) ? count : 0, wish->out_size);
+                add_part(layout, &layout->out, owns_out(wish) ? count : 0, wish->out_size) &&
+                add_part(layout, &layout->yields, wish->yields, sizeof(struct yield));
     return fits ? 0 : -ENOMEM;
 }
 
@@ -133,6 +140,19 @@ static int new_job(mproc_pool *pool, const struct host_job *wish, size_t inline_
     return result;
 }
 
+/* With so many entries that name nothing. The store of own_yields is the last, so that whoever sweeps finds no others.
+ */
+static void make_yields(struct job *job, const struct host_job *wish, unsigned char *memory)
+{
+    struct yield *yields = (struct yield *)(void *)memory;
+    job->all_yields = wish->all_yields ? wish->all_yields : wish->yields ? yields : NULL;
+    if (wish->yields == 0)
+        return;
+    memset(memory, 0, wish->yields * sizeof *yields);
+    job->own_yield_count = wish->yields;
+    atomic_store_explicit(&job->own_yields, yields, memory_order_release);
+}
+
 static void furnish(struct job *job, const struct host_job *wish, const struct layout *layout, unsigned char *memory)
 {
     job->chunks = (_Atomic(uint64_t) *)(void *)(memory + layout->chunks);
@@ -153,6 +173,11 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->own_in = copies_in(wish) ? memory + layout->in : NULL;
     job->own_out = owns_out(wish) ? memory + layout->out : NULL;
     job->own_status = owns_status(wish) ? (mproc_item_status *)(void *)(memory + layout->status) : NULL;
+    job->has_inputs = wish->has_inputs;
+    job->zeroes_out = wish->zeroes_out;
+    job->takes_results = wish->takes_results;
+    job->takes_texts = wish->takes_texts;
+    make_yields(job, wish, memory + layout->yields);
 }
 
 static void discard(mproc_pool *pool, struct job *job)
@@ -191,20 +216,30 @@ int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t coun
         own.ctx = first->ctx;
         own.ctx_size = 0;
     }
+    if (first && own.yields > count) {
+        own.all_yields = first->all_yields;
+        own.yields = 0;
+    }
     return host_make_job(pool, &own, count, job);
 }
 
 /* ---- launching ---- */
 
 /* Give a job that nobody else knows its items. out and status are zeroed by the workers, chunk by chunk. */
-static void load(struct job *job, const struct host_job *wish, size_t first, size_t count)
+static int load(struct job *job, const struct host_job *wish, size_t first, size_t count)
 {
     const unsigned char *in = wish->in ? (const unsigned char *)wish->in + first * wish->in_size : NULL;
-    if (job->own_in && in)
+    int result = wish->has_inputs ? inputs_load(job, wish, first, count) : 0;
+    if (result)
+        return result;
+    if (job->own_in && in && !wish->has_inputs)
         memcpy(job->own_in, in, count * wish->in_size);
     job->in = job->own_in ? job->own_in : in;
     job->out = job->own_out ? job->own_out : wish->out ? (unsigned char *)wish->out + first * wish->out_size : NULL;
     job->status = job->own_status ? job->own_status : wish->status ? wish->status + first : NULL;
+    job->yields = job->all_yields ? job->all_yields + first : NULL;
+    for (size_t i = 0; i < count && job->yields; i++)
+        yield_clear(&job->yields[i]);
     job->count = count;
     job->chunk_count = chunk_count(count, job->chunk_size);
     for (size_t i = 0; i < job->chunk_count; i++)
@@ -214,6 +249,7 @@ static void load(struct job *job, const struct host_job *wish, size_t first, siz
     atomic_store_explicit(&job->next_chunk, job->homes ? JOB_AT_HOME : 0, memory_order_relaxed);
     atomic_store_explicit(&job->finished, 0, memory_order_relaxed);
     atomic_store_explicit(&job->failures, 0, memory_order_relaxed);
+    return 0;
 }
 
 /* With the lock. No worker draws from such a job: each goes by its own number. */
@@ -276,8 +312,9 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
     interrupt_look(pool);
     if (atomic_load_explicit(&job->postmortems, memory_order_relaxed))
         forget_postmortems(pool, job);
-    load(job, wish, first, count);
-    int result = publish(pool->shared, job, promised);
+    int result = load(job, wish, first, count);
+    if (!result)
+        result = publish(pool->shared, job, promised);
     if (!result)
         wake_workers(pool, job);
     return result;

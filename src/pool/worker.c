@@ -32,10 +32,28 @@ const _Atomic(uint32_t) worker_flags_of_copy = JOB_STOPPED;
 static _Thread_local struct worker *own_worker;
 static struct worker *process_worker;
 static _Atomic(bool) has_workers; /* this process */
+static bool is_copy;              /* of a process that has workers; for threads that are none themselves */
+
+struct worker *worker_of_thread(void)
+{
+    return own_worker;
+}
+
+struct worker *worker_of_process(void)
+{
+    return process_worker;
+}
+
+bool worker_is_copy(void)
+{
+    return own_worker ? own_worker->at.flags == &worker_flags_of_copy : is_copy;
+}
 
 void worker_become(struct worker *worker)
 {
     own_worker = worker;
+    if (!worker->is_thread)
+        is_copy = false;
     atomic_store_explicit(&has_workers, true, memory_order_relaxed);
     if (!worker->is_thread)
         process_worker = worker;
@@ -44,7 +62,10 @@ void worker_become(struct worker *worker)
 /* A process that is no worker does not look at its thread's data: that would cost it a page of the dynamic linker. */
 static OS_FORK_PATH void become_copy(void)
 {
-    if (atomic_load_explicit(&has_workers, memory_order_relaxed) && own_worker)
+    if (!atomic_load_explicit(&has_workers, memory_order_relaxed))
+        return;
+    is_copy = true;
+    if (own_worker)
         own_worker->at.flags = &worker_flags_of_copy;
 }
 
@@ -217,12 +238,15 @@ static bool run_job(struct worker *worker, struct job *job)
 {
     bool more = true;
     size_t chunk, settled;
-    worker->at = (struct loop){.task = find_task(worker, job),
-                               .ctx = job->ctx,
-                               .in_size = job->in_size,
-                               .out_size = job->out_size,
-                               .current = &worker->slot->current,
-                               .flags = &job->flags};
+    worker->job = job;
+    worker->task = find_task(worker, job);
+    worker->at =
+        (struct loop){.task = worker->task && (job->has_inputs || job->yields) ? worker_run_task : worker->task,
+                      .ctx = job->ctx,
+                      .in_size = job->in_size,
+                      .out_size = job->out_size,
+                      .current = &worker->slot->current,
+                      .flags = &job->flags};
     if (!worker->at.task) {
         atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
         cell_wake(job->waiter, CELL_ALL);

@@ -29,6 +29,10 @@ struct worker {
     bool looks;                 /* it stands in pool->spinner */
 
     /* Of the present job. */
+    struct job *job;
+    mproc_task *task;
+    struct yield *yield; /* of the item at which it is, in a job that has them; or NULL */
+    size_t input_size;   /* of that item, in a job with inputs of any size */
     struct loop at;      /* the item at which it is; at.flags are the job's, or those of a copy */
     loop_function *loop; /* that runs the items */
     size_t run_at;       /* drawn chunks that were not tried yet: from here */
@@ -63,6 +67,13 @@ static inline bool worker_is_called(const struct worker *worker)
 /* The calling thread is this worker from now on. */
 void worker_become(struct worker *worker);
 
+/* The worker that the calling thread is, or NULL; and the one that this process is. */
+struct worker *worker_of_thread(void);
+struct worker *worker_of_process(void);
+
+/* Whether this process is a copy of a worker, which a task has made by fork(). */
+bool worker_is_copy(void);
+
 /* Run the initializer. 0, or the exit code of a worker that cannot begin. */
 int worker_initialize(struct worker *worker);
 
@@ -78,6 +89,11 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
 
 /* Wait while the server makes up its mind whether to end this worker. */
 void worker_await_verdict(struct worker_slot *slot);
+
+/* ---- task.c ---- */
+
+/* The function that the loop calls in a job with inputs or results of any size: calls the job's task. */
+mproc_task worker_run_task;
 
 /* ---- idle.c ---- */
 

@@ -3,6 +3,7 @@
 #include "every.h"
 
 #include <errno.h>
+#include <mproc/memory.h>
 #include <mproc/pool.h>
 #include <string.h>
 #include <unistd.h>
@@ -303,6 +304,119 @@ static int has_state(void)
     return mproc_worker_state() != NULL;
 }
 
+/* ---- inputs and results of any size ---- */
+
+#define LARGE ((size_t)3 << 20)
+
+static int give(void *ctx, const void *item, void *result)
+{
+    (void)ctx;
+    (void)item;
+    (void)result;
+    char *block = mproc_task_result(mproc_task_input_size());
+    if (!block)
+        return mproc_task_fail("no memory for %zu bytes", mproc_task_input_size());
+    block[0] = 1;
+    return 0;
+}
+
+static void begin_given(void)
+{
+    begin_pool();
+    every_must(mproc_pool_submit(pool, &future, give, NULL, in, sizeof in, 0));
+    every_must(mproc_future_wait(future, LONG));
+}
+
+static void begin_failed(void)
+{
+    begin_pool();
+    every_must(mproc_pool_submit(pool, &future, give, NULL, NULL, 0, 0));
+    every_must(mproc_future_wait(future, LONG));
+}
+
+static int map_sizes(void)
+{
+    static const char data[LARGE];
+    const mproc_input inputs[2] = {{data, 100}, {data, LARGE}};
+    mproc_output results[2];
+    char *errors[2];
+    const mproc_map map = {.count = 2, .inputs = inputs, .results = results, .errors = errors};
+    int result = mproc_pool_map(pool, give, NULL, &map, LONG);
+    for (int i = 0; i < 2 && (result == 0 || result == MPROC_TASK_FAILED); i++) {
+        mproc_free(results[i].data);
+        mproc_free(errors[i]);
+    }
+    return result;
+}
+
+/* As begin_pool(): the function is known. */
+static void begin_sizes(void)
+{
+    begin_pool();
+    every_must(map_sizes());
+}
+
+static void begin_sizes_by_threads(void)
+{
+    begin_threads();
+    every_must(map_sizes());
+}
+
+static int submit_with_options(void)
+{
+    const mproc_submit_options options = {.in = in, .in_size = sizeof *in, .out_size = sizeof *out, .priority = 1};
+    int result = mproc_pool_submit_with(pool, &future, square, NULL, &options);
+    if (!result)
+        every_must(mproc_future_wait(future, LONG));
+    return result;
+}
+
+static int future_result_size(void)
+{
+    return mproc_future_result_size(future) == sizeof in;
+}
+
+static int take_future_result(void)
+{
+    void *result = mproc_future_take_result(future, NULL);
+    mproc_free(result);
+    return result != NULL;
+}
+
+static int future_error(void)
+{
+    return mproc_future_error(future) != NULL;
+}
+
+static int imap_result_size(void)
+{
+    return mproc_imap_result_size(imap) == sizeof *out;
+}
+
+static int take_imap_result(void)
+{
+    return mproc_imap_take_result(imap, NULL) != NULL;
+}
+
+static int imap_error(void)
+{
+    return mproc_imap_error(imap) != NULL;
+}
+
+static int imap_input(void)
+{
+    return mproc_imap_input(imap, 0, NULL) != NULL;
+}
+
+static int ask_outside(void)
+{
+    return mproc_task_result(5) || mproc_task_input_size() || mproc_task_fail("no task") != 1;
+}
+
+static const struct every_scene sizes = {begin_sizes, look, end_used};
+static const struct every_scene sizes_by_threads = {begin_sizes_by_threads, look, end_used};
+static const struct every_scene given = {begin_given, look, end_used};
+static const struct every_scene failed = {begin_failed, look, end_used};
 static const struct every_scene none = {begin_nothing, look, end};
 static const struct every_scene open = {begin_pool, look, end_used};
 static const struct every_scene threads = {begin_threads, look, end_used};
@@ -333,6 +447,21 @@ static const struct every_case list[] = {
     {"mproc_imap_status", NULL, &handed_out, tell_status, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_imap_postmortem", NULL, &handed_out, tell_imap_death, MPROC_CLOSED, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_imap_result", NULL, &handed_out, imap_result, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_pool_map", "inputs and results of any size", &sizes, map_sizes, 0, CHILD_MAY_NOT, .calls = CALLS,
+     .answers = {MPROC_TASK_FAILED}},
+    {"mproc_pool_map", "the same by threads", &sizes_by_threads, map_sizes, 0, CHILD_MAY_NOT, .calls = CALLS,
+     .answers = {MPROC_TASK_FAILED}},
+    {"mproc_pool_submit_with", NULL, &open, submit_with_options, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_future_result_size", NULL, &given, future_result_size, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_future_take_result", NULL, &given, take_future_result, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_future_error", NULL, &failed, future_error, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
+    {"mproc_imap_result_size", NULL, &handed_out, imap_result_size, 1, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_imap_take_result", NULL, &handed_out, take_imap_result, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_imap_error", NULL, &handed_out, imap_error, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_imap_input", NULL, &handed_out, imap_input, 1, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_task_result", "outside", &none, ask_outside, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_task_input_size", "outside", &none, ask_outside, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_task_fail", "outside", &none, ask_outside, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_imap_free", NULL, &iteration, free_imap, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_resize", "processes", &open, resize, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_pool_stats", "all", &open, tell_statistics, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

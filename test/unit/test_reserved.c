@@ -156,6 +156,9 @@ static void what_a_newer_header_asks_of_a_map_is_refused(void **state)
         mproc_imap_options options = {.next = no_input, .in_size = 1};
         options.reserved[word] = 1;
         assert_int_equal(mproc_pool_imap(pool, &imap, task, NULL, &options), -EINVAL);
+        mproc_submit_options submit = {.in = NULL};
+        submit.reserved[word] = 1;
+        assert_int_equal(mproc_pool_submit_with(pool, &future, task, NULL, &submit), -EINVAL);
     }
     mproc_pool_free(pool);
 }

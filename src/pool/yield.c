@@ -1,0 +1,107 @@
+/* Results of any size and texts of errors; argument in yield.h. Called by workers in a task, by whoever settles a
+ * death, and by the host. */
+#include "pool/yield.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static uintptr_t get(const heap_place *place)
+{
+    return atomic_load_explicit(place, memory_order_acquire);
+}
+
+static void set(heap_place *place, const void *block)
+{
+    atomic_store_explicit(place, (uintptr_t)block, memory_order_release);
+}
+
+void yield_clear(struct yield *yield)
+{
+    if (get(&yield->former) == get(&yield->result))
+        set(&yield->former, NULL);
+    heap_free_from(&yield->former);
+    heap_free_from(&yield->result);
+    heap_free_from(&yield->text);
+}
+
+static void set_size(struct yield *yield, size_t size)
+{
+    atomic_store_explicit(&yield->size, size, memory_order_relaxed);
+}
+
+/* A block that is larger than need be is kept, unless much of it would be wasted. */
+static bool suffices(void *block, size_t size)
+{
+    size_t usable = heap_usable_size(block);
+    return size <= usable && (usable - size < usable / 2 || heap_shrink(block, size));
+}
+
+/* Put another block in the place of the old one. 0 or -errno; nothing has changed then. */
+static int exchange(struct yield *yield, const void *old, size_t kept, size_t size)
+{
+    void *block;
+    set(&yield->former, old);
+    int result = heap_alloc(size, &yield->result, &block);
+    if (result) {
+        set(&yield->result, old);
+        set(&yield->former, NULL);
+        return result;
+    }
+    if (old)
+        memcpy(block, old, kept);
+    heap_free_from(&yield->former);
+    return 0;
+}
+
+void *yield_resize(struct yield *yield, size_t size)
+{
+    size_t old_size;
+    void *old = yield_result(yield, &old_size);
+    if (!old || size == 0 || !suffices(old, size)) {
+        int result = exchange(yield, old, old_size < size ? old_size : size, size);
+        if (result) {
+            errno = -result;
+            return NULL;
+        }
+    }
+    set_size(yield, size);
+    return yield_result(yield, &old_size);
+}
+
+void yield_set_text(struct yield *yield, const char *format, va_list values)
+{
+    va_list again;
+    void *block;
+    heap_free_from(&yield->text);
+    va_copy(again, values);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (length >= 0 && heap_alloc((size_t)length + 1, &yield->text, &block) == 0)
+        vsnprintf(block, (size_t)length + 1, format, values);
+}
+
+void yield_drop_text(struct yield *yield)
+{
+    heap_free_from(&yield->text);
+}
+
+void *yield_result(const struct yield *yield, size_t *size)
+{
+    void *block = (void *)get(&yield->result);
+    *size = block ? atomic_load_explicit(&yield->size, memory_order_relaxed) : 0;
+    return block;
+}
+
+const char *yield_text(const struct yield *yield)
+{
+    return (const char *)get(&yield->text);
+}
+
+void *yield_take_result(struct yield *yield, size_t *size)
+{
+    *size = atomic_load_explicit(&yield->size, memory_order_relaxed);
+    void *block = (void *)atomic_exchange_explicit(&yield->result, 0, memory_order_acq_rel);
+    *size = block ? *size : 0;
+    return block;
+}
