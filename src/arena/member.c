@@ -433,7 +433,7 @@ void member_tick(void)
     look_after_own_life();
     struct arena_header *header = arena_header();
     int64_t last = atomic_load_explicit(&header->last_tick, memory_order_relaxed);
-    int64_t now = os_now();
+    int64_t now = os_now_coarse();
     if (now - last < OS_TICK || !atomic_compare_exchange_strong_explicit(&header->last_tick, &last, now,
                                                                          memory_order_relaxed, memory_order_relaxed))
         return;

@@ -155,8 +155,7 @@ static void *run(void *arg)
         }
         if (look(pool))
             return NULL;
-        cell_sleep(cell, seen, OS_NEVER);
-        host_look(pool);
+        host_sleep(pool, cell, seen, OS_NEVER);
     }
 }
 

@@ -1,6 +1,6 @@
 /* The host's side of a pool: the life of its server, and waiting. Any thread of the host may be here. What it promises:
- * whoever waits looks at the server's life at least every tick, so the death of the server, which takes all workers
- * with it, delays the pool's work and does no more. */
+ * whoever waits looks at the server's life every PATROL, and so does whoever only asks, if nobody did in the last
+ * LOOK_PAUSE. So the death of the server, which takes all workers with it, delays the pool's work and does no more. */
 #include "pool/host.h"
 
 #include "os/clock.h"
@@ -13,13 +13,15 @@
 /* How long a waiter looks before it sleeps. */
 #define SPIN_TIME OS_US(20)
 
-/* How often the server's life is looked at, at most; and how long a server that could not be started is left at that.
- */
-#define LOOK_PAUSE    OS_MS(20)
+/* How often the server's life is looked at, at most, and how often by one that waits. */
+#define LOOK_PAUSE OS_MS(20)
+#define PATROL     OS_MS(50)
+
+/* No two servers are started within this time: they may all end at once. */
 #define RESTART_PAUSE OS_MS(100)
 
 /* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
-#define SETTLE_TIME OS_MS(100)
+#define SETTLE_TIME OS_MS(20)
 
 bool host_can_pass(const mproc_pool *pool, const void *address)
 {
@@ -136,13 +138,14 @@ static void mend_server(mproc_pool *pool)
     }
     if (has_ended(shared) || os_now() < pool->restart_at || !server_is_gone(pool))
         return;
-    pool->restart_at = os_now() + RESTART_PAUSE;
     if (has_ended(shared) || !wait_for_workers(shared) || !offer_all(shared))
-        return;
-    if (pool_state(shared) == POOL_TERMINATED)
+        return; /* to be gone on with at the next look */
+    if (pool_state(shared) == POOL_TERMINATED) {
         set_ended(shared);
-    else
-        start_server(pool);
+        return;
+    }
+    start_server(pool);
+    pool->restart_at = os_now() + RESTART_PAUSE;
 }
 
 void host_mend(mproc_pool *pool)
@@ -155,7 +158,7 @@ void host_mend(mproc_pool *pool)
 void host_look(mproc_pool *pool)
 {
     interrupt_look(pool);
-    int64_t now = os_now();
+    int64_t now = os_now_coarse();
     int64_t look_at = atomic_load_explicit(&pool->look_at, memory_order_relaxed);
     if (now < look_at || !atomic_compare_exchange_strong_explicit(&pool->look_at, &look_at, now + LOOK_PAUSE,
                                                                   memory_order_relaxed, memory_order_relaxed))
@@ -193,6 +196,14 @@ static int wait_for_server(mproc_pool *pool, int64_t deadline)
     return result == MPROC_TIMEOUT ? result : 0;
 }
 
+bool host_sleep(mproc_pool *pool, struct wait_cell *cell, uint32_t seen, int64_t deadline)
+{
+    int64_t patrol = deadline == 0 ? 0 : os_now() + PATROL;
+    cell_sleep(cell, seen, patrol < deadline ? patrol : deadline);
+    host_look(pool);
+    return deadline == OS_NEVER || os_until(deadline) > 0;
+}
+
 int host_wait_end(mproc_pool *pool, int64_t deadline)
 {
     struct pool *shared = pool->shared;
@@ -202,9 +213,8 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
         uint32_t seen = cell_prepare(&shared->changed);
         if (has_ended(shared))
             break;
-        if (cell_sleep(&shared->changed, seen, deadline) == MPROC_TIMEOUT && !has_ended(shared))
+        if (!host_sleep(pool, &shared->changed, seen, deadline) && !has_ended(shared))
             return MPROC_TIMEOUT;
-        host_look(pool);
     }
     return wait_for_server(pool, deadline);
 }
@@ -264,9 +274,8 @@ int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *
         uint32_t seen = cell_prepare(cell);
         if (condition(arg))
             return 0;
-        if (cell_sleep(cell, seen, deadline) == MPROC_TIMEOUT)
+        if (!host_sleep(pool, cell, seen, deadline))
             return condition(arg) ? 0 : MPROC_TIMEOUT;
-        host_look(pool);
     }
 }
 

@@ -40,12 +40,16 @@ int host_check(const mproc_pool *pool);
 /* Start the first server and wait until its workers run. As mproc_pool_create(). */
 int host_start(mproc_pool *pool);
 
-/* To be called by whoever waits for something of the pool, after each sleep, and by whoever asks for news: starts
- * another server when the last one has died, and settles what it and its workers left. */
+/* To be called by whoever waits for something of the pool, after each sleep, by whoever asks for news, and by whoever
+ * gives it work: starts another server when the last one has died, and settles what it and its workers left. Costs
+ * little, and does nothing most times: so a program that only polls may call it each time. */
 void host_look(mproc_pool *pool);
 
 /* The same, now. */
 void host_mend(mproc_pool *pool);
+
+/* Sleep in a cell, for a while at most, and look. False when the deadline has come. */
+bool host_sleep(mproc_pool *pool, struct wait_cell *cell, uint32_t seen, int64_t deadline);
 
 /* Wait for a moment, or until a worker has left a job. */
 void host_nap(mproc_pool *pool);

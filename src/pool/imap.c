@@ -357,8 +357,10 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
         }
         if (imap->end)
             return end(imap);
-        if (deadline != OS_NEVER && os_until(deadline) == 0)
+        if (deadline != OS_NEVER && os_until(deadline) == 0) {
+            host_look(imap->pool);
             return MPROC_TIMEOUT;
+        }
         host_nap(imap->pool); /* a worker is about to leave a job that could be launched then */
     }
 }

@@ -309,7 +309,7 @@ static void forget_postmortems(mproc_pool *pool, struct job *job)
 int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, size_t first, size_t count,
                 bool promised)
 {
-    interrupt_look(pool);
+    host_look(pool);
     if (atomic_load_explicit(&job->postmortems, memory_order_relaxed))
         forget_postmortems(pool, job);
     int result = load(job, wish, first, count);

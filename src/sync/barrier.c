@@ -260,6 +260,8 @@ int mproc_barrier_reset(mproc_barrier *handle)
 bool mproc_barrier_is_broken(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
+    if (barrier && arrived(load(barrier)) > 0)
+        member_tick(); /* one that has arrived may be dead */
     return barrier && (load(barrier).low & BROKEN);
 }
 
@@ -269,6 +271,10 @@ int mproc_barrier_waiting(const mproc_barrier *handle)
     if (!barrier)
         return -EINVAL;
     struct state state = load(barrier);
+    if (arrived(state) > 0) {
+        member_tick();
+        state = load(barrier);
+    }
     return state.low & BROKEN ? 0 : (int)arrived(state);
 }
 

@@ -37,7 +37,7 @@ struct wait_cell {
 uint32_t cell_prepare(struct wait_cell *cell);
 
 /* Sleep until the cell is woken, a tick is over, or the deadline (os/clock.h) has come. 0: look again; MPROC_TIMEOUT:
- * the deadline has come. Sweeps dead members now and then. */
+ * the deadline has come. Sweeps dead members now and then, at a deadline that has come too. */
 int cell_sleep(struct wait_cell *cell, uint32_t seen, int64_t deadline);
 
 /* Ask that the family's bell (sync/bell.h) be rung at the next wake; for mproc_wait(). */

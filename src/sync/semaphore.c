@@ -158,7 +158,8 @@ static int acquire_slow(struct semaphore *semaphore, nanoseconds timeout)
             return result;
         slept = cell_sleep(&semaphore->cell, seen, deadline);
     }
-    member_tick(); /* who asks again and again without waiting gets what the dead held all the same */
+    if (timeout == OS_NOWAIT)
+        member_tick(); /* as cell_sleep() does at its deadline */
     return try_acquire(semaphore);
 }
 
@@ -226,6 +227,8 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
 int mproc_semaphore_value(const mproc_semaphore *handle)
 {
     struct semaphore *semaphore = semaphore_from(handle);
+    if (semaphore && value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
+        member_tick(); /* whoever has the units may be dead */
     return semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) : -EINVAL;
 }
 

@@ -133,7 +133,7 @@ static int look(struct wait *wait, int64_t nap, size_t *ready)
         return found;
     if (any_invalid(wait))
         return -EBADF;
-    if (found == 0 && nap == OS_TICK)
+    if (found == 0 && (wait->shared || nap == OS_TICK))
         member_tick();
     *ready = mark(wait);
     return 0;

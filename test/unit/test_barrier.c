@@ -385,6 +385,32 @@ static void so_many_threads_can_wait_and_no_more(void **state)
     discard(stage);
 }
 
+static bool is_broken(void *stage)
+{
+    return mproc_barrier_is_broken(&((struct stage *)stage)->barrier);
+}
+
+static bool nobody_waits(void *stage)
+{
+    return waiting(stage) == 0;
+}
+
+/* Whoever only asks does what those do that sleep. */
+static void who_asks_again_and_again_sees_a_killed_party(void **state)
+{
+    bool (*const asks[])(void *) = {is_broken, nobody_waits};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct stage *stage = make(2, NULL);
+        pid_t party = child_start(arrive, stage);
+        child_await_sleep(party);
+        assert_int_equal(waiting(stage), 1);
+        child_kill(party);
+        assert_true(wait_until(asks[i], stage, 20000));
+        discard(stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +428,7 @@ int main(void)
         unit(who_comes_during_the_action_takes_part_in_the_next_round),
         unit(a_reset_during_the_action_sends_all_away),
         unit(so_many_threads_can_wait_and_no_more),
+        unit(who_asks_again_and_again_sees_a_killed_party),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
