@@ -6,6 +6,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "os/room.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,10 +19,6 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-
-/* Above this size a request is first held against what the machine says it has left: the kernel itself would grant it
- * page by page and end in its OOM killer. */
-#define LARGE_REQUEST ((size_t)32 << 20)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -115,55 +112,6 @@ int os_memory_unmap(void *address, size_t size)
     return munmap(address, size) ? -errno : 0;
 }
 
-/* A number from a small text file: its first one, or the one after key. -1 when there is none. */
-static int64_t number_in_file(const char *path, const char *key)
-{
-    int fd = os_open(path, O_RDONLY);
-    if (fd < 0)
-        return -1;
-    char text[4096];
-    ssize_t length = read(fd, text, sizeof text - 1);
-    os_close(fd);
-    if (length <= 0)
-        return -1;
-    text[length] = '\0';
-    const char *at = key ? strstr(text, key) : text;
-    if (!at)
-        return -1;
-    at += key ? strlen(key) : 0;
-    char *end;
-    long long number = strtoll(at, &end, 10);
-    return end == at ? -1 : number;
-}
-
-static bool cgroup_has(size_t size)
-{
-    char line[512];
-    FILE *file = os_open_text("/proc/self/cgroup");
-    if (!file)
-        return true;
-    char path[640] = "";
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::", 3) == 0) {
-            line[strcspn(line, "\n")] = '\0';
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s", line + 3);
-        }
-    }
-    fclose(file);
-    char name[700];
-    snprintf(name, sizeof name, "%s/memory.max", path);
-    int64_t limit = path[0] ? number_in_file(name, NULL) : -1;
-    snprintf(name, sizeof name, "%s/memory.current", path);
-    int64_t used = limit >= 0 ? number_in_file(name, NULL) : -1;
-    return limit < 0 || used < 0 || used + (int64_t)size <= limit;
-}
-
-static bool machine_has(size_t size)
-{
-    int64_t kilobytes = number_in_file("/proc/meminfo", "MemAvailable:");
-    return (kilobytes < 0 || size / 1024 < (size_t)kilobytes) && cgroup_has(size);
-}
-
 static int allocate(int fd, int mode, size_t offset, size_t size)
 {
     int result;
@@ -179,7 +127,7 @@ static int allocate(int fd, int mode, size_t offset, size_t size)
 
 int os_memory_back(int fd, size_t offset, size_t size)
 {
-    if (size >= LARGE_REQUEST && !machine_has(size))
+    if (!os_room_take(size))
         return -ENOMEM;
     int result = 0;
     while (!result && size > 0) {
@@ -213,7 +161,7 @@ static int advise(void *address, size_t size, int advice)
 
 int os_memory_populate(void *address, size_t size)
 {
-    if (size >= LARGE_REQUEST && !machine_has(size))
+    if (!os_room_take(size))
         return -ENOMEM;
     int result = advise(address, size, MADV_POPULATE_WRITE);
     if (result == -EINVAL)

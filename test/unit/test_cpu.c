@@ -1,18 +1,17 @@
 /* The number of CPUs: by the affinity mask of a real process, by the quota of control groups that are files in a folder
  * of the test. */
 #include "harness.h"
+#include "kernel_files.h"
 #include "os/cpu.h"
 #include "streams.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <mproc/base.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- affinity ---- */
@@ -63,44 +62,6 @@ static void a_process_that_binds_itself_to_a_cpu_may_spin_as_before(void **state
 
 /* ---- quota ---- */
 
-static char root[] = "/tmp/mproc-test-XXXXXX";
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void open_root(void)
-{
-    strcpy(root + strlen(root) - 6, "XXXXXX");
-    assert_non_null(mkdtemp(root));
-}
-
-static void close_root(void)
-{
-    assert_int_equal(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-/* Write a file below the root, with the folders that it needs. */
-static void put(const char *path, const char *text)
-{
-    char whole[PATH_MAX];
-
-    snprintf(whole, sizeof whole, "%s%s", root, path);
-    for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        assert_true(mkdir(whole, 0700) == 0 || errno == EEXIST);
-        *slash = '/';
-    }
-    FILE *file = fopen(whole, "we");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
 #define UNIFIED "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 #define FIRST   "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:3 - cgroup cgroup rw,cpu,cpuacct\n"
 #define SETS    "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
@@ -110,14 +71,14 @@ static void without_a_quota_there_is_none(void **state)
 {
     (void)state;
     assert_int_equal(os_cpu_quota("/nonexistent"), INT_MAX);
-    open_root();
-    assert_int_equal(os_cpu_quota(root), INT_MAX);
-    put("/proc/self/mountinfo", OTHERS UNIFIED);
-    assert_int_equal(os_cpu_quota(root), INT_MAX);
-    put("/proc/self/cgroup", "0::/a/b\n");
-    put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
-    assert_int_equal(os_cpu_quota(root), INT_MAX);
-    close_root();
+    kernel_open();
+    assert_int_equal(os_cpu_quota(kernel_root), INT_MAX);
+    kernel_put("/proc/self/mountinfo", OTHERS UNIFIED);
+    assert_int_equal(os_cpu_quota(kernel_root), INT_MAX);
+    kernel_put("/proc/self/cgroup", "0::/a/b\n");
+    kernel_put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), INT_MAX);
+    kernel_close();
 }
 
 static void a_quota_is_rounded_up(void **state)
@@ -130,92 +91,92 @@ static void a_quota_is_rounded_up(void **state)
                  {"-1 100000", INT_MAX}, {"0 100000", INT_MAX},  {"junk 5\n", INT_MAX}, {"999999999999 1", INT_MAX}};
 
     (void)state;
-    open_root();
-    put("/proc/self/mountinfo", OTHERS UNIFIED);
-    put("/proc/self/cgroup", "0::/a/b\n");
+    kernel_open();
+    kernel_put("/proc/self/mountinfo", OTHERS UNIFIED);
+    kernel_put("/proc/self/cgroup", "0::/a/b\n");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        put("/sys/fs/cgroup/a/b/cpu.max", cases[i].text);
-        assert_int_equal(os_cpu_quota(root), cases[i].cpus);
+        kernel_put("/sys/fs/cgroup/a/b/cpu.max", cases[i].text);
+        assert_int_equal(os_cpu_quota(kernel_root), cases[i].cpus);
     }
-    close_root();
+    kernel_close();
 }
 
 static void the_least_quota_on_the_way_up_counts(void **state)
 {
     (void)state;
-    open_root();
-    put("/proc/self/mountinfo", OTHERS UNIFIED);
-    put("/proc/self/cgroup", "0::/a/b/c\n");
-    put("/sys/fs/cgroup/a/b/c/cpu.max", "700000 100000");
-    assert_int_equal(os_cpu_quota(root), 7);
-    put("/sys/fs/cgroup/a/cpu.max", "300000 100000");
-    assert_int_equal(os_cpu_quota(root), 3);
-    put("/sys/fs/cgroup/a/b/cpu.max", "max 100000");
-    assert_int_equal(os_cpu_quota(root), 3);
-    put("/sys/fs/cgroup/cpu.max", "200000 100000"); /* a container sees its own group as the root */
-    assert_int_equal(os_cpu_quota(root), 2);
-    put("/sys/fs/cpu.max", "100000 100000"); /* above the mount */
-    assert_int_equal(os_cpu_quota(root), 2);
-    put("/sys/fs/cgroup/a/other/cpu.max", "100000 100000");
-    assert_int_equal(os_cpu_quota(root), 2);
-    put("/proc/self/cgroup", "0::/\n");
-    assert_int_equal(os_cpu_quota(root), 2);
-    close_root();
+    kernel_open();
+    kernel_put("/proc/self/mountinfo", OTHERS UNIFIED);
+    kernel_put("/proc/self/cgroup", "0::/a/b/c\n");
+    kernel_put("/sys/fs/cgroup/a/b/c/cpu.max", "700000 100000");
+    assert_int_equal(os_cpu_quota(kernel_root), 7);
+    kernel_put("/sys/fs/cgroup/a/cpu.max", "300000 100000");
+    assert_int_equal(os_cpu_quota(kernel_root), 3);
+    kernel_put("/sys/fs/cgroup/a/b/cpu.max", "max 100000");
+    assert_int_equal(os_cpu_quota(kernel_root), 3);
+    kernel_put("/sys/fs/cgroup/cpu.max", "200000 100000"); /* a container sees its own group as the root */
+    assert_int_equal(os_cpu_quota(kernel_root), 2);
+    kernel_put("/sys/fs/cpu.max", "100000 100000"); /* above the mount */
+    assert_int_equal(os_cpu_quota(kernel_root), 2);
+    kernel_put("/sys/fs/cgroup/a/other/cpu.max", "100000 100000");
+    assert_int_equal(os_cpu_quota(kernel_root), 2);
+    kernel_put("/proc/self/cgroup", "0::/\n");
+    assert_int_equal(os_cpu_quota(kernel_root), 2);
+    kernel_close();
 }
 
 static void the_first_version_is_read_too(void **state)
 {
     (void)state;
-    open_root();
-    put("/proc/self/mountinfo", OTHERS SETS FIRST);
-    put("/proc/self/cgroup", "5:cpuset:/other\n4:cpu,cpuacct:/box/one\n1:name=systemd:/x\n0::/y\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/box/one/cpu.cfs_quota_us", "-1\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/box/one/cpu.cfs_period_us", "100000\n");
-    put("/sys/fs/cgroup/cpuset/cpu.cfs_quota_us", "100000\n");
-    put("/sys/fs/cgroup/cpuset/cpu.cfs_period_us", "100000\n");
-    assert_int_equal(os_cpu_quota(root), INT_MAX);
-    put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "250000\n");
-    assert_int_equal(os_cpu_quota(root), INT_MAX);
-    put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "50000\n");
-    assert_int_equal(os_cpu_quota(root), 5);
-    close_root();
+    kernel_open();
+    kernel_put("/proc/self/mountinfo", OTHERS SETS FIRST);
+    kernel_put("/proc/self/cgroup", "5:cpuset:/other\n4:cpu,cpuacct:/box/one\n1:name=systemd:/x\n0::/y\n");
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/box/one/cpu.cfs_quota_us", "-1\n");
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/box/one/cpu.cfs_period_us", "100000\n");
+    kernel_put("/sys/fs/cgroup/cpuset/cpu.cfs_quota_us", "100000\n");
+    kernel_put("/sys/fs/cgroup/cpuset/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), INT_MAX);
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", "250000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), INT_MAX);
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "50000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), 5);
+    kernel_close();
 }
 
 static void both_versions_together_give_the_least(void **state)
 {
     (void)state;
-    open_root();
-    put("/proc/self/mountinfo", FIRST "38 31 0:35 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-    put("/proc/self/cgroup", "4:cpuacct,cpu:/\n0::/u\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "600000\n");
-    put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
-    assert_int_equal(os_cpu_quota(root), 6);
-    put("/sys/fs/cgroup/unified/u/cpu.max", "400000 100000\n");
-    assert_int_equal(os_cpu_quota(root), 4);
-    close_root();
+    kernel_open();
+    kernel_put("/proc/self/mountinfo", FIRST "38 31 0:35 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+    kernel_put("/proc/self/cgroup", "4:cpuacct,cpu:/\n0::/u\n");
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "600000\n");
+    kernel_put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), 6);
+    kernel_put("/sys/fs/cgroup/unified/u/cpu.max", "400000 100000\n");
+    assert_int_equal(os_cpu_quota(kernel_root), 4);
+    kernel_close();
 }
 
 /* A container's mount shows a part of the host's tree, by whose names the process's group may be called. */
 static void a_mount_of_a_part_of_the_tree_is_followed(void **state)
 {
     (void)state;
-    open_root();
-    put("/proc/self/mountinfo", "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n");
-    put("/sys/fs/cgroup/cpu.max", "500000 100000\n");
-    put("/sys/fs/cgroup/in/cpu.max", "200000 100000\n");
-    put("/sys/fs/cpu.max", "100000 100000\n");
-    put("/sys/fs/in/cpu.max", "100000 100000\n");
-    put("/sys/fs/cgroup/docker/abc/in/cpu.max", "100000 100000\n");
+    kernel_open();
+    kernel_put("/proc/self/mountinfo", "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n");
+    kernel_put("/sys/fs/cgroup/cpu.max", "500000 100000\n");
+    kernel_put("/sys/fs/cgroup/in/cpu.max", "200000 100000\n");
+    kernel_put("/sys/fs/cpu.max", "100000 100000\n");
+    kernel_put("/sys/fs/in/cpu.max", "100000 100000\n");
+    kernel_put("/sys/fs/cgroup/docker/abc/in/cpu.max", "100000 100000\n");
     static const struct {
         const char *group;
         int cpus;
     } cases[] = {{"0::/docker/abc/in\n", 2}, {"0::/docker/abc\n", 5},       {"0::/docker/abcdef/in\n", 5},
                  {"0::/elsewhere\n", 5},     {"0::/../../outside/in\n", 5}, {"0::/docker/abc/../in\n", 5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        put("/proc/self/cgroup", cases[i].group);
-        assert_int_equal(os_cpu_quota(root), cases[i].cpus);
+        kernel_put("/proc/self/cgroup", cases[i].group);
+        assert_int_equal(os_cpu_quota(kernel_root), cases[i].cpus);
     }
-    close_root();
+    kernel_close();
 }
 
 int main(void)
