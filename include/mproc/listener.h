@@ -11,8 +11,10 @@
  *                   &(mproc_connect_options){ .key = key, .key_size = size }, MPROC_SEC(5));
  *
  * Addresses:
- *     unix:PATH        a unix socket. Only processes of the same user get through, unless any_user says otherwise.
- *     unix:            of a listener: a socket in a new folder that nobody else may enter
+ *     unix:PATH        a unix socket. Only processes of the same user get through, unless any_user says otherwise. A
+ *                      path may be as long as the system's paths are; above 107 bytes it needs /proc.
+ *     unix:            of a listener: a socket in a new folder that nobody else may enter, in $TMPDIR, or in /tmp where
+ *                      that is not set or cannot be used
  *     tcp:HOST:PORT    a name, an IPv4 address or an IPv6 address in brackets; no HOST is 127.0.0.1. Port 0 of a
  *                      listener: one that is free. TCP needs a key.
  *
@@ -36,7 +38,7 @@ typedef struct mproc_listener mproc_listener;
 
 /* The longest key, and the room that any text of an address needs. */
 #define MPROC_KEY_MAX     4096
-#define MPROC_ADDRESS_MAX 280
+#define MPROC_ADDRESS_MAX 4104
 
 typedef struct mproc_listener_options {
     const void *key;           /* 1 to MPROC_KEY_MAX bytes, copied; NULL: no handshake */
@@ -52,9 +54,9 @@ typedef struct mproc_listener_options {
 /* Listen at an address. options may be NULL. unix:PATH: a socket that an ended listener left there is replaced, any
  * other file is not. -EINVAL: no address as above, bad options, TCP or any_user without a key. -EADDRINUSE: somebody
  * listens there, or it is a file. -EADDRNOTAVAIL, -EACCES, -ENOENT: not here. -EHOSTUNREACH: HOST has no address.
- * -ENAMETOOLONG, -ENOMEM, -EMFILE. -ELIBACC: there is a key, for which OpenSSL's libssl and libcrypto are loaded, and
- * they are not there; a process that did not find them once does not look again. Waits for the name service where HOST
- * is a name. */
+ * -ENAMETOOLONG: PATH is no path, or is longer than 107 bytes and there is no /proc. -ENOMEM, -EMFILE. -ELIBACC: there
+ * is a key, for which OpenSSL's libssl and libcrypto are loaded, and they are not there; a process that did not find
+ * them once does not look again. Waits for the name service where HOST is a name. */
 MPROC_API int mproc_listener_create(mproc_listener **listener, const char *address,
                                     const mproc_listener_options *options);
 
@@ -79,7 +81,9 @@ MPROC_API int mproc_listener_last_accepted(mproc_listener *listener, char *addre
 MPROC_API int mproc_listener_fileno(const mproc_listener *listener);
 
 /* Stop listening, drop who has not been accepted, and return NULL. NULL is ignored. The process that made the listener
- * also removes its socket file, and the folder of "unix:"; one that is killed leaves them. */
+ * also removes its socket file, and the folder of "unix:"; so does its end by exit() or quick_exit(), or by return from
+ * main() or from a process's function. A process that ends otherwise leaves them: the next listener at that path
+ * replaces the file, and the next process that listens at "unix:" removes the folder. */
 MPROC_API mproc_listener *mproc_listener_free(mproc_listener *listener);
 
 typedef struct mproc_connect_options {

@@ -80,9 +80,9 @@ int address_parse(struct address *address, const char *text)
     return -EINVAL;
 }
 
-static void write_tcp(const char *host, unsigned port, char text[MPROC_ADDRESS_MAX])
+static void write_tcp(const char *host, unsigned port, char text[ADDRESS_GIVEN_MAX])
 {
-    snprintf(text, MPROC_ADDRESS_MAX, strchr(host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u", host, port);
+    snprintf(text, ADDRESS_GIVEN_MAX, strchr(host, ':') ? "tcp:[%s]:%u" : "tcp:%s:%u", host, port);
 }
 
 void address_write(const struct address *address, char text[MPROC_ADDRESS_MAX])
@@ -94,7 +94,7 @@ void address_write(const struct address *address, char text[MPROC_ADDRESS_MAX])
 }
 
 /* A unix socket that connected has no name, but it may be given one. */
-void address_write_peer(const struct os_address *peer, char text[MPROC_ADDRESS_MAX])
+void address_write_peer(const struct os_address *peer, char text[ADDRESS_GIVEN_MAX])
 {
     char host[OS_HOST_SIZE];
     unsigned port;
@@ -105,5 +105,5 @@ void address_write_peer(const struct os_address *peer, char text[MPROC_ADDRESS_M
     }
     size_t named = offsetof(struct sockaddr_un, sun_path);
     size_t length = peer->size > named ? strnlen(peer->as.local.sun_path, peer->size - named) : 0;
-    snprintf(text, MPROC_ADDRESS_MAX, "unix:%.*s", (int)length, peer->as.local.sun_path);
+    snprintf(text, ADDRESS_GIVEN_MAX, "unix:%.*s", (int)length, peer->as.local.sun_path);
 }

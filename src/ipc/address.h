@@ -4,7 +4,11 @@
 #define MPROC_IPC_ADDRESS_H
 
 #include "os/address.h"
+#include <limits.h>
 #include <mproc/listener.h>
+
+/* Room for the text of any address that the kernel gives. */
+#define ADDRESS_GIVEN_MAX 280
 
 enum address_scheme {
     ADDRESS_UNIX,
@@ -13,9 +17,9 @@ enum address_scheme {
 
 struct address {
     enum address_scheme scheme;
-    char host[OS_HOST_SIZE];           /* tcp; never empty */
-    unsigned port;                     /* tcp */
-    char path[OS_SOCKET_PATH_MAX + 1]; /* unix; empty: to be chosen */
+    char host[OS_HOST_SIZE]; /* tcp; never empty */
+    unsigned port;           /* tcp */
+    char path[PATH_MAX];     /* unix; empty: to be chosen */
 };
 
 /* Take a text apart. 0; -EINVAL: it is no address; -ENAMETOOLONG: its path is too long for a unix socket. */
@@ -25,6 +29,6 @@ int address_parse(struct address *address, const char *text);
 void address_write(const struct address *address, char text[MPROC_ADDRESS_MAX]);
 
 /* The text of an address that the kernel gave. */
-void address_write_peer(const struct os_address *peer, char text[MPROC_ADDRESS_MAX]);
+void address_write_peer(const struct os_address *peer, char text[ADDRESS_GIVEN_MAX]);
 
 #endif

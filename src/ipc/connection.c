@@ -216,6 +216,11 @@ void connection_hold_forks(void)
     pthread_mutex_lock(&list_lock);
 }
 
+bool connection_try_hold_forks(int64_t patience)
+{
+    return os_mutex_take(&list_lock, os_after(patience)) == 0;
+}
+
 void connection_let_forks(void)
 {
     pthread_mutex_unlock(&list_lock);

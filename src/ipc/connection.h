@@ -48,6 +48,9 @@ int connection_adopt(mproc_connection **connection, int fd, const void *descript
 void connection_hold_forks(void);
 void connection_let_forks(void);
 
+/* The same for a process that ends, when it takes no longer than that. */
+bool connection_try_hold_forks(int64_t patience);
+
 /* While forks are held: make a connection of a socket, a unix socket or another, that is connected or will be. On
  * success the connection owns fd. -ENOMEM. */
 int connection_take(mproc_connection **connection, int fd, bool local);

@@ -1,21 +1,29 @@
 /* Listening sockets and their files, as endpoint.h says. */
 #include "ipc/endpoint.h"
 
+#include "arena/member.h"
 #include "ipc/connection.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "os/fork.h"
 #include "os/listen.h"
 #include "os/poll.h"
 #include "os/random.h"
+#include "os/socket_folder.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOST_ADDRESSES ((size_t)16)
 
 /* How long another listener may have the folder's lock, which it needs for a moment. */
 #define LOCK_TRIES 100
 #define LOCK_NAP   OS_MS(10)
+
+#define EXIT_PATIENCE OS_SEC(1)
 
 static int create(struct endpoint *endpoint, const struct os_address *place)
 {
@@ -70,21 +78,21 @@ static int open_tcp(struct endpoint *endpoint, int backlog)
 /* ---- unix ---- */
 
 /* The folder of a path, as a path. */
-static void folder_of(const char *path, char folder[OS_SOCKET_PATH_MAX + 1])
+static void folder_of(const char *path, char folder[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) : 0;
 
     if (!slash)
-        snprintf(folder, OS_SOCKET_PATH_MAX + 1, ".");
+        snprintf(folder, PATH_MAX, ".");
     else if (length == 0)
-        snprintf(folder, OS_SOCKET_PATH_MAX + 1, "/");
+        snprintf(folder, PATH_MAX, "/");
     else
-        snprintf(folder, OS_SOCKET_PATH_MAX + 1, "%.*s", (int)length, path);
+        snprintf(folder, PATH_MAX, "%.*s", (int)length, path);
 }
 
 /* A name in the folder of path that nobody can know. */
-static int secret_name(const char *path, char name[OS_SOCKET_PATH_MAX + 1])
+static int secret_name(const char *path, char name[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     uint64_t number;
@@ -92,9 +100,9 @@ static int secret_name(const char *path, char name[OS_SOCKET_PATH_MAX + 1])
     int result = os_random(&number, sizeof number);
     if (result)
         return result;
-    int length = snprintf(name, OS_SOCKET_PATH_MAX + 1, "%.*s.%016llx", slash ? (int)(slash - path) + 1 : 0, path,
-                          (unsigned long long)number);
-    return length <= (int)OS_SOCKET_PATH_MAX ? 0 : -ENAMETOOLONG;
+    int length =
+        snprintf(name, PATH_MAX, "%.*s.%016llx", slash ? (int)(slash - path) + 1 : 0, path, (unsigned long long)number);
+    return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* Under the folder's lock, so that nobody else takes a file for stale: remove it if it is, and put ours there. */
@@ -127,7 +135,7 @@ static int replace_locked(const char *hidden, const char *path, const char *fold
 
 static int publish(const char *hidden, const char *path)
 {
-    char folder[OS_SOCKET_PATH_MAX + 1];
+    char folder[PATH_MAX];
 
     int result = os_socket_file_link(hidden, path);
     if (result != -EEXIST)
@@ -159,7 +167,7 @@ static int listen_hidden(struct endpoint *endpoint, const char *ours, int backlo
 
 static int open_file(struct endpoint *endpoint, int backlog, bool all)
 {
-    char ours[OS_SOCKET_PATH_MAX + 1];
+    char ours[PATH_MAX];
 
     int result = secret_name(endpoint->address.path, ours);
     if (result)
@@ -174,44 +182,139 @@ static int open_file(struct endpoint *endpoint, int backlog, bool all)
     return result;
 }
 
+/* Once in a process: what the dead have left is not much, and others sweep as well. */
+static void sweep(const char *folder)
+{
+    static _Atomic(pid_t) done_by;
+    if (atomic_exchange_explicit(&done_by, getpid(), memory_order_relaxed) != getpid())
+        os_socket_folder_sweep(folder);
+}
+
 static int choose_path(struct endpoint *endpoint)
 {
-    static const char name[] = "/listener";
+    static const char name[] = "/" OS_SOCKET_FOLDER_FILE;
     char *folder = endpoint->folder;
 
-    int result = os_folder_create(folder, OS_SOCKET_PATH_MAX + 1 - sizeof name);
-    if (result)
+    connection_hold_forks();
+    int result = os_socket_folder_create(folder, sizeof endpoint->folder - sizeof name, &endpoint->lock);
+    connection_let_forks();
+    if (result) {
         folder[0] = '\0';
-    else
-        snprintf(endpoint->address.path, sizeof endpoint->address.path, "%.*s%s",
-                 (int)(OS_SOCKET_PATH_MAX - sizeof name), folder, name);
-    return result;
+        return result;
+    }
+    sweep(folder);
+    snprintf(endpoint->address.path, sizeof endpoint->address.path, "%.*s%s", (int)(PATH_MAX - sizeof name), folder,
+             name);
+    return 0;
 }
 
 static int open_unix(struct endpoint *endpoint, int backlog, bool all)
 {
     int result = endpoint->address.path[0] ? 0 : choose_path(endpoint);
-    if (!result)
-        result = open_file(endpoint, backlog, all);
-    if (result && endpoint->folder[0])
-        (void)os_folder_remove(endpoint->folder);
-    return result;
+    return result ? result : open_file(endpoint, backlog, all);
 }
+
+/* ---- what is left ---- */
+
+/* Of this process; while forks are held. */
+static struct endpoint *endpoints;
+
+static void remove_files(struct endpoint *endpoint)
+{
+    struct os_file_identity file;
+
+    if (endpoint->owner != getpid()) /* a copy, in a child that was forked behind our back */
+        return;
+    if (endpoint->has_file && os_socket_file_find(endpoint->address.path, &file) == 0 &&
+        os_is_same_file(&file, &endpoint->file))
+        (void)os_socket_file_unlink(endpoint->address.path);
+    if (endpoint->folder[0])
+        (void)os_socket_folder_remove(endpoint->folder);
+    endpoint->has_file = false;
+    endpoint->folder[0] = '\0';
+}
+
+/* A thread may hold the list for ever, if this is called in a handler of a signal that came to it. */
+static void remove_all_files(void)
+{
+    if (!connection_try_hold_forks(EXIT_PATIENCE))
+        return;
+    for (struct endpoint *endpoint = endpoints; endpoint; endpoint = endpoint->next)
+        remove_files(endpoint);
+    connection_let_forks();
+}
+
+/* The process that runs the handler at its end: a child of the library does not run those of its parent. */
+static pid_t watched;
+
+static void watch_exit(void)
+{
+    if (watched == getpid())
+        return;
+    watched = getpid();
+    (void)atexit(remove_all_files);
+    (void)at_quick_exit(remove_all_files);
+}
+
+static OS_FORK_PATH void after_fork_in_child(void)
+{
+    for (struct endpoint *endpoint = endpoints; endpoint; endpoint = endpoint->next) {
+        if (endpoint->fd >= 0)
+            os_close(endpoint->fd);
+        if (endpoint->lock >= 0)
+            os_close(endpoint->lock);
+        endpoint->fd = endpoint->lock = -1;
+        endpoint->has_file = false;
+        endpoint->folder[0] = '\0';
+    }
+    endpoints = NULL;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    member_on_fork(after_fork_in_child);
+}
+
+static void enlist(struct endpoint *endpoint)
+{
+    connection_hold_forks();
+    watch_exit();
+    endpoint->next = endpoints;
+    endpoints = endpoint;
+    connection_let_forks();
+}
+
+static void delist(const struct endpoint *endpoint)
+{
+    connection_hold_forks();
+    struct endpoint **place = &endpoints;
+    while (*place && *place != endpoint)
+        place = &(*place)->next;
+    if (*place)
+        *place = endpoint->next;
+    connection_let_forks();
+}
+
+/* ---- opening and closing ---- */
 
 int endpoint_open(struct endpoint *endpoint, const struct address *address, int backlog, bool all)
 {
-    *endpoint = (struct endpoint){.fd = -1, .address = *address};
-    return address->scheme == ADDRESS_UNIX ? open_unix(endpoint, backlog, all) : open_tcp(endpoint, backlog);
+    *endpoint = (struct endpoint){.fd = -1, .lock = -1, .owner = getpid(), .address = *address};
+    enlist(endpoint);
+    int result = address->scheme == ADDRESS_UNIX ? open_unix(endpoint, backlog, all) : open_tcp(endpoint, backlog);
+    if (result)
+        endpoint_close(endpoint);
+    return result;
 }
 
 void endpoint_close(struct endpoint *endpoint)
 {
-    struct os_file_identity file;
-
-    if (endpoint->has_file && os_socket_file_find(endpoint->address.path, &file) == 0 &&
-        os_is_same_file(&file, &endpoint->file))
-        (void)os_socket_file_unlink(endpoint->address.path);
+    delist(endpoint);
+    remove_files(endpoint);
     drop(endpoint);
-    if (endpoint->folder[0])
-        (void)os_folder_remove(endpoint->folder);
+    connection_hold_forks();
+    if (endpoint->lock >= 0)
+        os_close(endpoint->lock);
+    endpoint->lock = -1;
+    connection_let_forks();
 }

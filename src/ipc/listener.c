@@ -53,7 +53,7 @@ struct mproc_listener {
     nanoseconds handshake_time;
     struct handshake_key key;
     char address[MPROC_ADDRESS_MAX];
-    char last_accepted[MPROC_ADDRESS_MAX];
+    char last_accepted[ADDRESS_GIVEN_MAX];
     unsigned char key_bytes[]; /* of key */
 };
 
@@ -75,11 +75,6 @@ static OS_FORK_PATH void after_fork_in_child(void)
         for (struct peer *peer = listener->peers; peer; peer = peer->next)
             close_copy(&peer->stream);
         close_copy(&listener->set);
-        if (listener->endpoint.fd >= 0)
-            os_close(listener->endpoint.fd);
-        listener->endpoint.fd = -1;
-        listener->endpoint.has_file = false;
-        listener->endpoint.folder[0] = '\0';
         os_mutex_reset(&listener->turn, false);
     }
 }
@@ -131,7 +126,7 @@ static mproc_listener *make(const mproc_listener_options *options)
         return NULL;
     memset(listener, 0, sizeof *listener);
     pthread_mutex_init(&listener->turn, NULL);
-    listener->endpoint.fd = -1;
+    listener->endpoint.fd = listener->endpoint.lock = -1;
     stream_init(&listener->set, -1, OS_STREAM_SOCKET);
     listener->any_user = options->any_user;
     listener->most = options->handshakes ? options->handshakes : HANDSHAKES;
@@ -291,7 +286,7 @@ static int advance(const mproc_listener *listener, struct peer *peer)
 
 static void tell_failure(const mproc_listener *listener, const struct peer *peer, int result)
 {
-    char from[MPROC_ADDRESS_MAX];
+    char from[ADDRESS_GIVEN_MAX];
 
     address_write_peer(&peer->from, from);
     mproc_log(MPROC_LOG_WARNING, "%s: a peer from %s was not let in: %s", listener->address, from,

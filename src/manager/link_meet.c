@@ -172,7 +172,7 @@ static int prove(const struct link_way *way, struct channel *channel, const stru
                  struct wire_client_hello *hello, uint64_t *received, int64_t deadline)
 {
     unsigned char binding[TLS_BINDING], frame[WIRE_HEAD + sizeof *hello];
-    char endpoint[MPROC_ADDRESS_MAX];
+    char endpoint[ADDRESS_GIVEN_MAX];
     struct os_address place;
     struct wire_verdict verdict;
     struct wire_transcript transcript = {.key = way->key,

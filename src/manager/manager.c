@@ -9,6 +9,7 @@
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/socket_file.h"
+#include "os/socket_folder.h"
 #include "os/thread.h"
 #include <errno.h>
 #include <stdio.h>
@@ -259,7 +260,7 @@ static void remove_folder(const char *folder, const struct link_way *way)
     if (!folder[0])
         return;
     os_socket_file_unlink(way->address.path);
-    os_folder_remove(folder);
+    os_socket_folder_remove(folder);
 }
 
 static void find_folder(const struct link_way *way, char folder[MPROC_ADDRESS_MAX])

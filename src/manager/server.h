@@ -86,8 +86,8 @@ struct peer {
     size_t in_start, in_size, in_capacity;
     struct session *session;
     struct wire_server_hello hello;
-    char endpoint[MPROC_ADDRESS_MAX];
-    char name[MPROC_ADDRESS_MAX];                                    /* for the log */
+    char endpoint[ADDRESS_GIVEN_MAX];
+    char name[ADDRESS_GIVEN_MAX];                                    /* for the log */
     unsigned char out[WIRE_HEAD + sizeof(struct wire_server_hello)]; /* frames of the authentication */
     size_t out_size, out_sent;
 };

@@ -1,6 +1,7 @@
 /* Frames, requests and proofs, as wire.h says. */
 #include "manager/wire.h"
 
+#include "ipc/address.h"
 #include "ipc/mac.h"
 #include "manager/tls.h"
 #include "manager/value.h"
@@ -114,7 +115,7 @@ bool wire_read_answer(const mproc_value *value, uint64_t *number, int *status)
 
 /* What the bytes of all fields and their sizes can come to. */
 #define TRANSCRIPT_MOST                                                                                                \
-    (sizeof(struct wire_server_hello) + sizeof(struct wire_client_hello) + MPROC_ADDRESS_MAX + TLS_BINDING + 128)
+    (sizeof(struct wire_server_hello) + sizeof(struct wire_client_hello) + ADDRESS_GIVEN_MAX + TLS_BINDING + 128)
 
 struct bytes {
     unsigned char bytes[TRANSCRIPT_MOST];
@@ -137,7 +138,7 @@ int wire_prove(const struct wire_transcript *transcript, unsigned char proof[WIR
     add(&all, transcript->server, sizeof *transcript->server);
     add(&all, transcript->client, offsetof(struct wire_client_hello, proof));
     add(&all, transcript->received, transcript->received ? sizeof transcript->client->received : 0);
-    add(&all, transcript->endpoint, strnlen(transcript->endpoint, MPROC_ADDRESS_MAX));
+    add(&all, transcript->endpoint, strnlen(transcript->endpoint, ADDRESS_GIVEN_MAX));
     add(&all, transcript->binding, transcript->binding ? TLS_BINDING : 0);
     return mac_sha256(proof, transcript->key, transcript->key_size, all.bytes, all.size);
 }

@@ -40,7 +40,14 @@ int os_socket_bind(int fd, const struct os_address *address)
     int fault = os_fault(OS_BIND);
     if (fault)
         return fault;
-    return bind(fd, &address->as.any, address->size) ? -errno : 0;
+    struct os_address near;
+    int by;
+    int result = os_address_shorten(address, false, &near, &by);
+    if (!result && bind(fd, &near.as.any, near.size))
+        result = -errno;
+    if (by >= 0)
+        os_close(by);
+    return result;
 }
 
 int os_socket_listen(int fd, int backlog)
@@ -99,10 +106,16 @@ int os_socket_connect(int fd, const struct os_address *address)
     int fault = os_fault(OS_CONNECT);
     if (fault)
         return fault;
-    if (connect(fd, &address->as.any, address->size) && errno != EISCONN)
-        return errno == EALREADY ? -EINPROGRESS : -errno;
-    let_block(fd);
-    return 0;
+    struct os_address near;
+    int by;
+    int result = os_address_shorten(address, true, &near, &by);
+    if (!result && connect(fd, &near.as.any, near.size) && errno != EISCONN)
+        result = errno == EALREADY ? -EINPROGRESS : -errno;
+    if (by >= 0)
+        os_close(by);
+    if (!result)
+        let_block(fd);
+    return result;
 }
 
 int os_socket_error(int fd)

@@ -14,26 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int os_folder_create(char *path, size_t size)
-{
-    const char *parent = secure_getenv("TMPDIR");
-
-    int fault = os_fault(OS_MKDIR);
-    if (fault)
-        return fault;
-    if (!parent || parent[0] != '/')
-        parent = "/tmp";
-    int length = snprintf(path, size, "%s/mproc-XXXXXX", parent);
-    if (length < 0 || (size_t)length >= size)
-        return -ENAMETOOLONG;
-    return mkdtemp(path) ? 0 : -errno;
-}
-
-int os_folder_remove(const char *path)
-{
-    return rmdir(path) ? -errno : 0;
-}
-
 int os_socket_file_find(const char *path, struct os_file_identity *identity)
 {
     struct stat status;
@@ -74,15 +54,17 @@ int os_socket_file_unlink(const char *path)
 /* A socket of another type is refused because of its type where there is somebody, and else because there is nobody. */
 bool os_socket_file_is_dead(const char *path)
 {
-    struct os_address place;
+    struct os_address place, near;
+    int by;
 
-    if (os_fault(OS_SOCKET) || os_address_of_path(&place, path))
+    if (os_fault(OS_SOCKET) || os_address_of_path(&place, path) || os_address_shorten(&place, true, &near, &by))
         return false;
     int fd = os_keep(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (fd < 0)
-        return false;
-    bool is_dead = connect(fd, &place.as.any, place.size) && errno == ECONNREFUSED;
-    os_close(fd);
+    bool is_dead = fd >= 0 && connect(fd, &near.as.any, near.size) && errno == ECONNREFUSED;
+    if (fd >= 0)
+        os_close(fd);
+    if (by >= 0)
+        os_close(by);
     return is_dead;
 }
 

@@ -17,10 +17,6 @@ static inline bool os_is_same_file(const struct os_file_identity *a, const struc
     return a->device == b->device && a->number == b->number;
 }
 
-/* Make a folder that only this user may enter, in $TMPDIR or /tmp; its path. 0 or -errno. */
-int os_folder_create(char *path, size_t size);
-int os_folder_remove(const char *path);
-
 /* The socket file of this name. -ENOENT; -EEXIST: it is a file of another kind, or of another user; -errno. */
 int os_socket_file_find(const char *path, struct os_file_identity *identity);
 
