@@ -233,6 +233,93 @@ static void bad_arguments_are_refused(void **state)
     mproc_pool_free(pool);
 }
 
+/* ---- options of a task ---- */
+
+static int sleep_or_fail(void *ctx, const void *in, void *out)
+{
+    _Atomic(int) *tries = *(_Atomic(int) *const *)ctx;
+    (void)out;
+    if (atomic_fetch_add(tries, 1) < 2)
+        return 1;
+    while (*(const int *)in)
+        nap(1);
+    return 0;
+}
+
+static void a_task_has_the_options_of_a_map(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    _Atomic(int) *tries = mproc_calloc(1, sizeof *tries);
+    int stays = 0;
+    mproc_future *future;
+    (void)state;
+    mproc_submit_options options = {
+        .in = &stays, .in_size = sizeof stays, .ctx_size = sizeof tries, .retries = 1, .retry_on = MPROC_RETRY_FAILURE};
+    assert_int_equal(mproc_pool_submit_with(pool, &future, sleep_or_fail, &tries, &options), 0);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(60)), MPROC_TASK_FAILED);
+    assert_int_equal(atomic_load(tries), 2);
+    mproc_future_free(future);
+    stays = 1;
+    options.item_timeout = MPROC_MS(100);
+    options.retry_on = MPROC_RETRY_LATE;
+    assert_int_equal(mproc_pool_submit_with(pool, &future, sleep_or_fail, &tries, &options), 0);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(60)), MPROC_LATE);
+    assert_int_equal(atomic_load(tries), 4);
+    mproc_future_free(future);
+    assert_int_equal(mproc_pool_submit_with(pool, &future, count_up, tries, NULL), 0);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(60)), 0);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+    mproc_free(tries);
+}
+
+static int note_turn(void *ctx, const void *in, void *out)
+{
+    *(int *)out = atomic_fetch_add((_Atomic(int) *)ctx, 1);
+    return in != NULL;
+}
+
+static void a_task_of_higher_priority_goes_first(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    _Atomic(int) *turns = mproc_calloc(1, sizeof *turns);
+    mproc_future *at_gate = submit_at_gate(pool, gate), *futures[2];
+    int turn;
+    (void)state;
+    assert_true(wait_until(gate_has_begun, gate, 20000));
+    for (int priority = 0; priority < 2; priority++) {
+        const mproc_submit_options options = {.out_size = sizeof turn, .priority = priority};
+        assert_int_equal(mproc_pool_submit_with(pool, &futures[priority], note_turn, turns, &options), 0);
+    }
+    atomic_store(&gate->open, true);
+    for (int priority = 0; priority < 2; priority++) {
+        assert_int_equal(mproc_future_get(futures[priority], &turn, MPROC_SEC(60)), 0);
+        assert_int_equal(turn, 1 - priority);
+        mproc_future_free(futures[priority]);
+    }
+    mproc_future_free(at_gate);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+    mproc_free(turns);
+}
+
+static void bad_options_of_a_task_are_refused(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    mproc_future *future;
+    const mproc_submit_options bad[] = {{.in = "x"},      {.in_size = 5},  {.ctx_size = 5},
+                                        {.retries = 256}, {.retry_on = 8}, {.item_timeout = MPROC_SEC(-3)}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(mproc_pool_submit_with(pool, &future, count_up, NULL, &bad[i]), -EINVAL);
+        assert_null(future);
+    }
+    assert_int_equal(mproc_pool_submit_with(pool, NULL, count_up, NULL, NULL), -EINVAL);
+    assert_int_equal(mproc_pool_submit_with(pool, &future, NULL, NULL, NULL), -EINVAL);
+    mproc_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +334,9 @@ int main(void)
         unit(a_task_that_is_done_is_not_cancelled),
         unit(a_cancelled_map_stops),
         unit(bad_arguments_are_refused),
+        unit(a_task_has_the_options_of_a_map),
+        unit(a_task_of_higher_priority_goes_first),
+        unit(bad_options_of_a_task_are_refused),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }

@@ -189,6 +189,35 @@ static void out_is_zero_and_ctx_the_same_for_all(void **state)
     mproc_free(shared_out);
 }
 
+static int touch_nothing(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)out;
+    return *(const long *)in == 1; /* this one is tried again */
+}
+
+/* Where out is used in place it can be input and output at once. */
+static void out_is_left_alone_when_it_is_wished(void **state)
+{
+    long in[COUNT], *out = mproc_alloc(COUNT * sizeof *out);
+    mproc_pool *pool = make_pool(2);
+    mproc_map map = {.count = COUNT, .in = in, .in_size = sizeof *in, .out = out, .out_size = sizeof *out};
+    (void)state;
+    fill_numbers(in, COUNT);
+    fill_numbers(out, COUNT);
+    map.out_uninitialized = true;
+    map.retries = 1;
+    assert_int_equal(mproc_pool_map(pool, touch_nothing, NULL, &map, MPROC_FOREVER), MPROC_TASK_FAILED);
+    for (long i = 0; i < COUNT; i++)
+        assert_int_equal(out[i], i);
+    map.out_uninitialized = false;
+    assert_int_equal(mproc_pool_map(pool, touch_nothing, NULL, &map, MPROC_FOREVER), MPROC_TASK_FAILED);
+    for (long i = 0; i < COUNT; i++)
+        assert_int_equal(out[i], 0);
+    mproc_pool_free(pool);
+    mproc_free(out);
+}
+
 static void large_items_are_zeroed_and_copied_whole(void **state)
 {
     enum {
@@ -532,6 +561,7 @@ int main(void)
         unit(each_item_has_its_status_in_shared_memory),
         unit(a_failure_is_told_without_statuses),
         unit(out_is_zero_and_ctx_the_same_for_all),
+        unit(out_is_left_alone_when_it_is_wished),
         unit(large_items_are_zeroed_and_copied_whole),
         unit(long_items_are_spread_over_the_workers),
         unit(each_worker_begins_with_the_same_part_of_shared_arrays_each_time),

@@ -34,6 +34,15 @@ static void a_line_has_count_share_rate_and_time_left(void **state)
     says(100, 400, 10 * SECOND, "work: 100/400  25%  10.0/s  30s left");
 }
 
+static void without_a_total_there_is_no_share_and_no_time_left(void **state)
+{
+    const struct progress_figures now = figures(100, 0, 10 * SECOND);
+    (void)state;
+    says(100, 0, 10 * SECOND, "work: 100  10.0/s");
+    assert_int_equal(progress_format(line, 3, &now), 3);
+    assert_string_equal(line, "100");
+}
+
 static void nothing_is_known_of_what_has_not_begun(void **state)
 {
     (void)state;
@@ -187,15 +196,11 @@ static void a_label_of_many_bytes_is_cut_between_its_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(a_line_has_count_share_rate_and_time_left),
-        unit(nothing_is_known_of_what_has_not_begun),
-        unit(rates_go_from_days_to_thousands_of_millions),
-        unit(times_go_from_tenths_of_a_second_to_days),
-        unit(a_hundred_per_cent_is_all),
-        unit(the_last_line_says_how_long_it_took),
-        unit(a_label_may_be_empty_and_moves_no_cursor),
-        unit(narrow_lines_leave_out_what_matters_less),
-        unit(a_label_of_many_bytes_is_cut_between_its_characters),
+        unit(a_line_has_count_share_rate_and_time_left), unit(without_a_total_there_is_no_share_and_no_time_left),
+        unit(nothing_is_known_of_what_has_not_begun),    unit(rates_go_from_days_to_thousands_of_millions),
+        unit(times_go_from_tenths_of_a_second_to_days),  unit(a_hundred_per_cent_is_all),
+        unit(the_last_line_says_how_long_it_took),       unit(a_label_may_be_empty_and_moves_no_cursor),
+        unit(narrow_lines_leave_out_what_matters_less),  unit(a_label_of_many_bytes_is_cut_between_its_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
