@@ -131,14 +131,26 @@ static int create_pool(size_t word)
 
 static void what_a_newer_header_asks_for_is_refused(void **state)
 {
-    static int (*const functions[])(size_t word) = {
-        start_process,  start_member,  create_group,       create_queue,  create_listener, connect_to_listener,
-        create_manager, serve_manager, connect_to_manager, register_type, create_pool,
+    static const struct {
+        int (*function)(size_t word);
+        size_t size; /* of the reserved words */
+    } calls[] = {
+        {start_process, sizeof((mproc_process_options *)0)->reserved},
+        {start_member, sizeof((mproc_process_options *)0)->reserved},
+        {create_group, sizeof((mproc_group_options *)0)->reserved},
+        {create_queue, sizeof((mproc_queue_options *)0)->reserved},
+        {create_listener, sizeof((mproc_listener_options *)0)->reserved},
+        {connect_to_listener, sizeof((mproc_connect_options *)0)->reserved},
+        {create_manager, sizeof((mproc_manager_options *)0)->reserved},
+        {serve_manager, sizeof((mproc_manager_options *)0)->reserved},
+        {connect_to_manager, sizeof((mproc_manager_options *)0)->reserved},
+        {register_type, sizeof((mproc_manager_type *)0)->reserved},
+        {create_pool, sizeof((mproc_pool_options *)0)->reserved},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-        for (size_t word = 0; word < sizeof((mproc_pool_options *)0)->reserved / 8; word++)
-            assert_int_equal(functions[i](word), -EINVAL);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (size_t word = 0; word < calls[i].size / sizeof(uint64_t); word++)
+            assert_int_equal(calls[i].function(word), -EINVAL);
 }
 
 static void what_a_newer_header_asks_of_a_map_is_refused(void **state)
