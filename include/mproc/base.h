@@ -17,8 +17,8 @@
  * it does not know yet is 0 too.
  *
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
- * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it: the wait goes on for what
- * is left of its timeout. After a fork by mproc, or by the program's own fork(), parent and child may both go on using
+ * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it, unless the program asks for
+ * that by mproc_wait_check_set(): the wait goes on for what is left of its timeout. After a fork by mproc, or by the program's own fork(), parent and child may both go on using
  * every shared object. */
 #ifndef MPROC_BASE_H
 #define MPROC_BASE_H
@@ -77,7 +77,8 @@ enum mproc_result {
     MPROC_LATE = 13,            /* the task took longer than it may, and was ended */
     MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */
     MPROC_SERVER_DIED = 15,     /* the server, or the way to it, is gone */
-    MPROC_AUTH = 16             /* the other side did not prove that it has the key */
+    MPROC_AUTH = 16,            /* the other side did not prove that it has the key */
+    MPROC_INTERRUPTED = 17      /* the program's check has ended the wait, see mproc_wait_check_set(); else as MPROC_TIMEOUT */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call
@@ -99,6 +100,27 @@ MPROC_API int mproc_init(void);
 /* The number of CPUs that this process may use, at least 1: those of its affinity mask, and no more than its cgroup's
  * quota (rounded up). */
 MPROC_API int mproc_cpu_count(void);
+
+/* Whether the waits of the library are to end early: 0 to wait on. */
+typedef int mproc_wait_check(void *arg);
+
+/* Have every wait of this process ask the check, or with NULL no check. For programs, and runtimes of other languages,
+ * whose signal handlers only note a signal and which must deal with it before the wait is over.
+ *
+ * A call that is about to sleep calls the check in its own thread, again whenever a signal handler has run there, and at
+ * least every 100 ms (less often where more than 64 processes sleep). When the check returns other than 0 the call ends
+ * as with a timeout, nothing done and nothing lost, and returns MPROC_INTERRUPTED; where a timeout ends more than the
+ * wait, as that of mproc_pool_map() or mproc_barrier_wait(), it does so too. A call that has what it waited for returns
+ * that instead, whatever the check said. What does not wait, a call with MPROC_NOWAIT and the waits of mproc_remote_*
+ * functions that the server does for its client do not ask.
+ *
+ * The check must return soon and call nothing of this library. The calling thread may be in the midst of a call on an
+ * object, which other threads wait for meanwhile. A forked child inherits the check.
+ *
+ * Without a check, a process in which CPython runs ends a wait once a signal handler has interrupted its sleep: only
+ * when the call has returned can the interpreter run its own handlers. So Ctrl-C works in bindings made by ctypes or
+ * cffi. */
+MPROC_API void mproc_wait_check_set(mproc_wait_check *check, void *arg);
 
 #ifdef __cplusplus
 }

@@ -104,6 +104,7 @@ int mproc_connect(mproc_connection **connection, const char *address, const mpro
     if (result)
         return result;
     int64_t deadline = os_deadline(timeout);
-    return parsed.scheme == ADDRESS_UNIX ? connect_unix(connection, &parsed, options, deadline)
-                                         : connect_tcp(connection, &parsed, options, deadline);
+    result = parsed.scheme == ADDRESS_UNIX ? connect_unix(connection, &parsed, options, deadline)
+                                           : connect_tcp(connection, &parsed, options, deadline);
+    return os_outcome(result, timeout);
 }

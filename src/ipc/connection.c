@@ -256,7 +256,7 @@ static int begin_send(mproc_connection *connection, mproc_time timeout, int64_t 
     if (result)
         return result;
     *deadline = os_deadline(timeout);
-    return os_mutex_take(&connection->sending, *deadline);
+    return os_outcome(os_mutex_take(&connection->sending, *deadline), timeout);
 }
 
 static int begin_receive(mproc_connection *connection, mproc_time timeout, int64_t *deadline)
@@ -265,7 +265,7 @@ static int begin_receive(mproc_connection *connection, mproc_time timeout, int64
     if (result)
         return result;
     *deadline = os_deadline(timeout);
-    return os_mutex_take(&connection->receiving, *deadline);
+    return os_outcome(os_mutex_take(&connection->receiving, *deadline), timeout);
 }
 
 /* ---- sending ---- */
@@ -332,7 +332,7 @@ int mproc_connection_send(mproc_connection *connection, const void *data, size_t
         return result;
     result = send_message(connection, data, size, deadline);
     pthread_mutex_unlock(&connection->sending);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 static int send_descriptor(mproc_connection *connection, int fd, int64_t deadline)
@@ -362,7 +362,7 @@ int mproc_connection_send_fd(mproc_connection *connection, int fd, mproc_time ti
         return result;
     result = send_descriptor(connection, fd, deadline);
     pthread_mutex_unlock(&connection->sending);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 /* ---- receiving ---- */
@@ -380,7 +380,7 @@ int mproc_connection_recv(mproc_connection *connection, void *buffer, size_t cap
     result =
         receiver_get(&connection->receiver, &connection->stream, buffer, capacity, size ? size : &unused, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 int mproc_connection_recv_new(mproc_connection *connection, void **data, size_t *size, mproc_time timeout)
@@ -395,7 +395,7 @@ int mproc_connection_recv_new(mproc_connection *connection, void **data, size_t 
         return result;
     result = receiver_get_new(&connection->receiver, &connection->stream, data, size ? size : &unused, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 int mproc_connection_recv_fd(mproc_connection *connection, int *fd, mproc_time timeout)
@@ -409,7 +409,7 @@ int mproc_connection_recv_fd(mproc_connection *connection, int *fd, mproc_time t
         return result;
     result = receiver_get_descriptor(&connection->receiver, &connection->stream, fd, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 /* Another thread may read ahead what this one waits for; so it looks again after each nap. */
@@ -424,7 +424,7 @@ int mproc_connection_poll(mproc_connection *connection, mproc_time timeout)
             return 0;
         result = stream_nap(&connection->stream, POLLIN, deadline);
     } while (result == -EAGAIN);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 bool connection_is_ready(const mproc_connection *connection)

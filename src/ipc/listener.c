@@ -438,10 +438,10 @@ int mproc_listener_accept(mproc_listener *listener, mproc_connection **connectio
     int64_t deadline = os_deadline(timeout);
     int result = os_mutex_take(&listener->turn, deadline);
     if (result)
-        return result;
+        return os_outcome(result, timeout);
     result = accept_next(listener, connection, deadline);
     pthread_mutex_unlock(&listener->turn);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 /* ---- what is known ---- */

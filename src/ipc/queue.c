@@ -168,10 +168,8 @@ bool queue_is_ready(mproc_queue *queue)
 
 static nanoseconds lock_timeout(int64_t deadline)
 {
-    if (deadline == OS_NEVER)
-        return OS_FOREVER;
-    int64_t left = os_until(deadline);
-    return left > LOCK_GRACE ? left : LOCK_GRACE;
+    nanoseconds left = os_left(deadline);
+    return left < 0 || left > LOCK_GRACE ? left : LOCK_GRACE;
 }
 
 static bool has_room(mproc_queue *queue, size_t count)
@@ -238,7 +236,7 @@ static inline int begin_put(mproc_queue *queue, size_t count, mproc_time timeout
             return 0;
         unlock_put(queue);
     }
-    return begin_put_slow(queue, count, timeout);
+    return os_outcome(begin_put_slow(queue, count, timeout), timeout);
 }
 
 /* Directly after a fence: this look at the cell needs none of its own. */
@@ -419,7 +417,7 @@ static int begin_get_slow(mproc_queue *queue, mproc_time timeout, bool is_locked
 static inline int begin_get(mproc_queue *queue, mproc_time timeout)
 {
     bool is_locked = owner_lock_try(&queue->get.lock);
-    return is_locked && ring_available(queue) ? 0 : begin_get_slow(queue, timeout, is_locked);
+    return is_locked && ring_available(queue) ? 0 : os_outcome(begin_get_slow(queue, timeout, is_locked), timeout);
 }
 
 /* Take the get lock, and find the first record and its size. */
@@ -596,7 +594,7 @@ int mproc_queue_join(mproc_queue *queue, mproc_time timeout)
         if (is_done(queue))
             break;
         if (cell_sleep(&queue->done, seen, deadline))
-            return is_done(queue) ? 0 : MPROC_TIMEOUT;
+            return is_done(queue) ? 0 : os_outcome(MPROC_TIMEOUT, timeout);
     }
     return 0;
 }

@@ -256,7 +256,7 @@ static int receive_straight(struct receiver *receiver, struct stream *stream, un
     size_t have = 0;
     size_t size = (size_t)receiver->size;
 
-    int result = deadline == OS_NEVER ? 0 : make_room(receiver, size);
+    int result = deadline >= OS_NEVER ? 0 : make_room(receiver, size);
     if (result)
         return result;
     result = pull_all(receiver, stream, buffer, &have, size, deadline);

@@ -27,7 +27,7 @@ enum {
 
 static int lock(mproc_array *array, int64_t deadline)
 {
-    return mproc_rlock_acquire(&array->lock, MPROC_NS(os_left(deadline)));
+    return mproc_rlock_acquire(&array->lock, os_timeout_left(deadline));
 }
 
 static bool is_within(const mproc_array *array, uint64_t index, uint64_t count)
@@ -214,7 +214,7 @@ int mproc_array_read(mproc_array *array, size_t index, size_t count, void *eleme
     if ((!elements && count) || !os_timeout_is_valid(timeout) || index > INT64_MAX || count > INT64_MAX)
         return -EINVAL;
     if (object_is_near(&object_array, array))
-        return transfer(array, index, count, elements, NULL, os_deadline(timeout));
+        return os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout);
     return read_far(array, index, count, elements, timeout);
 }
 
@@ -224,7 +224,7 @@ int mproc_array_write(mproc_array *array, size_t index, size_t count, const void
     if ((!elements && count) || !os_timeout_is_valid(timeout) || index > INT64_MAX)
         return -EINVAL;
     if (object_is_near(&object_array, array))
-        return transfer(array, index, count, NULL, elements, os_deadline(timeout));
+        return os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout);
     if (__builtin_mul_overflow(count, mproc_array_element_size(array), &size))
         return MPROC_NOT_FOUND;
     mproc_value args[] = {mproc_int((int64_t)index), mproc_bytes(elements, size)};

@@ -120,7 +120,7 @@ int mproc_batch_wait(mproc_batch *batch, mproc_time timeout)
     if (!result)
         finish(batch);
     pthread_mutex_unlock(&link->mutex);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 mproc_batch *mproc_batch_free(mproc_batch *batch)

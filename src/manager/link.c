@@ -489,6 +489,8 @@ int link_call(struct link *link, const struct link_request *request, mproc_value
     struct link_waiter waiter = {.wake = PTHREAD_COND_INITIALIZER};
     struct link_call *call;
 
+    if (request->server_waits) /* the server cannot be told to give a wait up, so the check does not end it */
+        deadline &= ~INT64_C(1);
     if (request->server_waits && deadline < OS_NEVER - GRACE)
         deadline = (deadline ? deadline : os_now()) + GRACE;
     if (os_until(deadline) == 0)

@@ -145,7 +145,7 @@ int mproc_manager_connect(mproc_manager **manager, const char *address, const mp
         result = connect_by(plan, manager, os_deadline(timeout));
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 const char *mproc_manager_address(const mproc_manager *manager)
@@ -370,7 +370,7 @@ static int call_server(mproc_manager *manager, const char *method, const mproc_v
                        mproc_time timeout)
 {
     const struct link_request request = {.method = method, .args = args, .count = count};
-    return proxy_call(manager, NULL, &request, NULL, os_deadline(timeout));
+    return os_outcome(proxy_call(manager, NULL, &request, NULL, os_deadline(timeout)), timeout);
 }
 
 int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
@@ -381,7 +381,7 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
     int result = call_server(manager, "shutdown", NULL, 0, timeout);
     if (result || !manager->server)
         return result;
-    return mproc_process_join(manager->server, MPROC_NS(os_left(deadline)));
+    return mproc_process_join(manager->server, os_timeout_left(deadline));
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
@@ -435,7 +435,7 @@ static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc
         proxy_remember(made.object, args, 3);
     }
     mproc_value_free(&made);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 int mproc_manager_dict(mproc_manager *manager, mproc_dict **dict, const char *name, mproc_time timeout)

@@ -102,7 +102,7 @@ int object_call_for(const struct object_type *type, void *object, unsigned metho
             *result = mproc_nil();
         return -EINVAL;
     }
-    return object_call(type, object, method, args, count, result, os_deadline(timeout));
+    return os_outcome(object_call(type, object, method, args, count, result, os_deadline(timeout)), timeout);
 }
 
 int object_count_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
@@ -175,7 +175,7 @@ void object_free(const struct object_type *type, void *object)
 
 int container_lock(const struct object_type *type, struct container *container, int64_t deadline)
 {
-    int result = owner_lock_acquire(&container->lock, os_left(deadline));
+    int result = owner_lock_try(&container->lock) ? 0 : owner_lock_acquire_slow(&container->lock, os_left(deadline));
     if (__builtin_expect(result != MPROC_OWNER_DIED, 1))
         return result;
     container_recover(type, container);

@@ -174,5 +174,5 @@ int mproc_object_call(mproc_object *object, const char *method, const mproc_valu
     if (!proxy || !method || (!args && count) || !os_timeout_is_valid(timeout))
         return -EINVAL;
     const struct link_request request = {.method = method, .args = args, .count = count};
-    return proxy_call(proxy->manager, proxy, &request, result, os_deadline(timeout));
+    return os_outcome(proxy_call(proxy->manager, proxy, &request, result, os_deadline(timeout)), timeout);
 }

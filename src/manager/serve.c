@@ -31,7 +31,7 @@ static int take_key(struct link_way *way, const mproc_manager_options *options)
 static int64_t time_or(mproc_time time, nanoseconds otherwise)
 {
     nanoseconds span = time.nanoseconds;
-    return span == 0 ? otherwise : span == OS_FOREVER ? OS_NEVER / 4 : span;
+    return span == 0 ? otherwise : span == OS_USER_FOREVER ? OS_NEVER / 4 : span;
 }
 
 int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager_options *options)

@@ -467,7 +467,7 @@ int turns_call(struct server *server, struct session *session, struct served *se
     if (!method)
         return MPROC_NOT_FOUND;
     if (!take_int(&turn, method->has_timeout, &turn.timeout) || !take_int(&turn, method->has_thread, &turn.thread) ||
-        turn.timeout < OS_FOREVER)
+        turn.timeout < OS_USER_FOREVER)
         return -EINVAL;
     return method->function(&turn);
 }

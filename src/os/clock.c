@@ -9,7 +9,7 @@ int64_t os_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) & ~INT64_C(1);
 }
 
 int64_t os_usage_time(const struct rusage *usage)
@@ -22,7 +22,7 @@ int64_t os_now_coarse(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) & ~INT64_C(1);
 }
 
 int64_t os_cpu_time(void)
@@ -33,27 +33,34 @@ int64_t os_cpu_time(void)
     return os_usage_time(&own) + os_usage_time(&of_children);
 }
 
-nanoseconds os_deadline(mproc_time timeout)
-{
-    return os_after(timeout.nanoseconds);
-}
-
 nanoseconds os_after(nanoseconds timeout)
 {
+    int64_t users = timeout & 1;
     if (timeout == OS_NOWAIT)
         return 0;
+    if (users)
+        os_wait_begin();
     if (timeout < 0)
-        return OS_NEVER;
+        return OS_NEVER | users;
     int64_t now = os_now();
-    return timeout > OS_NEVER - now ? OS_NEVER : now + timeout;
+    return (timeout > OS_NEVER - now ? OS_NEVER : now + timeout) | users;
 }
 
 int64_t os_until(int64_t deadline)
 {
-    if (deadline == OS_NEVER || deadline == 0)
+    if (deadline == 0 || ((deadline & 1) && os_wait_is_interrupted()))
+        return 0;
+    if (deadline >= OS_NEVER)
         return deadline;
     int64_t left = deadline - os_now();
     return left > 0 ? left : 0;
+}
+
+nanoseconds os_left_of(int64_t deadline)
+{
+    int64_t users = deadline & 1;
+    int64_t left = os_until(deadline);
+    return left ? left | users : OS_NOWAIT;
 }
 
 int64_t os_nap(int64_t deadline)

@@ -3,6 +3,7 @@
 #include "os/futex.h"
 
 #include "os/fault.h"
+#include "os/wait_check.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -15,7 +16,11 @@ int os_futex_wait(const _Atomic(uint32_t) *word, uint32_t expected, int64_t nano
     if (fault)
         return fault;
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    return syscall(SYS_futex, word, FUTEX_WAIT, expected, &span, NULL, 0) < 0 ? -errno : 0;
+    if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &span, NULL, 0) == 0)
+        return 0;
+    if (errno == EINTR)
+        os_wait_signalled();
+    return -errno;
 }
 
 int os_futex_wake(const _Atomic(uint32_t) *word, int count)

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/wait_check.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -14,6 +15,8 @@ int os_poll(struct pollfd *watches, size_t count, int64_t nanoseconds)
         return fault;
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     int ready = ppoll(watches, count, &span, NULL);
+    if (ready < 0 && errno == EINTR)
+        os_wait_signalled();
     return ready < 0 ? -errno : ready;
 }
 

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/wait_check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -187,5 +188,8 @@ ssize_t os_socket_receive_descriptor(int fd, void *buffer, size_t size, int *pas
 
 ssize_t os_socket_receive_first(int fd, void *buffer, size_t size, int *passed)
 {
-    return passed ? receive_descriptor(fd, buffer, size, passed, 0) : receive_bytes(fd, buffer, size, 0);
+    ssize_t got = passed ? receive_descriptor(fd, buffer, size, passed, 0) : receive_bytes(fd, buffer, size, 0);
+    if (got == -EINTR)
+        os_wait_signalled();
+    return got;
 }

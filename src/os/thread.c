@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include <errno.h>
 #include <sys/stat.h>
 
 int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
@@ -24,10 +25,16 @@ int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline)
 {
     if (pthread_mutex_trylock(mutex) == 0)
         return 0;
-    if (deadline == OS_NEVER)
-        return -pthread_mutex_lock(mutex);
-    struct timespec end = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
-    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &end) ? MPROC_TIMEOUT : 0;
+    for (;;) {
+        int64_t nap = os_nap(deadline);
+        if (nap == 0)
+            return MPROC_TIMEOUT;
+        int64_t until = os_now() + nap;
+        struct timespec end = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
+        int error = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &end);
+        if (error != ETIMEDOUT)
+            return -error;
+    }
 }
 
 /* A folder for each thread, beside the two links that every folder has. */

@@ -92,7 +92,7 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
     shared->memory_limit = options->memory_limit;
     shared->pin = options->pin;
     shared->threads = options->threads;
-    shared->idle_time = options->idle_time.nanoseconds == OS_FOREVER ? 0 : options->idle_time.nanoseconds;
+    shared->idle_time = options->idle_time.nanoseconds == OS_USER_FOREVER ? 0 : options->idle_time.nanoseconds;
     shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (!options->arg_size && !host_can_pass(pool, options->arg))
@@ -205,7 +205,7 @@ int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
         return -EDEADLK;
     int64_t deadline = os_deadline(timeout);
     result = host_wait_end(pool, deadline);
-    return result ? result : callbacks_await(pool, deadline);
+    return os_outcome(result ? result : callbacks_await(pool, deadline), timeout);
 }
 
 mproc_pool *mproc_pool_free(mproc_pool *pool)

@@ -144,7 +144,7 @@ static int wait_for(mproc_future *future, mproc_time timeout)
         result = host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
     if (!result && future->map.count)
         deliver(future);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 int mproc_future_wait(mproc_future *future, mproc_time timeout)

@@ -189,7 +189,7 @@ int host_start(mproc_pool *pool)
 static int wait_for_server(mproc_pool *pool, int64_t deadline)
 {
     pthread_mutex_lock(&pool->mutex);
-    int result = mproc_process_join(pool->server, MPROC_NS(os_left(deadline)));
+    int result = mproc_process_join(pool->server, os_timeout_left(deadline));
     while (result != MPROC_TIMEOUT && !server_is_gone(pool))
         result = nap(pool->shared, deadline);
     pthread_mutex_unlock(&pool->mutex);

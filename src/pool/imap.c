@@ -280,7 +280,7 @@ static int await_result(mproc_imap *imap, int64_t deadline)
             tell(imap);
         if (settled_window(imap))
             return 0;
-        if (result && !is_to_tell)
+        if (result && (!is_to_tell || os_until(deadline) == 0))
             return result;
     }
 }
@@ -353,13 +353,13 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
         fill(imap);
         if (imap->busy) {
             result = await_result(imap, deadline);
-            return result ? result : hand_out(imap, settled_window(imap), out, index);
+            return result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index);
         }
         if (imap->end)
             return end(imap);
-        if (deadline != OS_NEVER && os_until(deadline) == 0) {
+        if (os_until(deadline) == 0) {
             host_look(imap->pool);
-            return MPROC_TIMEOUT;
+            return os_outcome(MPROC_TIMEOUT, timeout);
         }
         host_nap(imap->pool); /* a worker is about to leave a job that could be launched then */
     }

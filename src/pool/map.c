@@ -102,7 +102,7 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
     int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, true, &wish) : -EINVAL;
     if (result || map->count == 0)
         return result;
-    return portions_run(pool, map, &wish, deadline);
+    return os_outcome(portions_run(pool, map, &wish, deadline), timeout);
 }
 
 int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,

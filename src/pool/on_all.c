@@ -17,7 +17,7 @@ static bool try_turn(mproc_pool *pool)
 static int take_turn(mproc_pool *pool, int64_t deadline)
 {
     while (!try_turn(pool)) {
-        if (deadline != OS_NEVER && os_until(deadline) == 0)
+        if (os_until(deadline) == 0)
             return MPROC_TIMEOUT;
         host_nap(pool);
     }
@@ -71,8 +71,8 @@ int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mpr
     if (!result)
         result = take_turn(pool, deadline);
     if (result)
-        return result;
+        return os_outcome(result, timeout);
     result = run(pool, &all, &wish, deadline);
     end_turn(pool);
-    return result;
+    return os_outcome(result, timeout);
 }

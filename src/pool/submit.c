@@ -31,7 +31,7 @@ bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned r
 {
     if (!os_option_is_valid(item_timeout) || retries > JOB_RETRIES_MAX || retry_on > MPROC_RETRY_ALL)
         return false;
-    wish->item_timeout = item_timeout.nanoseconds == OS_FOREVER ? 0 : item_timeout.nanoseconds;
+    wish->item_timeout = item_timeout.nanoseconds == OS_USER_FOREVER ? 0 : item_timeout.nanoseconds;
     wish->retries = retries;
     wish->retry_on = retry_on ? retry_on : MPROC_RETRY_ALL;
     return true;

@@ -408,7 +408,7 @@ int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time t
         if (*ended || result < 0)
             return result < 0 ? result : 0;
         if (os_until(deadline) == 0)
-            return MPROC_TIMEOUT;
+            return os_outcome(MPROC_TIMEOUT, timeout);
     }
 }
 
@@ -455,6 +455,6 @@ int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
         if (result < 0)
             return result;
         if (result == 0 && os_until(deadline) == 0)
-            return MPROC_TIMEOUT;
+            return os_outcome(MPROC_TIMEOUT, timeout);
     }
 }

@@ -31,7 +31,7 @@ int mproc_process_join(mproc_process *process, mproc_time timeout)
         return -EINVAL;
     int result = handle_is_own(handle) ? handle_wait(handle, deadline) : -ECHILD;
     handle_put(handle);
-    return result;
+    return os_outcome(result, timeout);
 }
 
 static int exitcode_of(struct mproc_process *handle, int *exitcode)

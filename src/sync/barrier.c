@@ -230,7 +230,7 @@ int mproc_barrier_wait(mproc_barrier *handle, unsigned *index, mproc_time timeou
     note_set_state(note_at(ref), NOTE_FREE);
     if (!result && index)
         *index = place;
-    return result;
+    return os_outcome(result, timeout);
 }
 
 int mproc_barrier_abort(mproc_barrier *handle)

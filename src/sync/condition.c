@@ -187,7 +187,7 @@ int mproc_condition_wait(mproc_condition *handle, mproc_lock *lock_handle, mproc
     struct lock *lock = lock_from(lock_handle);
     if (!condition || !lock || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    return wait(condition, lock, os_deadline(timeout));
+    return os_outcome(wait(condition, lock, os_deadline(timeout)), timeout);
 }
 
 int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, bool (*predicate)(void *arg), void *arg,
@@ -203,7 +203,7 @@ int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, b
     int result = 0;
     while (!predicate(arg)) {
         if (result)
-            return result;
+            return os_outcome(result, timeout);
         result = wait(condition, lock, deadline);
         if (result && result != MPROC_TIMEOUT)
             return result;

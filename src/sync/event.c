@@ -83,7 +83,7 @@ int mproc_event_wait(mproc_event *handle, mproc_time timeout)
     int64_t deadline = os_deadline(timeout);
     for (int slept = 0;;) {
         if (slept)
-            return has_happened(event, begin) ? 0 : slept;
+            return has_happened(event, begin) ? 0 : os_outcome(slept, timeout);
         uint32_t seen = cell_prepare(&event->cell);
         if (has_happened(event, begin))
             return 0;

@@ -19,7 +19,9 @@ int mproc_lock_acquire(mproc_lock *handle, mproc_time timeout)
     struct lock *lock = lock_from(handle);
     if (!lock || !os_timeout_is_valid(timeout))
         return -EINVAL;
-    return owner_lock_acquire(&lock->lock, timeout.nanoseconds);
+    if (__builtin_expect(owner_lock_try(&lock->lock), 1))
+        return 0;
+    return os_outcome(owner_lock_acquire_slow(&lock->lock, os_user_timeout(timeout)), timeout);
 }
 
 int mproc_lock_release(mproc_lock *handle)

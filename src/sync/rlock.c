@@ -93,8 +93,9 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
-    result =
-        owner_lock_try(&lock->lock) ? 0 : owner_lock_acquire_by(&lock->lock, replace_dead, lock, timeout.nanoseconds);
+    result = owner_lock_try(&lock->lock)
+                 ? 0
+                 : os_outcome(owner_lock_acquire_by(&lock->lock, replace_dead, lock, os_user_timeout(timeout)), timeout);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
         atomic_store_explicit(&lock->count, 1, memory_order_relaxed);

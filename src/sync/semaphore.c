@@ -193,7 +193,7 @@ int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
     if (!semaphore || !os_timeout_is_valid(timeout))
         return -EINVAL;
     int result = try_acquire(semaphore);
-    return result == MPROC_TIMEOUT ? acquire_slow(semaphore, timeout.nanoseconds) : result;
+    return result == MPROC_TIMEOUT ? os_outcome(acquire_slow(semaphore, os_user_timeout(timeout)), timeout) : result;
 }
 
 /* Give units back, of those that this process holds as far as it holds any. */

@@ -25,6 +25,7 @@ static const char *const conditions[] = {
     [MPROC_NOT_FOUND] = "There is no such key, item or index",
     [MPROC_SERVER_DIED] = "The server, or the way to it, is gone",
     [MPROC_AUTH] = "The other side did not prove that it has the key",
+    [MPROC_INTERRUPTED] = "The program's check has ended the wait",
 };
 
 const char *mproc_strerror(int result)

@@ -234,5 +234,5 @@ int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_
         free(wait.watches);
     if (ready_count && result >= 0)
         *ready_count = ready;
-    return result;
+    return os_outcome(result, timeout);
 }

@@ -17,6 +17,12 @@ enum {
 
 /* ---- the library ---- */
 
+static int call_wait_check_set(void)
+{
+    mproc_wait_check_set(NULL, NULL);
+    return 0;
+}
+
 static int call_strerror(void)
 {
     return mproc_strerror(MPROC_TIMEOUT)[0] && mproc_strerror(-EINVAL)[0] ? 0 : -1;
@@ -301,6 +307,7 @@ static const struct every_scene log_to_callback = {begin_log_to_callback, look_a
 static const struct every_scene log_off = {NULL, look_at_log, end_log};
 
 static const struct every_case list[] = {
+    {"mproc_wait_check_set", NULL, &nothing, call_wait_check_set, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_strerror", NULL, &nothing, call_strerror, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_version", NULL, &nothing, call_version, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_init", NULL, &nothing, mproc_init, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
