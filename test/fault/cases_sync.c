@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/sync.h>
+#include <semaphore.h>
 
 #define SHORT MPROC_MS(2)
 
@@ -67,18 +68,25 @@ static void begin_held_twice(void)
     every_must(mproc_rlock_acquire(&at->rlock, MPROC_NOWAIT));
 }
 
-/* There is nothing to be had: another thread holds the rlock and does not come back. */
+/* There is nothing to be had: another thread holds the rlock until the run has ended. */
+static sem_t is_held, may_end;
+
 static int hold_rlock(void)
 {
-    return mproc_rlock_acquire(&at->rlock, MPROC_NOWAIT);
+    int result = mproc_rlock_acquire(&at->rlock, MPROC_NOWAIT);
+    sem_post(&is_held);
+    sem_wait(&may_end);
+    return result;
 }
 
 static void begin_occupied(void)
 {
     begin_with(0, 2);
     every_must(mproc_lock_acquire(&at->lock, MPROC_NOWAIT));
+    sem_init(&is_held, 0, 0);
+    sem_init(&may_end, 0, 0);
     every_thread(hold_rlock);
-    every_must(every_join());
+    sem_wait(&is_held);
 }
 
 static void begin_broken(void)
@@ -90,6 +98,13 @@ static void begin_broken(void)
 static void end_objects(void)
 {
     every_must(mproc_free(at));
+}
+
+static void end_occupied(void)
+{
+    sem_post(&may_end);
+    every_must(every_join());
+    end_objects();
 }
 
 /* ---- lock ---- */
@@ -300,7 +315,7 @@ static const struct every_scene unheld = {begin_free, look_at_objects, end_objec
 static const struct every_scene signals = {begin_signal, look_at_objects, end_objects};
 static const struct every_scene held = {begin_held, look_at_objects, end_objects};
 static const struct every_scene held_twice = {begin_held_twice, look_at_objects, end_objects};
-static const struct every_scene occupied = {begin_occupied, look_at_objects, end_objects};
+static const struct every_scene occupied = {begin_occupied, look_at_objects, end_occupied};
 static const struct every_scene broken = {begin_broken, look_at_objects, end_objects};
 
 static const struct every_case list[] = {
