@@ -1,0 +1,105 @@
+/* The storm: several threads use one pool in all ways at once, at random, while its workers and its server are killed.
+ * What must hold: each call ends, soon; each item has one outcome, and where that is 0 its result is right; no item
+ * runs more often than it may; in the end nothing is left in the arena.
+ *
+ *     storm [seconds=N] [seed=N] [threads=N] [workers=MOST] [kills=MS] [method=fork|spawn|threads] [limit=MS]
+ *
+ * kills: the longest pause between two kills, the shortest is a third of it; 0: nobody is killed. limit: a call that
+ * takes longer is a finding. The numbers of one run differ from those of the next with the same seed as far as the
+ * kernel's scheduling does; the sequence of what each thread does is the same.
+ *
+ * Exit status 0 when nothing was found, else 1. It uses nothing but the public functions. */
+#ifndef TEST_STORM_H
+#define TEST_STORM_H
+
+#include <mproc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    MOST_ITEMS = 200,
+    MOST_TASKS = 16,
+    MOST_WORKERS = 6,
+    HANG_MS = 30000 /* a call that takes so long has hung */
+};
+
+/* What a call is measured as. */
+enum kind {
+    KIND_MAP,
+    KIND_LIMITED_MAP,
+    KIND_SHORT_MAP,
+    KIND_CALL,
+    KIND_SUBMIT,
+    KIND_GET,
+    KIND_CANCEL,
+    KIND_POLL,
+    KIND_IMAP_NEXT,
+    KIND_IMAP_FREE,
+    KIND_ON_ALL,
+    KIND_RESIZE,
+    KIND_STATS,
+    KIND_FREE,
+    KIND_JOIN,
+    KIND_CREATE,
+    KINDS
+};
+
+struct figures {
+    _Atomic(uint64_t) calls;
+    _Atomic(int64_t) longest; /* ns */
+    _Atomic(uint64_t) over;   /* those that took longer than the limit */
+};
+
+/* One thread that uses the pool. */
+struct user {
+    pthread_t thread;
+    unsigned number;
+    uint64_t random;
+    uint64_t rounds;
+    _Atomic(int64_t) since; /* when the call began at which it is, or 0 */
+    _Atomic(int) kind;      /* and what it is */
+};
+
+struct storm {
+    int64_t seconds;
+    uint64_t seed;
+    unsigned threads;
+    unsigned workers; /* at most */
+    int64_t kill_ms;
+    int64_t limit_ms;
+    bool as_threads;
+    enum mproc_start_method method;
+
+    pthread_rwlock_t swap; /* read by those who use the pool, written by the one that makes another */
+    mproc_pool *pool;      /* under swap */
+    _Atomic(bool) ends;
+    _Atomic(uint64_t) wrongs;
+    struct figures figures[KINDS];
+    _Atomic(uint64_t) worker_kills, server_kills, pools, died, cancelled, late, done;
+};
+extern struct storm storm;
+
+int64_t now_ns(void);
+void nap_us(int64_t microseconds);
+uint64_t random_below(uint64_t *state, uint64_t bound);
+void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Around each call. */
+void begin_call(struct user *user, enum kind kind);
+void end_call(struct user *user);
+const char *kind_name(enum kind kind);
+
+/* ---- use.c ---- */
+
+/* The life of a user, until storm.ends. */
+void *use_pool(void *user);
+int make_pool(uint64_t *random);
+
+/* ---- kill.c ---- */
+
+/* The life of the killer, until storm.ends. */
+void *kill_processes(void *unused);
+
+#endif
