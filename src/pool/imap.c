@@ -273,7 +273,7 @@ static bool has_news(void *arg)
 static int await_result(mproc_imap *imap, int64_t deadline)
 {
     for (;;) {
-        bool is_to_tell = imap->tell_at < deadline;
+        bool is_to_tell = imap->tell_at < OS_NEVER && imap->tell_at < deadline;
         int result = host_wait(imap->pool, cell_of(imap), has_news, imap, is_to_tell ? imap->tell_at : deadline);
         tell_deaths(imap);
         if (imap->tell_at != OS_NEVER && imap->tell_at <= os_now())
