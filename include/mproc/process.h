@@ -13,10 +13,11 @@
  *     mproc_process_join(p, MPROC_FOREVER);
  *     p = mproc_process_free(p);
  *
- * A handle is private to the process that started the child; it is no shared object. It takes one descriptor, a pidfd.
- * In a process that was forked since, it can still be asked for name, pid, is_alive and sentinel. The library installs
- * no SIGCHLD handler and never waits for children that it did not start. Where the program itself reaps a child of ours
- * (waitpid(-1) or SIGCHLD ignored), the child's exit code is unknown: -ECHILD.
+ * A handle is private to the process that started the child; it is no shared object. It takes one descriptor, a pidfd;
+ * that of a daemon two more until the daemon has ended. In a process that was forked since, it can still be asked for
+ * name, pid, is_alive and sentinel. The library installs no SIGCHLD handler and never waits for children that it did
+ * not start. Where the program itself reaps a child of ours (waitpid(-1) or SIGCHLD ignored), the child's exit code is
+ * unknown: -ECHILD.
  *
  * What the child gets: default dispositions for every signal that the parent catches and for SIGCHLD (what else the
  * parent ignores stays ignored), an empty signal mask, the parent's stdio (flushed before, so that nothing is written
@@ -72,13 +73,12 @@ typedef struct mproc_process_options {
  * -EBUSY: another thread receives on a connection of the list, or a descriptor that came on it was not received yet.
  * -EINVAL: NULL process or fn, an unknown method, arg_size without arg, or a NULL connection in the list. -EPERM: this
  * process is a daemon and the other would be none. -EAGAIN: no process can be had (RLIMIT_NPROC). -ENOMEM, -EMFILE,
- * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed (spawn and forkserver), or there is no /proc
- * (these and daemons). -EBUSY: another thread receives on a connection of the list (spawn and forkserver).
- * MPROC_NOT_INITIALIZED: spawn or forkserver, and a fresh run of the program does not get to mproc_init(): this
- * process did not call it, or it was called by something that dlopen() has loaded, as in an interpreter; or main()
+ * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed, or there is no /proc (spawn and
+ * forkserver). MPROC_NOT_INITIALIZED: spawn or forkserver, and a fresh run of the program does not get to mproc_init():
+ * this process did not call it, or it was called by something that dlopen() has loaded, as in an interpreter; or main()
  * ended before it, which the first start finds out and says on stderr. -EPERM: spawn or forkserver in a program with a
- * set-user-ID bit or with file capabilities. MPROC_NO_FUNCTION: spawn or
- * forkserver of a function that is in no loaded object file. On failure *process is NULL and nothing is left behind.
+ * set-user-ID bit or with file capabilities. MPROC_NO_FUNCTION: spawn or forkserver of a function that is in no loaded
+ * object file. On failure *process is NULL and nothing is left behind.
  *
  * A family has at most 4032 living members at a time. A child that is one too many runs all the same, but its first use
  * of a shared object is -EAGAIN. Members that have died take no room, whoever reaps them. */

@@ -189,12 +189,17 @@ static void take_same_note(int copy, int fd)
 
 int os_duplicate(int fd)
 {
+    return os_duplicate_above(fd, OS_FIRST_FD - 1);
+}
+
+int os_duplicate_above(int fd, int below)
+{
     int fault = os_fault(OS_DUP);
     if (fault)
         return fault;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, below + 1);
     if (copy < 0)
-        return -errno;
+        return errno == EINVAL ? -EMFILE : -errno; /* the limit is as low as that */
     take_same_note(copy, fd);
     return copy;
 }

@@ -36,6 +36,9 @@ int os_close(int fd);
 /* Another descriptor for the same open file, close-on-exec. */
 int os_duplicate(int fd);
 
+/* The same, with a higher number than this. */
+int os_duplicate_above(int fd, int below);
+
 /* Make target another descriptor for the same open file, not close-on-exec; what it was is closed. */
 int os_replace(int fd, int target);
 

@@ -103,14 +103,6 @@ int os_change_directory(int fd)
     return fchdir(fd) ? -errno : 0;
 }
 
-int os_let_read(int fd)
-{
-    int fault = os_fault(OS_FSTAT);
-    if (fault)
-        return fault;
-    return fchmod(fd, 0444) ? -errno : 0;
-}
-
 int os_is_private(int fd)
 {
     struct stat status;

@@ -26,9 +26,6 @@ int os_write_all(int fd, const void *data, size_t size);
 /* Go to the directory that is open there. */
 int os_change_directory(int fd);
 
-/* Let whoever has the descriptor open it anew for reading, under /proc/self/fd, also after a change of its user. */
-int os_let_read(int fd);
-
 /* Whether it is a regular file of this user's that nobody else may read or write: 0, -EPERM, -errno. */
 int os_is_private(int fd);
 

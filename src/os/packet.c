@@ -1,4 +1,4 @@
-/* Packets with descriptors. Called by both sides of the fork server. */
+/* Packets with descriptors. Called by both sides of the fork server, and by a parent with what its daemons need. */
 #include "os/packet.h"
 
 #include "os/descriptor.h"
@@ -94,4 +94,21 @@ ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_F
             close(fds[*count]);
     }
     return -EMFILE;
+}
+
+/* It is on its way to nobody, in the queue of a socket. */
+int os_stow(int fd)
+{
+    int ends[2];
+    int result = os_packet_pair(ends);
+    if (result)
+        return result;
+    do {
+        result = os_packet_send(ends[0], "", 1, &fd, 1);
+    } while (result == -EINTR);
+    os_close(ends[0]);
+    if (!result)
+        return ends[1];
+    os_close(ends[1]);
+    return result;
 }

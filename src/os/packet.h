@@ -18,4 +18,10 @@ int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t
  * close-on-exec, which the caller owns; -EMFILE when not all of them could be had: none is left open then. */
 ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_FDS], size_t *count);
 
+/* Put a duplicate of a descriptor away: the file stays open until the descriptor that is returned, close-on-exec, is
+ * closed and the kernel lets go of it. At a process's end, at an exec and in one call of close_range() the kernel lets
+ * go of all files after it has closed the last, in the opposite order. -ETOOMANYREFS: this user has put too many away;
+ * -errno. */
+int os_stow(int fd);
+
 #endif

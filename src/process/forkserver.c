@@ -148,7 +148,7 @@ static int start_with(int record, const int ends[2])
     pid_t pid = execute(record, ends[1], &condition);
     if (pid <= 0)
         return pid ? pid : condition;
-    memset(&server.handle, 0, sizeof server.handle);
+    server.handle = (struct mproc_process){.pidfd = -1, .tie = -1};
     int result = handle_attach(&server.handle, pid);
     if (result)
         server.handle.pid = 0;

@@ -11,6 +11,7 @@
 #include "os/fork.h"
 #include "os/pidfd.h"
 #include "os/supervise.h"
+#include "process/life.h"
 #include "process/local.h"
 #include <errno.h>
 #include <signal.h>
@@ -73,7 +74,7 @@ struct mproc_process *handle_new(void)
     if (!handle)
         handle = os_malloc(sizeof *handle);
     if (handle)
-        *handle = (struct mproc_process){.pidfd = -1};
+        *handle = (struct mproc_process){.pidfd = -1, .tie = -1};
     return handle;
 }
 
@@ -224,7 +225,12 @@ static bool reap(struct mproc_process *handle)
         handle->state = HANDLE_ENDED;
     else if (result == -ECHILD)
         handle->state = HANDLE_LOST;
-    return handle->state != HANDLE_RUNNING;
+    if (handle->state == HANDLE_RUNNING)
+        return false;
+    if (handle->tie >= 0)
+        life_untie(handle->tie);
+    handle->tie = -1;
+    return true;
 }
 
 /* Give back at once what the dead process held of the family's objects. Without the lock. */

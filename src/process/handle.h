@@ -28,6 +28,7 @@ struct mproc_process {
     int exitcode;
     unsigned users; /* calls that are at work on it; it is not destroyed before they are through */
     bool freed;
+    int tie;   /* of a daemon that has not ended, for life_untie(); else -1 */
     bool told; /* mproc_group_wait_any() has told of its end */
     struct mproc_process *next;
     struct mproc_process *sibling; /* the next member of its group */

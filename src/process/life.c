@@ -3,25 +3,42 @@
  * The leash of a daemon is the reading end of a pipe whose writing end is open in its parent only. When the parent is
  * gone, by whatever signal, the kernel closes that end and sends SIGKILL to whoever asked for it on the reading end.
  * PR_SET_PDEATHSIG would not do: it goes by the parent's thread, so a daemon would die when the thread that started it
- * ends. To whom the signal goes is kept per open file description, hence each daemon gets one of its own. */
+ * ends.
+ *
+ * The kernel keeps the wish with the open file description of the reading end. The daemon may close that, or execute a
+ * program, which closes it too; so the parent has it as well, put away by os_stow(). It must outlive the writing end
+ * when everything of the parent is closed at once. What was put away is let go when its socket is, and files that are
+ * closed at once are let go the last one first: so the writing end is the higher descriptor. The daemon then needs
+ * nothing, and can lose nothing.
+ *
+ * A forked child closes its copies of the writing ends at once, but it may be held up before, and then it is what keeps
+ * them open when the parent dies. Its copy of the reading end must then be there too, else the kernel would have nobody
+ * to tell. So each daemon has a pipe of its own, whose ends come to be under the lock that is held across forks: a
+ * child has copies of both or of none, and closes the writing one first. */
 #include "process/life.h"
 
+#include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/file.h"
 #include "os/fork.h"
+#include "os/packet.h"
 #include "os/pidfd.h"
 #include "os/pipe.h"
 #include "os/process.h"
 #include "process/local.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Of this process, opened when first needed; under the local lock. */
 static int own_pidfd = -1;
-static int leashes[2] = {-1, -1};
+static struct tie {
+    int end;  /* the writing end */
+    int kept; /* what keeps the reading end; -1 where that could not be had */
+} first_ties[4], *ties = first_ties;
+static size_t tie_count, tie_capacity = sizeof first_ties / sizeof *first_ties;
 
 /* That this process wears; -1: it is no daemon. */
 static int worn = -1;
@@ -56,39 +73,78 @@ int life_sentinel(void)
     return fd;
 }
 
-static int make_leashes(void)
+/* Have room for one more. */
+static int reserve_tie(void)
 {
-    int ends[2];
-    int result = os_pipe(ends);
-    if (result)
-        return result;
-    result = os_let_read(ends[0]);
-    if (result) {
-        os_close(ends[0]);
-        os_close(ends[1]);
-        return result;
-    }
-    leashes[0] = ends[0];
-    leashes[1] = ends[1];
+    if (tie_count < tie_capacity)
+        return 0;
+    struct tie *list = os_malloc(2 * tie_capacity * sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    memcpy(list, ties, tie_count * sizeof *list);
+    if (ties != first_ties)
+        free(ties);
+    ties = list;
+    tie_capacity *= 2;
     return 0;
 }
 
-static int open_leash(void)
+/* Put the reading end away, and the writing end above it. Where this user has too many descriptors on their way, the
+ * daemon's own end must do. */
+static int keep(const int ends[2], struct tie *tie)
 {
-    char path[32];
-    int result = leashes[0] < 0 ? make_leashes() : 0;
-    if (result)
-        return result;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", leashes[0]);
-    return os_open(path, O_RDONLY | O_NONBLOCK);
+    tie->kept = os_stow(ends[0]);
+    if (tie->kept < 0 && tie->kept != -ETOOMANYREFS)
+        return tie->kept;
+    tie->end = os_duplicate_above(ends[1], tie->kept < 0 ? ends[0] : tie->kept);
+    if (tie->end < 0 && tie->kept >= 0)
+        os_close(tie->kept);
+    return tie->end < 0 ? tie->end : 0;
 }
 
-int life_leash(void)
+static int make_tie(int *leash, int *end)
+{
+    int ends[2];
+    int result = reserve_tie();
+    if (!result)
+        result = os_pipe(ends);
+    if (result)
+        return result;
+    result = keep(ends, &ties[tie_count]);
+    os_close(ends[1]);
+    if (result) {
+        os_close(ends[0]);
+        return result;
+    }
+    *leash = ends[0];
+    *end = ties[tie_count++].end;
+    return 0;
+}
+
+int life_tie(int *leash, int *end)
 {
     local_lock();
-    int fd = open_leash();
+    int result = make_tie(leash, end);
     local_unlock();
-    return fd;
+    return result;
+}
+
+static OS_FORK_PATH void cut(struct tie *tie)
+{
+    os_close(tie->end);
+    if (tie->kept >= 0)
+        os_close(tie->kept);
+}
+
+void life_untie(int end)
+{
+    for (size_t i = 0; i < tie_count; i++) {
+        if (ties[i].end != end)
+            continue;
+        cut(&ties[i]);
+        ties[i] = ties[--tie_count];
+        return;
+    }
 }
 
 int life_wear(int leash)
@@ -113,6 +169,6 @@ OS_FORK_PATH void life_forget(void)
     stale_pidfd = own_pidfd;
     own_pidfd = -1;
     worn = -1;
-    forget(&leashes[0]);
-    forget(&leashes[1]);
+    for (; tie_count > 0; tie_count--)
+        cut(&ties[tie_count - 1]);
 }

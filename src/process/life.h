@@ -6,8 +6,12 @@
 /* A pidfd of this process, for a child; the caller closes it. -errno. */
 int life_sentinel(void);
 
-/* What ties a daemon to this process; the caller closes it. -errno. */
-int life_leash(void);
+/* Tie a daemon that is about to be started to this process: *leash is for the daemon, and the caller closes it; *end
+ * stands for what this process keeps. 0 or -errno. */
+int life_tie(int *leash, int *end);
+
+/* Give up what is kept for a daemon that has ended, or was not started. With the local lock. */
+void life_untie(int end);
 
 /* In a daemon: be killed by the kernel when the process that gave the leash is gone. The descriptor belongs to the
  * leash from then on. 0 or -errno. */

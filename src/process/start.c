@@ -102,9 +102,9 @@ static int prepare(struct start *start, const mproc_process_options *options, st
     if (start->sentinel < 0)
         return start->sentinel;
     if (start->daemon) {
-        start->leash = life_leash();
-        if (start->leash < 0)
-            return start->leash;
+        int result = life_tie(&start->leash, &start->tie);
+        if (result)
+            return result;
     }
     return authkey_settle();
 }
@@ -115,6 +115,15 @@ static void release(struct start *start)
         os_close(start->sentinel);
     if (start->leash >= 0)
         os_close(start->leash);
+}
+
+static void untie(struct mproc_process *handle)
+{
+    local_lock();
+    if (handle->tie >= 0)
+        life_untie(handle->tie);
+    handle->tie = -1;
+    local_unlock();
 }
 
 static pid_t run_method(struct start *start, enum mproc_start_method method, int *condition)
@@ -139,7 +148,10 @@ static int start_into(struct mproc_process *handle, struct start *start, const m
     memcpy(handle->name, start->name, PROCESS_NAME_SIZE);
     handle->daemon = start->daemon;
     handle->parent = start->parent;
-    return handle_attach(handle, pid);
+    int result = handle_attach(handle, pid);
+    if (handle->state != HANDLE_RUNNING)
+        untie(handle);
+    return result;
 }
 
 int start_process(mproc_process **process, mproc_target *fn, const void *arg, const mproc_process_options *options,
@@ -153,17 +165,19 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
         return result;
     handle_reap_freed();
     watch_exit();
-    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1};
+    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1};
     struct mproc_process *handle = handle_new();
     if (!handle)
         return -ENOMEM;
     handle->group = group;
     result = prepare(&start, options, group);
+    handle->tie = start.tie;
     if (result)
         release(&start);
     else
         result = start_into(handle, &start, options);
     if (result) {
+        untie(handle);
         handle_discard(handle);
         return result;
     }

@@ -24,6 +24,7 @@ struct start {
 
     int sentinel; /* a pidfd of the parent */
     int leash;    /* of a daemon, see life.h; else -1 */
+    int tie;      /* the same, in the parent; else -1 */
 };
 
 /* Start a process of a group, or of none (NULL). As mproc_process_start() otherwise. */

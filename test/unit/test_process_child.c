@@ -351,7 +351,7 @@ static void descriptors_do_not_heap_up_from_generation_to_generation(void **stat
     (void)state;
     int own = count_descriptors();
     assert_int_equal(run(count_in_each, generations, NULL), 0);
-    assert_int_equal(generations->count[0], own - 1); /* two of its parent, but not the two of a leash for daemons */
+    assert_int_equal(generations->count[0], own + 1); /* a pidfd of its parent */
     for (int i = 1; i < 5; i++)
         assert_int_equal(generations->count[i], generations->count[0]);
     shared_free(generations);

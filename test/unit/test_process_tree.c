@@ -247,6 +247,136 @@ static void daemons_die_with_a_parent_that_became_another_user(void **state)
     shared_free(words);
 }
 
+/* ---- a daemon that has nothing left of the library ---- */
+
+static int become_sleep(void *arg)
+{
+    (void)arg;
+    execlp("sleep", "sleep", "1000", (char *)NULL);
+    return 1;
+}
+
+static int close_all(void *arg)
+{
+    struct words *words = arg;
+    closefrom(0);
+    atomic_fetch_add(&words->ready, 1);
+    return sleep_for_ever(NULL);
+}
+
+static int close_all_and_become_sleep(void *arg)
+{
+    closefrom(3);
+    return become_sleep(arg);
+}
+
+static bool is_sleep(void *pid)
+{
+    char path[64], name[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", *(int *)pid);
+    FILE *file = fopen(path, "re");
+    bool is = file && fgets(name, sizeof name, file) && strcmp(name, "sleep\n") == 0;
+    if (file)
+        fclose(file);
+    return is;
+}
+
+/* A host of such daemons: what they do, and whether it then executes a program itself. */
+struct bare {
+    struct words words;
+    mproc_target *target;
+    bool executes;
+};
+
+static int start_bare_daemons(void *arg)
+{
+    struct bare *bare = arg;
+    for (int i = 0; i < PLACES; i++) {
+        mproc_process *process =
+            start(bare->target, &bare->words, &(mproc_process_options){.method = bare->words.method, .daemon = true});
+        atomic_store(&bare->words.at[i], mproc_process_pid(process));
+    }
+    if (bare->executes)
+        execl("/bin/sleep", "another", "1000", (char *)NULL);
+    return sleep_for_ever(NULL);
+}
+
+static bool all_are_bare(void *arg)
+{
+    struct bare *bare = arg;
+    bool closes = bare->target == close_all;
+    for (int i = 0; i < PLACES; i++)
+        if (!bare->words.at[i] || (!closes && !is_sleep(&bare->words.at[i])))
+            return false;
+    return !closes || atomic_load(&bare->words.ready) == PLACES;
+}
+
+static void expect_bare_daemons_to_die(enum mproc_start_method method, mproc_target *target)
+{
+    struct bare *bare = shared(sizeof *bare);
+    *bare = (struct bare){.words = {.method = method}, .target = target};
+    pid_t host = program_start(start_bare_daemons, bare);
+    assert_true(wait_until(all_are_bare, bare, PATIENCE_MS));
+    for (int i = 0; i < PLACES; i++)
+        assert_false(is_gone(bare->words.at[i]));
+    child_kill(host);
+    for (int i = 0; i < PLACES; i++)
+        assert_true(await_gone(bare->words.at[i]));
+    shared_free(bare);
+}
+
+static void daemons_that_executed_a_program_die_with_their_killed_parent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        expect_bare_daemons_to_die(methods[i], become_sleep);
+}
+
+static void daemons_that_closed_all_descriptors_die_with_their_killed_parent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        expect_bare_daemons_to_die(methods[i], close_all);
+        expect_bare_daemons_to_die(methods[i], close_all_and_become_sleep);
+    }
+}
+
+static void daemons_that_executed_a_program_die_when_their_parent_executes_one(void **state)
+{
+    struct bare *bare = shared(sizeof *bare);
+    (void)state;
+    *bare = (struct bare){.words = {.method = MPROC_START_FORK}, .target = become_sleep, .executes = true};
+    pid_t host = program_start(start_bare_daemons, bare);
+    assert_true(wait_until(is_sleep, &host, PATIENCE_MS));
+    for (int i = 0; i < PLACES; i++)
+        assert_true(await_gone(bare->words.at[i]));
+    child_kill(host);
+    shared_free(bare);
+}
+
+static int become_sleep_at_once(void *arg)
+{
+    struct words *words = arg;
+    for (int i = 0; i < PLACES; i++) {
+        mproc_process *process = start(become_sleep, NULL, &(mproc_process_options){.daemon = true});
+        atomic_store(&words->at[i], mproc_process_pid(process));
+    }
+    raise(SIGKILL);
+    return 0;
+}
+
+static void a_daemon_that_executes_while_its_parent_dies_dies_too(void **state)
+{
+    struct words *words = shared(sizeof *words);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(child_finish(program_start(become_sleep_at_once, words)), -SIGKILL);
+        for (int k = 0; k < PLACES; k++)
+            assert_true(await_gone(words->at[k]));
+    }
+    shared_free(words);
+}
+
 /* ---- the parent exits ---- */
 
 static int start_and_return(void *arg)
@@ -509,6 +639,10 @@ int main(void)
         unit(a_daemon_survives_the_main_thread_of_its_parent),
         unit(a_process_forked_by_the_program_does_not_keep_its_daemons_alive),
         unit(daemons_die_with_a_parent_that_became_another_user),
+        unit(daemons_that_executed_a_program_die_with_their_killed_parent),
+        unit(daemons_that_closed_all_descriptors_die_with_their_killed_parent),
+        unit(daemons_that_executed_a_program_die_when_their_parent_executes_one),
+        unit(a_daemon_that_executes_while_its_parent_dies_dies_too),
         unit(a_program_that_exits_joins_its_children),
         unit(a_program_that_exits_joins_children_without_handle_too),
         unit(a_program_that_exits_kills_its_daemons),
