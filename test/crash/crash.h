@@ -56,6 +56,7 @@ extern const struct crash_case worker_cases[];
 extern const struct crash_case call_cases[];
 extern const struct crash_case elastic_cases[];
 extern const struct crash_case job_cases[];
+extern const struct crash_case result_cases[];
 extern const struct crash_case container_cases[];
 extern const struct crash_case small_container_cases[];
 extern const struct crash_case free_container_cases[];

@@ -41,6 +41,7 @@ static const struct {
     {call_cases, true},
     {elastic_cases, true},
     {job_cases, true},
+    {result_cases, true},
     {container_cases, false},
     {small_container_cases, false},
     {free_container_cases, false},
