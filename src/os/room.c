@@ -16,7 +16,7 @@
 /* Between two looks a process takes this part of the room, in these bounds. Others take from the same room meanwhile.
  */
 #define PART            128
-#define BUDGET_AT_FIRST MIB
+#define BUDGET_AT_FIRST (4 * MIB)
 #define BUDGET_LEAST    (MIB / 4)
 #define BUDGET_MOST     (16 * MIB)
 
