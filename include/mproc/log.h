@@ -30,9 +30,9 @@ enum mproc_log_level {
 /* Called for each line with its level, the name of the process and the text without a newline. It must not log. */
 typedef void mproc_log_callback(void *arg, int level, const char *process, const char *text);
 
-/* Write a line if level is at least the level that is set. The text is cut at 1000 bytes; control characters in it
- * become
- * '?'. Keeps errno. */
+/* Write a line if level is at least the level that is set. The text is cut at 1000 bytes, between two letters of UTF-8;
+ * control characters in it become '?'. A line that stderr does not take, because the reader of the pipe is gone, say,
+ * is lost: there is no SIGPIPE. Keeps errno. */
 MPROC_API void mproc_log(int level, const char *format, ...) MPROC_PRINTF(2, 3);
 
 /* The level below which lines are dropped; MPROC_LOG_OFF for none. -EINVAL outside 1 to 100. */

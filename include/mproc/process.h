@@ -54,7 +54,7 @@ enum mproc_start_method {
 };
 
 typedef struct mproc_process_options {
-    const char *name;               /* copied, cut after 63 bytes; NULL: "Process-1", in its child "Process-1:1" */
+    const char *name;               /* copied, cut to 63 bytes of whole letters (UTF-8); NULL: "Process-1", in its child "Process-1:1" */
     size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
     enum mproc_start_method method; /* 0: the default */
     bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */

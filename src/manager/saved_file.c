@@ -18,6 +18,7 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/supervise.h"
+#include "util/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -105,7 +106,8 @@ struct name {
 static struct name beside(const struct saved_file *file, const char *ending)
 {
     struct name name;
-    snprintf(name.text, sizeof name.text, "%.*s%s", (int)(NAME_MAX - strlen(ending)), file->name, ending);
+    int length = (int)text_fitting(file->name, sizeof name.text - strlen(ending));
+    snprintf(name.text, sizeof name.text, "%.*s%s", length, file->name, ending);
     return name;
 }
 

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,29 +30,27 @@ int os_pipe(int fds[2])
     return pipe2(fds, O_CLOEXEC) ? -errno : os_keep_pair(fds);
 }
 
-/* Keep SIGPIPE from this thread. Returns whether there is something to undo; when one is pending already, another
- * changes nothing. */
-static int block_sigpipe(sigset_t *before)
+/* Keep from this thread the signals that a write may raise: SIGPIPE, and SIGXFSZ of a file that may not grow. held gets
+ * those that are to be undone; where one is pending already, another changes nothing. */
+static void hold_signals(sigset_t *held, sigset_t *before)
 {
-    sigset_t signals;
+    sigset_t pending;
 
-    if (sigpending(&signals) == 0 && sigismember(&signals, SIGPIPE))
-        return 0;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &signals, before);
-    return 1;
+    sigemptyset(held);
+    sigpending(&pending);
+    if (!sigismember(&pending, SIGPIPE))
+        sigaddset(held, SIGPIPE);
+    if (!sigismember(&pending, SIGXFSZ))
+        sigaddset(held, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, held, before);
 }
 
 /* Take the signal that a write raised, if it did, and restore the mask. */
-static void unblock_sigpipe(const sigset_t *before, int raised)
+static void release_signals(const sigset_t *held, const sigset_t *before, bool raised)
 {
     const struct timespec now = {0};
-    sigset_t signals;
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGPIPE);
-    while (raised && sigtimedwait(&signals, NULL, &now) < 0 && errno == EINTR) {
+    while (raised && sigtimedwait(held, NULL, &now) < 0 && errno == EINTR) {
     }
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
@@ -65,13 +65,21 @@ static ssize_t outcome(ssize_t size)
 
 static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int flags)
 {
-    sigset_t before;
+    sigset_t held, before;
 
-    int blocked = block_sigpipe(&before);
-    ssize_t result = outcome(flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count));
-    if (blocked)
-        unblock_sigpipe(&before, result == -EPIPE);
+    hold_signals(&held, &before);
+    ssize_t size = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
+    ssize_t result = flags ? outcome(size) : size < 0 ? -errno : size;
+    release_signals(&held, &before, result == -EPIPE || result == -EFBIG);
     return result;
+}
+
+ssize_t os_write_quietly(int fd, const void *data, size_t size)
+{
+    const struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+
+    int fault = os_fault(OS_WRITE);
+    return fault ? fault : write_quietly(fd, &part, 1, 0);
 }
 
 /* Where poll() says that a pipe can be written there is room for PIPE_BUF bytes, not for more. */

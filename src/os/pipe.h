@@ -21,6 +21,9 @@ int os_pipe(int fds[2]);
 /* Write bytes; how many, or -errno: -EAGAIN, -EPIPE. */
 ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe_ability ability);
 
+/* write() to any descriptor, which waits where write() does, but raises no signal: how many bytes, or -errno. */
+ssize_t os_write_quietly(int fd, const void *data, size_t size);
+
 /* Read up to size bytes; how many, 0 at the end of file, or -errno. */
 ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability ability);
 

@@ -11,6 +11,7 @@
 #include "os/program.h"
 #include "os/stack.h"
 #include "pool/symbol.h"
+#include "util/text.h"
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -38,7 +39,7 @@ static void copy_base_name(char *name, size_t size, const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
-    size_t length = strnlen(base, size - 1);
+    size_t length = text_fitting(base, size);
     memcpy(name, base, length);
     name[length] = '\0';
 }
@@ -106,7 +107,8 @@ static uintptr_t sought(const struct last_words *words, uint32_t at)
 
 static void set_name(struct mproc_frame *frame, const struct symbol *symbol)
 {
-    size_t size = symbol->name_size < sizeof frame->function ? symbol->name_size : sizeof frame->function - 1;
+    size_t size = symbol->name_size < sizeof frame->function ? symbol->name_size
+                                                             : text_whole(symbol->name, sizeof frame->function - 1);
     frame->offset = frame->object_offset - symbol->begin;
     memcpy(frame->function + 1, symbol->name + 1, size - 1);
     __atomic_store_n(frame->function, symbol->name[0], __ATOMIC_RELEASE); /* commit */

@@ -1,4 +1,5 @@
 /* A post-mortem as text. */
+#include "util/text.h"
 #include <mproc/postmortem.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -93,5 +94,7 @@ size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, siz
     add_costs(&report, postmortem);
     for (unsigned i = 0; i < postmortem->frame_count && i < MPROC_STACK_DEPTH; i++)
         add_frame(&report, i, &postmortem->frames[i]);
+    if (report.length >= report.size && report.size)
+        text[text_whole(text, report.size - 1)] = '\0';
     return report.length;
 }

@@ -8,6 +8,7 @@
 #include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/proc.h"
+#include "os/say.h"
 #include "os/signal.h"
 #include "process/life.h"
 #include "process/streams.h"
@@ -32,7 +33,7 @@ static OS_FORK_PATH void leave(int status, void *unused)
 
 _Noreturn void child_fail(const char *name, const char *reason)
 {
-    dprintf(STDERR_FILENO, "mproc: %s cannot run: %s\n", name, reason);
+    os_say("mproc: %s cannot run: %s\n", name, reason);
     _exit(CANNOT_RUN);
 }
 

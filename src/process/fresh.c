@@ -10,6 +10,7 @@
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "os/process.h"
+#include "os/say.h"
 #include "os/signal.h"
 #include "os/socket.h"
 #include "os/supervise.h"
@@ -128,10 +129,9 @@ static void complain(const struct fresh_run *run, const char *program, int exit)
     char how[32] = "did not end";
     if (exit != -SIGKILL)
         snprintf(how, sizeof how, exit < 0 ? "ended by signal %d" : "ended with code %d", exit < 0 ? -exit : exit);
-    dprintf(STDERR_FILENO,
-            "mproc: %s cannot be started: a fresh run of %s %s, and did not get to mproc_init(), "
-            "which is to be called first thing in main()\n",
-            run->title, program, how);
+    os_say("mproc: %s cannot be started: a fresh run of %s %s, and did not get to mproc_init(), "
+           "which is to be called first thing in main()\n",
+           run->title, program, how);
 }
 
 static pid_t settle(const struct fresh_run *run, const struct executable *executable, pid_t pid, int report,

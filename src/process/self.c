@@ -1,6 +1,7 @@
 /* What this process is. Read by every file of this folder; written by child.c. */
 #include "process/self.h"
 
+#include "util/text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ void self_next_line(char line[PROCESS_NAME_SIZE])
 
 void self_copy_name(char name[PROCESS_NAME_SIZE], const char *text)
 {
-    size_t length = strnlen(text, PROCESS_NAME_SIZE - 1);
+    size_t length = text_fitting(text, PROCESS_NAME_SIZE);
     memcpy(name, text, length);
     name[length] = '\0';
 }

@@ -12,6 +12,7 @@
 #include "os/packet.h"
 #include "os/poll.h"
 #include "os/process.h"
+#include "os/say.h"
 #include "os/signal.h"
 #include "os/socket.h"
 #include "process/child.h"
@@ -132,7 +133,7 @@ static void preload(struct record *record)
     char **libraries = record_string_list(record);
     for (size_t i = 0; libraries && libraries[i]; i++)
         if (!dlopen(libraries[i], RTLD_NOW | RTLD_GLOBAL))
-            dprintf(STDERR_FILENO, "mproc: the fork server cannot load %s\n", dlerror());
+            os_say("mproc: the fork server cannot load %s\n", dlerror());
     free(libraries);
 }
 

@@ -1,10 +1,11 @@
 /* The log: lines to stderr or to a callback. Called from anywhere, above all by users; it calls the kernel through
- * os/file.h and nothing else of the library. A line that is below the level costs one load. */
+ * os/say.h and nothing else of the library. A line that is below the level costs one load. */
 #include "util/log.h"
 
 #include "os/allocate.h"
-#include "os/file.h"
 #include "os/fork.h"
+#include "os/say.h"
+#include "util/text.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <stdatomic.h>
@@ -34,11 +35,9 @@ static char process_name[NAME_SIZE] = "MainProcess";
 /* Byte by byte: every forked child comes here, and the first call of each library function costs it a page fault. */
 OS_FORK_PATH void log_set_process_name(const char *name)
 {
-    size_t length = 0;
-    while (length < NAME_SIZE - 1 && name[length]) {
-        process_name[length] = name[length];
-        length++;
-    }
+    size_t length = text_fitting(name, NAME_SIZE);
+    for (size_t i = 0; i < length; i++)
+        process_name[i] = name[i];
     process_name[length] = '\0';
 }
 
@@ -94,10 +93,9 @@ static void write_line(int level, const char *text)
         snprintf(line, sizeof line - 1, "[%s/%s] %s", level_name(level, buffer, sizeof buffer), process_name, text);
     if (length < 0)
         return;
-    size_t size = length < LINE_MAX_SIZE ? (size_t)length : LINE_MAX_SIZE - 1;
+    size_t size = length < LINE_MAX_SIZE ? (size_t)length : text_whole(line, LINE_MAX_SIZE - 1);
     line[size++] = '\n';
-    while (os_write(STDERR_FILENO, line, size) == -EINTR) {
-    }
+    os_say_bytes(line, size);
 }
 
 void mproc_log(int level, const char *format, ...)
@@ -112,6 +110,8 @@ void mproc_log(int level, const char *format, ...)
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (length > TEXT_MAX_SIZE)
+        text[text_whole(text, TEXT_MAX_SIZE)] = '\0';
     if (length >= 0) {
         const struct sink *sink = atomic_load_explicit(&current, memory_order_acquire);
         clean(text);

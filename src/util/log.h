@@ -3,8 +3,8 @@
 #ifndef MPROC_UTIL_LOG_H
 #define MPROC_UTIL_LOG_H
 
-/* The name in this process's lines, copied, cut after 63 bytes. "MainProcess" until it is set. To be called before the
- * process has other threads. */
+/* The name in this process's lines, copied, cut to 63 bytes of whole letters. "MainProcess" until it is set. To be
+ * called before the process has other threads. */
 void log_set_process_name(const char *name);
 
 /* What a spawned child is to be told, and what it does with that. The level only: lines of a child go to stderr. */

@@ -1,5 +1,7 @@
 /* The log: what is written, where, and by which process. */
+#include "children.h"
 #include "harness.h"
+#include "os/say.h"
 #include "streams.h"
 #include "util/log.h"
 
@@ -8,9 +10,11 @@
 #include <mproc/log.h>
 #include <mproc/process.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -308,6 +312,119 @@ static void a_closed_stderr_is_no_harm(void **state)
     release();
 }
 
+static void a_long_text_is_cut_between_letters(void **state)
+{
+    /* a letter of 2, 3 and 4 bytes over the cut, whole before it, and bytes that are no letter */
+    static const struct {
+        const char *letter;
+        size_t begin, left;
+    } cases[] = {{"\xc3\xa9", 999, 999},          {"\xc3\xa9", 998, 1000},
+                 {"\xe2\x82\xac", 999, 999},      {"\xe2\x82\xac", 998, 998},
+                 {"\xe2\x82\xac", 997, 1000},     {"\xf0\x9f\x98\x80", 999, 999},
+                 {"\xf0\x9f\x98\x80", 997, 997},  {"\xf0\x9f\x98\x80", 996, 1000},
+                 {"\x80\x80\x80\x80", 996, 1000}, {"\xff", 999, 1000}};
+    char text[1100];
+
+    (void)state;
+    capture();
+    assert_int_equal(mproc_log_to_stderr(MPROC_LOG_INFO), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memset(text, 'x', sizeof text - 1);
+        text[sizeof text - 1] = '\0';
+        memcpy(text + cases[i].begin, cases[i].letter, strlen(cases[i].letter));
+        mproc_log(MPROC_LOG_INFO, "%s", text);
+        const char *got = line();
+        assert_int_equal(strlen(got), strlen("[INFO/MainProcess] ") + cases[i].left + 1);
+        assert_int_equal(got[strlen(got) - 1], '\n');
+    }
+    release();
+}
+
+/* ---- a stderr that nobody reads ---- */
+
+/* stderr is a pipe whose reader is gone, or a file that may not grow. In a child. */
+static int lose_reader(bool is_file)
+{
+    int fds[2];
+    const struct rlimit none = {0, RLIM_INFINITY};
+
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    if (is_file ? (fds[1] = memfd_create("stderr", MFD_CLOEXEC)) < 0 || setrlimit(RLIMIT_FSIZE, &none)
+                : pipe2(fds, O_CLOEXEC) || close(fds[0]))
+        return 1;
+    return dup2(fds[1], STDERR_FILENO) == STDERR_FILENO ? mproc_log_to_stderr(MPROC_LOG_INFO) : 1;
+}
+
+/* Neither pending nor blocked afterwards. */
+static int signals_are_as_before(void)
+{
+    sigset_t pending, blocked;
+    sigpending(&pending);
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    return sigismember(&pending, SIGPIPE) || sigismember(&pending, SIGXFSZ) || sigismember(&blocked, SIGPIPE) ||
+           sigismember(&blocked, SIGXFSZ);
+}
+
+static void *log_in_thread(void *arg)
+{
+    mproc_log(MPROC_LOG_INFO, "from a thread");
+    return arg;
+}
+
+static int log_to_nobody(void *is_file)
+{
+    pthread_t thread;
+    mproc_process *process;
+    char word[] = "lost";
+    int code = -1;
+
+    if (lose_reader(is_file != NULL))
+        return 1;
+    errno = 77;
+    mproc_log(MPROC_LOG_INFO, "a line");
+    os_say("mproc: %s\n", "what a child says that cannot run");
+    if (errno != 77 || signals_are_as_before())
+        return 2;
+    if (pthread_create(&thread, NULL, log_in_thread, NULL) || pthread_join(thread, NULL))
+        return 3;
+    if (mproc_process_start(&process, log_in_child, word, NULL) || mproc_process_join(process, MPROC_FOREVER) ||
+        mproc_process_exitcode(process, &code))
+        return 4;
+    return code;
+}
+
+static void a_line_that_nobody_reads_is_lost_and_kills_nobody(void **state)
+{
+    static char is_file;
+
+    (void)state;
+    assert_int_equal(in_child(log_to_nobody, NULL), 0);
+    assert_int_equal(in_child(log_to_nobody, &is_file), 0);
+}
+
+/* What is pending already stays so. */
+static int log_with_signal_pending(void *arg)
+{
+    sigset_t mask;
+
+    if (lose_reader(false))
+        return 1;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &mask, NULL);
+    raise(SIGPIPE);
+    mproc_log(MPROC_LOG_INFO, "a line");
+    sigpending(&mask);
+    return arg || !sigismember(&mask, SIGPIPE);
+}
+
+static void a_signal_of_the_programs_own_stays_pending(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(log_with_signal_pending, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +433,9 @@ int main(void)
         unit(lines_below_the_level_are_dropped),
         unit(control_characters_do_not_reach_the_line),
         unit(a_long_text_is_cut_and_the_line_ends),
+        unit(a_long_text_is_cut_between_letters),
+        unit(a_line_that_nobody_reads_is_lost_and_kills_nobody),
+        unit(a_signal_of_the_programs_own_stays_pending),
         unit(a_callback_gets_the_line_in_parts),
         unit(a_callback_may_be_changed_under_way),
         unit(children_inherit_the_setting_and_have_their_names),

@@ -102,6 +102,11 @@ static void a_long_name_is_cut_after_63_bytes(void **state)
     assert_int_equal(strlen(mproc_process_name(process)), 63);
     mproc_process_kill(process);
     finish(process);
+    memcpy(name + 61, "\xe2\x82\xac", 3); /* a letter over the end is left out */
+    process = start(sleep_for_ever, NULL, &(mproc_process_options){.name = name});
+    assert_int_equal(strlen(mproc_process_name(process)), 61);
+    mproc_process_kill(process);
+    finish(process);
     process = start(sleep_for_ever, NULL, &(mproc_process_options){.name = ""});
     assert_string_equal(mproc_process_name(process), "");
     mproc_process_kill(process);
