@@ -69,7 +69,7 @@ enum mproc_result {
     MPROC_TASK_FAILED = 5,      /* the task's function returned something other than 0 */
     MPROC_CANCELLED = 6,        /* the task was cancelled, or its pool was terminated */
     MPROC_TOO_SMALL = 7,        /* the message is larger than the buffer; it is still there, and its size is told */
-    MPROC_BROKEN = 8,           /* a barrier broke, or a stream ended inside a message */
+    MPROC_BROKEN = 8,           /* a barrier or a pool broke, or a stream ended inside a message */
     MPROC_RUNNING = 9,          /* the process has not ended */
     MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
     MPROC_NOT_INITIALIZED = 11, /* a fresh run of the program would not get to mproc_init(), or did not */

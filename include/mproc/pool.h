@@ -211,7 +211,9 @@ typedef struct mproc_map {
 
 /* Make a pool, start its workers and wait for their initializers. MPROC_TASK_FAILED: an initializer returned other than
  * 0; MPROC_WORKER_DIED: a worker died in it. When that happens later, to a worker that replaces another, it is tried
- * again after pauses of up to half a second. -EINVAL: more than 1024 workers, or than max_workers, an unknown method or
+ * again after pauses of up to half a second. When 32 workers in a row have ended so and no other lives, the pool is
+ * broken: its jobs end with MPROC_BROKEN, the log has a line, and no worker is started until there is another job, for
+ * which it is tried once more. -EINVAL: more than 1024 workers, or than max_workers, an unknown method or
  * interrupt, a negative grace or idle_time, what threads cannot have, min_workers without idle_time or more than 1024,
  * arg without an initializer, arg_size without arg, inherited_memory with spawn; MPROC_NOT_INITIALIZED:
  * spawn without mproc_init(); MPROC_NO_FUNCTION; MPROC_NOT_SHARED: arg is neither NULL nor in shared memory, arg_size
@@ -223,7 +225,8 @@ MPROC_API int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *opt
  * MPROC_LATE: an item took too long; else MPROC_TASK_FAILED: a function returned other than 0; the others are done, and
  * status tells which. MPROC_TIMEOUT: the time was over; items that ran were stopped (their workers killed and
  * replaced), out, status, results and errors hold what was done. MPROC_CLOSED: the pool was closed before;
- * MPROC_CANCELLED: it was terminated or interrupted meanwhile. MPROC_NOT_SHARED: ctx is neither NULL nor in shared
+ * MPROC_CANCELLED: it was terminated or interrupted meanwhile. MPROC_BROKEN: no worker can begin, see
+ * mproc_pool_create(). MPROC_NOT_SHARED: ctx is neither NULL nor in shared
  * memory, ctx_size is 0, and the pool has neither threads nor inherited_memory. -EINVAL: NULL pool, fn or map, a size
  * without its array, an array without a size, products that overflow; MPROC_NO_FUNCTION, -ENOMEM. A count of 0 is 0. */
 MPROC_API int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_time timeout);
@@ -272,7 +275,7 @@ MPROC_API int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mp
 
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
  * do not copy). Of a map: what all its items wrote, and no matter what for those that were not run. 0; else, as
- * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_NO_FUNCTION;
+ * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_BROKEN, MPROC_NO_FUNCTION;
  * MPROC_TIMEOUT: it is not done; -EINVAL, -EPERM. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 

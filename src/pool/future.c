@@ -118,7 +118,7 @@ static bool is_done(const mproc_future *future)
 static mproc_item_status outcome(const mproc_future *future)
 {
     int result = job_result(job_flags(future->job), job_is_whole(future->job));
-    if (future->map.count || result == MPROC_CANCELLED || result == MPROC_NO_FUNCTION)
+    if (future->map.count || result == MPROC_CANCELLED || result == MPROC_BROKEN || result == MPROC_NO_FUNCTION)
         return (mproc_item_status){.result = result};
     return *future->job->status;
 }

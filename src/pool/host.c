@@ -8,6 +8,7 @@
 #include "os/descriptor.h"
 #include "os/pidfd.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <signal.h>
 
 /* How long a waiter looks before it sleeps. */
@@ -16,6 +17,9 @@
 /* How often the server's life is looked at, at most, and how often by one that waits. */
 #define LOOK_PAUSE OS_MS(20)
 #define PATROL     OS_MS(50)
+
+/* Between two lines of the log about processes that cannot be started. */
+#define TELL_PAUSE OS_SEC(10)
 
 /* No two servers are started within this time: they may all end at once. */
 #define RESTART_PAUSE OS_MS(100)
@@ -128,6 +132,24 @@ static bool server_is_gone(const mproc_pool *pool)
     return !mproc_process_is_alive(pool->server) && pool_is_vacant(&pool->shared->server_word);
 }
 
+/* End the jobs of a pool in which no worker can begin. With the mutex. */
+static void stop_if_broken(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    if (!pool_broken(shared) || pool_lock(shared))
+        return;
+    struct job *job = pool_broken(shared) ? atomic_load_explicit(&shared->newest, memory_order_relaxed) : NULL;
+    for (; job; job = job->older) {
+        if (!atomic_load_explicit(&job->published, memory_order_relaxed) || (job_flags(job) & JOB_STOPPED))
+            continue;
+        atomic_fetch_or_explicit(&job->flags, JOB_STOPPED | JOB_BROKEN, memory_order_acq_rel);
+        cell_wake(job->waiter, CELL_ALL);
+    }
+    pool_unlock(shared);
+    callbacks_look(pool);
+    cell_wake(&shared->server, CELL_ALL);
+}
+
 /* With the mutex. */
 static void mend_server(mproc_pool *pool)
 {
@@ -144,15 +166,43 @@ static void mend_server(mproc_pool *pool)
         set_ended(shared);
         return;
     }
-    start_server(pool);
+    int result = start_server(pool);
+    if (result)
+        pool_note_trouble(shared, result);
     pool->restart_at = os_now() + RESTART_PAUSE;
+}
+
+/* Tell the log what nobody gets as a result. Without the mutex: the program's own function may be called. */
+static void tell_log(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    int broken = pool_broken(shared);
+    bool was_told = atomic_exchange_explicit(&pool->told_broken, broken != 0, memory_order_relaxed);
+    if (broken && !was_told)
+        mproc_log(MPROC_LOG_ERROR,
+                  "pool: %d workers in a row ended in their initializer, the last one with: %s. Its "
+                  "jobs end with MPROC_BROKEN",
+                  POOL_TRIES, mproc_strerror(broken));
+    uint32_t troubles = atomic_load_explicit(&shared->troubles, memory_order_acquire);
+    uint32_t told = atomic_load_explicit(&pool->troubles, memory_order_relaxed);
+    if (troubles == told || os_now_coarse() < atomic_load_explicit(&pool->tell_at, memory_order_relaxed) ||
+        !atomic_compare_exchange_strong_explicit(&pool->troubles, &told, troubles, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    atomic_store_explicit(&pool->tell_at, os_now_coarse() + TELL_PAUSE, memory_order_relaxed);
+    mproc_log(MPROC_LOG_WARNING,
+              "pool: %u processes could not be started or did not begin, the last one because of: %s. "
+              "It is tried again",
+              troubles - told, mproc_strerror(atomic_load_explicit(&shared->trouble, memory_order_relaxed)));
 }
 
 void host_mend(mproc_pool *pool)
 {
     pthread_mutex_lock(&pool->mutex);
+    stop_if_broken(pool);
     mend_server(pool);
     pthread_mutex_unlock(&pool->mutex);
+    tell_log(pool);
 }
 
 void host_look(mproc_pool *pool)

@@ -22,6 +22,9 @@ struct mproc_pool {
     bool calls;                  /* a thread calls all workers */
     struct pool_thread *threads; /* of a pool whose workers are threads: one for each slot; or NULL */
     sigset_t mask;               /* what these block */
+    _Atomic(uint32_t) troubles;  /* of the pool's, those that the log was told of */
+    _Atomic(int64_t) tell_at;    /* no further ones are told before */
+    _Atomic(bool) told_broken;   /* the log was told that the pool is broken */
     int64_t restart_at;          /* no server is started before */
     _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so to look for its end is in vain */
     _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */

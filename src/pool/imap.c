@@ -125,6 +125,10 @@ static size_t take_inputs(mproc_imap *imap)
 
 static int launch(mproc_imap *imap, struct window *window)
 {
+    if (job_flags(window->job) & JOB_BROKEN) {
+        imap->end = MPROC_BROKEN;
+        return MPROC_BROKEN;
+    }
     size_t before = imap->bytes;
     size_t count = take_inputs(imap);
     if (count == 0)
@@ -291,7 +295,7 @@ static mproc_item_status status_of(const struct window *window, size_t item)
     if (job_flags(job) & JOB_NO_FUNCTION)
         return (mproc_item_status){.result = MPROC_NO_FUNCTION};
     if (item >= job_chunk_settled(atomic_load_explicit(&job->chunks[0], memory_order_acquire)))
-        return (mproc_item_status){.result = MPROC_CANCELLED};
+        return (mproc_item_status){.result = job_flags(job) & JOB_BROKEN ? MPROC_BROKEN : MPROC_CANCELLED};
     return job->own_status[item];
 }
 
@@ -450,8 +454,7 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_i
 {
     size_t bytes;
     if (!fn || !options || !reserved_is_zero(options->reserved, sizeof options->reserved) ||
-        !options->next == !options->next_input || !options->next != !options->in_size ||
-        (options->ctx_size && !ctx))
+        !options->next == !options->next_input || !options->next != !options->in_size || (options->ctx_size && !ctx))
         return -EINVAL;
     size_t chunk = options->chunk ? options->chunk : 1;
     if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||

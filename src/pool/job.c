@@ -42,7 +42,7 @@ int job_result(uint32_t flags, bool whole)
     if (flags & JOB_NO_FUNCTION)
         return MPROC_NO_FUNCTION;
     if (!whole)
-        return MPROC_CANCELLED;
+        return flags & JOB_BROKEN ? MPROC_BROKEN : MPROC_CANCELLED;
     if (flags & JOB_DIED)
         return MPROC_WORKER_DIED;
     if (flags & JOB_LATE)

@@ -43,7 +43,8 @@ enum job_flag {
     JOB_DIED = 8,         /* a worker died at an item */
     JOB_SCARRED = 16,     /* a worker died in it: finished may be too low */
     JOB_NO_FUNCTION = 32, /* a worker could not find the function */
-    JOB_LATE = 64         /* an item took too long */
+    JOB_LATE = 64,        /* an item took too long */
+    JOB_BROKEN = 128      /* with STOPPED: no worker can begin, see struct pool */
 };
 
 /* A function that jobs of the pool run. Made by the host, constant once it is listed; it stays as long as the pool. */

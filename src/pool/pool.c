@@ -87,6 +87,15 @@ bool pool_wants_workers(struct pool *pool)
     return pool_expects_jobs(pool) || (pool_state(pool) == POOL_CLOSED && list_first(&pool->list));
 }
 
+void pool_break_if_vain(struct pool *pool, int reason)
+{
+    if (atomic_load_explicit(&pool->vain, memory_order_relaxed) < POOL_TRIES || pool_broken(pool) || pool_lock(pool))
+        return;
+    atomic_store_explicit(&pool->broken, reason, memory_order_release);
+    pool_unlock(pool);
+    cell_wake(&pool->changed, CELL_ALL);
+}
+
 void pool_grow(struct pool *pool, size_t chunks)
 {
     size_t wanted = pool_wanted(pool);

@@ -19,6 +19,9 @@
 #define POOL_INITIALIZER_FAILED 124
 #define POOL_INITIALIZER_LOST   123
 
+/* After so many workers in a row have ended in their initializer, with none that lives, the pool is broken. */
+#define POOL_TRIES 32
+
 enum pool_state {
     POOL_OPEN = 0,
     POOL_CLOSED = 1,    /* no more jobs; workers end when the list is empty */
@@ -94,13 +97,22 @@ struct pool {
                                 its last act, or by the host for a dead server */
     _Atomic(uint64_t) server_word; /* as a slot's word, for the server: STARTING by the host, then by the server */
     _Atomic(int32_t) started;      /* POOL_STARTING, then once, by the server: 0, -errno or a condition */
-    _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
-    _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
-    struct wait_cell server;       /* the server sleeps here */
-    _Atomic(uint64_t) starts;      /* for mproc_pool_stats() alone, as the next two: workers that were started, */
-    _Atomic(uint64_t) deaths;      /* that ended badly, */
-    _Atomic(uint64_t) past_items;  /* and items that were run by those who have ended */
-    struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
+    _Atomic(int32_t) broken;       /* 0; or why no worker can begin any more, and then nobody tries: no job is published
+                                      that was not told so. Under lock: set by the server, or a worker that is a thread,
+                                      when none lives and POOL_TRIES in a row have ended in their initializer; back to 0
+                                      by the host with the next job, for which they are to try once more */
+    _Atomic(uint32_t) vain;       /* so many workers in a row have ended in their initializer; POOL_TRIES at most. Up by
+                                     the server, or a worker that is a thread; back to 0 by a worker that is ready */
+    _Atomic(int32_t) trouble;     /* why the last process could not be started or begin, for the host's log; by the
+                                     same, and by the host for the server */
+    _Atomic(uint32_t) troubles;   /* and how often that was; grows after trouble is set */
+    _Atomic(uint32_t) cancels;    /* by the host: grows when jobs are to be killed; the server looks for them then */
+    _Atomic(uint32_t) serial;     /* of the last server or worker that was started; fetch_add by its parent */
+    struct wait_cell server;      /* the server sleeps here */
+    _Atomic(uint64_t) starts;     /* for mproc_pool_stats() alone, as the next two: workers that were started, */
+    _Atomic(uint64_t) deaths;     /* that ended badly, */
+    _Atomic(uint64_t) past_items; /* and items that were run by those who have ended */
+    struct wait_cell changed;     /* host threads sleep here until a worker came, ended, or left a job */
     _Alignas(64) struct owner_lock lock; /* for list */
     struct job_list list;                /* jobs with work */
     struct job *_Atomic call;            /* the job of which each worker runs the item of its own number, or NULL; under
@@ -150,6 +162,33 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit);
 
 /* Put a job back in the list if it has chunks that nobody has, and wake workers for it. 0 or -errno. */
 int pool_offer_again(struct pool *pool, struct job *job);
+
+/* A worker has ended in its initializer. */
+static inline void pool_note_vain(struct pool *pool)
+{
+    uint32_t vain = atomic_load_explicit(&pool->vain, memory_order_relaxed);
+    if (vain < POOL_TRIES)
+        atomic_compare_exchange_strong_explicit(&pool->vain, &vain, vain + 1, memory_order_relaxed,
+                                                memory_order_relaxed);
+}
+
+/* A process could not be started or begin. To be told by the host's log. */
+static inline void pool_note_trouble(struct pool *pool, int reason)
+{
+    atomic_store_explicit(&pool->trouble, reason, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->troubles, 1, memory_order_release);
+    cell_wake(&pool->changed, CELL_ALL);
+}
+
+/* Why no worker can begin any more, or 0. */
+static inline int pool_broken(struct pool *pool)
+{
+    return atomic_load_explicit(&pool->broken, memory_order_acquire);
+}
+
+/* Break the pool for this reason if all of the last tries were in vain. For one who knows that no worker lives or is on
+ * its way. */
+void pool_break_if_vain(struct pool *pool, int reason);
 
 /* A worker is about to be started in a slot where nobody is. */
 void pool_clear_slot(struct pool *pool, unsigned index);

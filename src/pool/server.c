@@ -37,7 +37,9 @@ struct server {
     int64_t look_at;  /* when it must look again, though nobody wakes it */
     int64_t *kill_at; /* for each slot: when SIGKILL follows SIGTERM, or 0 */
     struct oom_watch oom;
-    int failure; /* why the first workers could not be started, or 0 */
+    int reason;      /* why the last worker ended in its initializer */
+    bool was_broken; /* at the last look */
+    int failure;     /* why the first workers could not be started, or 0 */
 };
 
 static struct pool *own_pool; /* for the handler */
@@ -94,6 +96,22 @@ static int why_not_ready(const struct server *server, struct worker_slot *slot, 
     return exit == POOL_INITIALIZER_FAILED ? MPROC_TASK_FAILED : MPROC_WORKER_DIED;
 }
 
+/* A worker has ended before it was ready. */
+static void note_vain_start(struct server *server, struct worker_slot *slot, int exit)
+{
+    int reason = why_not_ready(server, slot, exit);
+    if (is_starting(server))
+        server->failure = reason;
+    if (is_starting(server) || pool_state(server->pool) == POOL_TERMINATED)
+        return;
+    if (reason > 0) {
+        server->reason = reason;
+        pool_note_vain(server->pool);
+    }
+    if (reason)
+        pool_note_trouble(server->pool, reason);
+}
+
 /* For the post-mortem. */
 static void note_costs(struct server *server, struct worker_slot *slot, const struct os_end *end)
 {
@@ -113,14 +131,13 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
     atomic_store_explicit(&slot->ended, 1, memory_order_release);
     if (exit != 0)
         atomic_fetch_add_explicit(&server->pool->deaths, 1, memory_order_relaxed);
+    bool was_ready = atomic_load_explicit(&slot->ready, memory_order_relaxed);
     if (atomic_load_explicit(&slot->served, memory_order_relaxed))
         forget_failures(server);
-    else if (exit != 0)
+    else if (exit != 0 || !was_ready)
         note_failure(server);
-    bool was_ready = atomic_load_explicit(&slot->ready, memory_order_relaxed);
-    if (is_starting(server) && exit != 0 && !was_ready &&
-        !server->failure) /* once there is one, the others are killed */
-        server->failure = why_not_ready(server, slot, exit);
+    if (!was_ready && !server->failure) /* once there is one, the others are killed */
+        note_vain_start(server, slot, exit);
 }
 
 static void reap(struct server *server)
@@ -298,9 +315,11 @@ static int start_worker(struct server *server, unsigned index)
     return 0;
 }
 
-/* Whether a slot that should have a worker has none. */
+/* Whether a slot that should have a worker has none, and one is to be tried. */
 static bool is_short(const struct server *server)
 {
+    if (pool_broken(server->pool))
+        return false;
     for (unsigned i = 0; i < pool_wanted(server->pool); i++)
         if (!word_of(&server->pool->workers[i]))
             return true;
@@ -319,6 +338,8 @@ static void start_missing(struct server *server)
         note_failure(server);
         if (is_starting(server))
             server->failure = result;
+        else
+            pool_note_trouble(pool, result);
         return;
     }
 }
@@ -334,6 +355,17 @@ static void tell_started(struct server *server)
             return;
     atomic_store_explicit(&pool->started, 0, memory_order_release);
     cell_wake(&pool->changed, CELL_ALL);
+}
+
+/* Break the pool when all tries are used up. One that was mended by another job has one more. */
+static void look_if_broken(struct server *server)
+{
+    if (server->alive == 0 && !is_starting(server) && !server->was_broken)
+        pool_break_if_vain(server->pool, server->reason);
+    bool is_broken = pool_broken(server->pool);
+    if (server->was_broken && !is_broken)
+        server->start_at = 0;
+    server->was_broken = is_broken;
 }
 
 /* ---- the end ---- */
@@ -382,6 +414,7 @@ static bool look(struct server *server)
     kill_wanted(server);
     end_late(server);
     kill_overdue(server);
+    look_if_broken(server);
     start_missing(server);
     tell_started(server);
     return all_is_done(server);

@@ -261,6 +261,14 @@ static void call_all(struct pool *shared, struct job *job)
     pool_excuse_surplus(shared);
 }
 
+/* With the lock. */
+static void try_once_more(struct pool *shared)
+{
+    atomic_store_explicit(&shared->broken, 0, memory_order_release);
+    cell_wake(&shared->server, CELL_ALL);
+    cell_wake(&shared->work, CELL_ALL); /* threads that have failed to begin */
+}
+
 static int publish(struct pool *shared, struct job *job, bool promised)
 {
     int result = pool_lock(shared);
@@ -270,6 +278,8 @@ static int publish(struct pool *shared, struct job *job, bool promised)
     if (state == POOL_OPEN || (state == POOL_CLOSED && promised)) {
         if (!job->is_call)
             pool_grow(shared, job->chunk_count);
+        if (pool_broken(shared))
+            try_once_more(shared);
         atomic_store_explicit(&job->published, true, memory_order_relaxed);
         if (job->is_call)
             call_all(shared, job);

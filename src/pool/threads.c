@@ -16,6 +16,15 @@
 
 /* ---- the thread ---- */
 
+static bool none_is_ready(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->worker_count; i++)
+        if (atomic_load_explicit(&pool->workers[i].word, memory_order_acquire) &&
+            atomic_load_explicit(&pool->workers[i].ready, memory_order_acquire))
+            return false;
+    return true;
+}
+
 /* The initializer failed: the reason why a pool cannot be made, and later a pause before the next try. Returns whether
  * there is one. */
 static bool fail_to_begin(struct worker *worker, int code)
@@ -28,9 +37,13 @@ static bool fail_to_begin(struct worker *worker, int code)
         cell_wake(&pool->changed, CELL_ALL);
         return false;
     }
+    pool_note_vain(pool);
+    pool_note_trouble(pool, result);
+    if (!pool_broken(pool) && none_is_ready(pool))
+        pool_break_if_vain(pool, result);
     int64_t end = os_now() + PAUSE;
-    while (os_until(end) > 0 && pool_wants_workers(pool) && !worker_is_surplus(worker))
-        cell_sleep(&pool->work, cell_prepare(&pool->work), end);
+    while ((os_until(end) > 0 || pool_broken(pool)) && pool_wants_workers(pool) && !worker_is_surplus(worker))
+        cell_sleep(&pool->work, cell_prepare(&pool->work), os_until(end) > 0 ? end : OS_NEVER);
     return pool_wants_workers(pool) && !worker_is_surplus(worker);
 }
 

@@ -350,6 +350,7 @@ int worker_initialize(struct worker *worker)
     streams_flush();
     if (result)
         return POOL_INITIALIZER_FAILED;
+    atomic_store_explicit(&pool->vain, 0, memory_order_relaxed);
     worker->idle_since = os_now();
     atomic_store_explicit(&worker->slot->begun, worker->idle_since, memory_order_relaxed);
     atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
