@@ -16,8 +16,9 @@
  * A handle is private to the process that started the child; it is no shared object. It takes one descriptor, a pidfd;
  * that of a daemon two more until the daemon has ended. In a process that was forked since, it can still be asked for
  * name, pid, is_alive and sentinel. The library installs no SIGCHLD handler and never waits for children that it did
- * not start. Where the program itself reaps a child of ours (waitpid(-1) or SIGCHLD ignored), the child's exit code is
- * unknown: -ECHILD.
+ * not start. A program may reap any child itself (waitpid(-1), SIGCHLD ignored): Linux 6.15 and later tell all the same
+ * how a child of ours ended; before, its exit code is unknown then, -ECHILD. A program that was started with SIGCHLD
+ * ignored, by nohup-like wrappers, gets its default back at the first start of a process on those older kernels.
  *
  * What the child gets: default dispositions for every signal that the parent catches and for SIGCHLD (what else the
  * parent ignores stays ignored), an empty signal mask, the parent's stdio (flushed before, so that nothing is written
@@ -92,7 +93,7 @@ MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, con
 MPROC_API int mproc_process_join(mproc_process *process, mproc_time timeout);
 
 /* Its exit code: 0 to 255, or minus the signal that ended it. MPROC_RUNNING when it has not ended; -ECHILD when
- * somebody else reaped it. *exitcode is written only on 0. */
+ * somebody else reaped it and the kernel does not tell. *exitcode is written only on 0. */
 MPROC_API int mproc_process_exitcode(mproc_process *process, int *exitcode);
 
 /* Whether it has not ended. False for NULL. */

@@ -5,8 +5,12 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/poll.h"
+#include "os/process.h"
+#include "os/signal.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +56,57 @@ static int exitcode_of(const siginfo_t *info)
     return info->si_code == CLD_EXITED ? info->si_status : -info->si_status;
 }
 
+/* The ioctl of newer kernels' <linux/pidfd.h>. */
+struct pidfd_info {
+    uint64_t mask;
+    uint64_t cgroup;
+    uint32_t ids[11];
+    int32_t exit; /* as wait() tells it */
+};
+
+#define PIDFD_GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
+#define PIDFD_INFO_EXIT (UINT64_C(1) << 3)
+
+/* The end of a process that is no child, or no longer: its end is told as soon as it was reaped. */
+static int end_by_descriptor(int fd, int *exitcode)
+{
+    struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};
+    int fault = os_fault(OS_IOCTL);
+    if (fault || ioctl(fd, PIDFD_GET_INFO, &info))
+        return -ECHILD;
+    if (!(info.mask & PIDFD_INFO_EXIT))
+        return 0;
+    *exitcode = WIFEXITED(info.exit) ? WEXITSTATUS(info.exit) : -WTERMSIG(info.exit);
+    return 1;
+}
+
+static bool try_end_by_descriptor(void)
+{
+    sigset_t before;
+    int fd = -1, exitcode, told = -1;
+    os_signals_block(&before);
+    pid_t pid = os_fork_bare(&fd);
+    if (pid == 0)
+        _exit(0);
+    os_signals_restore(&before);
+    if (pid < 0)
+        return false;
+    while (waitid(P_PIDFD, (id_t)fd, &(siginfo_t){.si_pid = 0}, WEXITED | __WALL) < 0 && errno == EINTR) {
+    }
+    told = end_by_descriptor(fd, &exitcode);
+    os_close(fd);
+    return told == 1;
+}
+
+bool os_pidfd_tells_end(void)
+{
+    static _Atomic(int) known; /* 1: no; 2: yes */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!answer)
+        atomic_store_explicit(&known, answer = 1 + try_end_by_descriptor(), memory_order_relaxed);
+    return answer == 2;
+}
+
 int os_pidfd_reap(int fd, int *exitcode)
 {
     siginfo_t info = {.si_pid = 0};
@@ -63,6 +118,8 @@ int os_pidfd_reap(int fd, int *exitcode)
         if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | __WALL))
             result = -errno;
     } while (result == -EINTR);
+    if (result == -ECHILD)
+        return end_by_descriptor(fd, exitcode);
     if (result)
         return result;
     if (info.si_pid == 0)

@@ -24,8 +24,13 @@ int os_pidfd_wait(int fd, int64_t nanoseconds);
 int os_pidfd_signal(int fd, int signal);
 
 /* Reap a child without waiting. 1: it has ended and *exitcode is its exit code, or minus its signal; 0: it has not
- * ended; -ECHILD: no child of this process, or somebody else reaped it. */
+ * ended, or its end is not settled yet; -ECHILD: no child of this process, or somebody else reaped it and the kernel
+ * does not tell how it ended. */
 int os_pidfd_reap(int fd, int *exitcode);
+
+/* Whether the kernel tells how a process ended that somebody else reaped, as Linux does from 6.15 on. Tried out once,
+ * with a process that is made and reaped. */
+bool os_pidfd_tells_end(void);
 
 /* Whether the process is a child of this one that was not reaped: with its number, that is its number as long as nobody
  * reaps it. */

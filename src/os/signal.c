@@ -50,6 +50,25 @@ OS_FORK_PATH void os_signals_reset(uint64_t suspects)
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+bool os_children_may_vanish(void)
+{
+    struct sigaction action;
+    return !__libc_single_threaded || sigaction(SIGCHLD, NULL, &action) || action.sa_handler != SIG_DFL ||
+           (action.sa_flags & SA_NOCLDWAIT);
+}
+
+bool os_children_are_ignored(void)
+{
+    struct sigaction action;
+    return sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void os_heed_children(void)
+{
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &standard, NULL);
+}
+
 static void do_nothing(int number)
 {
     (void)number;

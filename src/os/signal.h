@@ -19,6 +19,14 @@ uint64_t os_signals_caught(void);
  * what is ignored stays so. Then no signal is blocked. */
 void os_signals_reset(uint64_t suspects);
 
+/* Whether a child of this process may be reaped as soon as it ends, by the kernel or by a handler or another thread of
+ * the program's. */
+bool os_children_may_vanish(void);
+
+/* Whether this process ignores the ends of its children; and the default again. */
+bool os_children_are_ignored(void);
+void os_heed_children(void);
+
 /* Let a signal do nothing here, and by default what it does in a process that calls os_signals_reset() later. One that
  * is ignored stays so. */
 void os_signal_disarm(int number);

@@ -5,14 +5,17 @@
 #include "process/child.h"
 
 #include "ipc/connection.h"
+#include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/poll.h"
 #include "os/proc.h"
 #include "os/say.h"
 #include "os/signal.h"
 #include "process/life.h"
 #include "process/streams.h"
 #include "util/log.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,10 +70,23 @@ static OS_FORK_PATH void introduce(const struct start *start)
     member_join();
 }
 
+/* Until the parent has a descriptor of this process, or is gone. */
+static OS_FORK_PATH void await_gate(const struct start *start)
+{
+    struct pollfd watches[2] = {{.fd = start->gate, .events = POLLIN}, {.fd = start->sentinel, .events = POLLIN}};
+    int result;
+    do {
+        result = os_poll(watches, 2, OS_TICK);
+    } while (result == 0 || result == -EINTR);
+    os_close(start->gate);
+}
+
 _Noreturn OS_FORK_PATH void child_run(const struct start *start, uint64_t caught)
 {
     if (start->leash >= 0 && life_wear(start->leash))
         child_fail(start->name, "it cannot be tied to its parent");
+    if (start->gate >= 0)
+        await_gate(start);
     os_signals_reset(caught);
     take_identity(start);
     if (start->connections_listed)

@@ -228,6 +228,9 @@ static void pack(struct parcel *parcel, const struct start *start, int record)
     parcel->request.has_leash = start->leash >= 0;
     if (start->leash >= 0)
         parcel->fds[parcel->count++] = start->leash;
+    parcel->request.has_gate = start->gate >= 0;
+    if (start->gate >= 0)
+        parcel->fds[parcel->count++] = start->gate;
     parcel->directory = os_open(".", O_PATH | O_DIRECTORY);
     parcel->request.has_directory = parcel->directory >= 0;
     if (parcel->directory >= 0)

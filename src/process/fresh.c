@@ -237,6 +237,7 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     mproc_authkey_set(record->key, record->key_size);
     start->sentinel = descriptors->sentinel;
     start->leash = descriptors->leash;
+    start->gate = descriptors->gate;
     start->fn = (mproc_target *)(void *)function_find(&record->function);
     if (!start->fn)
         fresh_fail(start->name, MPROC_NO_FUNCTION, "its function is in no object file that it has or can load");

@@ -43,6 +43,7 @@ _Noreturn void fresh_fail(const char *name, int result, const char *reason);
 struct fresh_descriptors {
     int sentinel;
     int leash; /* or -1 */
+    int gate;  /* or -1 */
     const int *connections;
 };
 

@@ -1,6 +1,6 @@
 /* The start method spawn: the child is a fresh run of the program. Called by start.c. The descriptors that it gets are,
- * in order: the record, the arena, the bell, the sentinel, the leash if there is one, the connections. init.c takes
- * them in the same order. */
+ * in order: the record, the arena, the bell, the sentinel, the leash and the gate if there is one, the connections.
+ * init.c takes them in the same order. */
 #include "arena/region.h"
 #include "ipc/connection.h"
 #include "os/descriptor.h"
@@ -9,7 +9,7 @@
 #include "process/fresh.h"
 #include "process/streams.h"
 
-_Static_assert(6 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
+_Static_assert(7 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
 
 /* The first run of a program is waited for: it shows whether a fresh run gets to mproc_init(). */
 static pid_t execute(const struct start *start, int record, int *condition)
@@ -21,6 +21,8 @@ static pid_t execute(const struct start *start, int record, int *condition)
                             .is_awaited = !executable_is_proven()};
     if (start->leash >= 0)
         run.fds[run.count++] = start->leash;
+    if (start->gate >= 0)
+        run.fds[run.count++] = start->gate;
     for (size_t i = 0; i < start->connection_count; i++)
         run.fds[run.count++] = connection_fd(start->connections[i]);
     return fresh_execute(&run, condition);

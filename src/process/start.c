@@ -4,6 +4,9 @@
 
 #include "ipc/connection.h"
 #include "os/descriptor.h"
+#include "os/eventfd.h"
+#include "os/pidfd.h"
+#include "os/signal.h"
 #include "process/authkey.h"
 #include "process/group.h"
 #include "process/life.h"
@@ -93,6 +96,32 @@ static void describe(struct start *start, const mproc_process_options *options)
     start->parent = member_current();
 }
 
+/* Whoever started the program may have ignored the ends of children, and so would this process: nobody could know then
+ * how a child ended. Where the kernel tells it all the same, and where the program itself has chosen so, it is left at
+ * that. */
+static bool was_ignored;
+
+__attribute__((constructor)) static void note_signals(void)
+{
+    was_ignored = os_children_are_ignored();
+}
+
+static void heed_children(void)
+{
+    if (was_ignored && os_children_are_ignored() && !os_pidfd_tells_end())
+        os_heed_children();
+    was_ignored = false;
+}
+
+/* A child that may be reaped at once does not begin before its parent has a descriptor of it. */
+static int make_gate(struct start *start)
+{
+    if (!os_children_may_vanish())
+        return 0;
+    start->gate = os_eventfd_create();
+    return start->gate < 0 ? start->gate : 0;
+}
+
 /* Everything that can fail and can be had before there is a child. */
 static int prepare(struct start *start, const mproc_process_options *options, struct mproc_group *group)
 {
@@ -106,7 +135,8 @@ static int prepare(struct start *start, const mproc_process_options *options, st
         if (result)
             return result;
     }
-    return authkey_settle();
+    int result = make_gate(start);
+    return result ? result : authkey_settle();
 }
 
 static void release(struct start *start)
@@ -115,6 +145,14 @@ static void release(struct start *start)
         os_close(start->sentinel);
     if (start->leash >= 0)
         os_close(start->leash);
+}
+
+static void open_gate(struct start *start)
+{
+    if (start->gate < 0)
+        return;
+    os_eventfd_ring(start->gate);
+    os_close(start->gate);
 }
 
 static void untie(struct mproc_process *handle)
@@ -163,9 +201,10 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
     int result = check(fn, arg, options);
     if (result)
         return result;
+    heed_children();
     handle_reap_freed();
     watch_exit();
-    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1};
+    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1, .gate = -1};
     struct mproc_process *handle = handle_new();
     if (!handle)
         return -ENOMEM;
@@ -176,6 +215,7 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
         release(&start);
     else
         result = start_into(handle, &start, options);
+    open_gate(&start);
     if (result) {
         untie(handle);
         handle_discard(handle);

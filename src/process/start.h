@@ -25,6 +25,7 @@ struct start {
     int sentinel; /* a pidfd of the parent */
     int leash;    /* of a daemon, see life.h; else -1 */
     int tie;      /* the same, in the parent; else -1 */
+    int gate; /* an eventfd that is rung when the parent has a descriptor of the child; -1: it does not wait for that */
 };
 
 /* Start a process of a group, or of none (NULL). As mproc_process_start() otherwise. */

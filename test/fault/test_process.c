@@ -7,7 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <mproc/process.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,6 +220,40 @@ static void each_call_of_a_group_may_fail(void **state)
     }
 }
 
+/* ---- SIGCHLD ---- */
+
+/* In a program that was started with SIGCHLD ignored, on a kernel that does not tell how a reaped process ended. */
+static int heed_children(void)
+{
+    struct sigaction action;
+    const mproc_process_options options = {.method = MPROC_START_FORK};
+    fault_arm(OS_IOCTL, 0, ENOTTY);
+    int code = start_and_join((void *)(uintptr_t)&options);
+    if (sigaction(SIGCHLD, NULL, &action) || action.sa_handler != SIG_DFL || fault_hits() != 1)
+        return 1;
+    signal(SIGCHLD, SIG_IGN); /* the program's own choice is left at that */
+    mproc_process *process;
+    if (mproc_process_start(&process, return_int, &(int){0}, &options))
+        return 2;
+    mproc_process_join(process, MPROC_FOREVER);
+    sigaction(SIGCHLD, NULL, &action);
+    return code == TARGET_RETURNS && action.sa_handler == SIG_IGN ? 0 : 3;
+}
+
+static void sigchld_that_was_ignored_from_the_start_is_heeded_where_the_kernel_tells_no_ends(void **state)
+{
+    int status;
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGCHLD, SIG_IGN);
+        execl("/proc/self/exe", "test", "--ignoring", (char *)NULL);
+        _exit(100);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* Use once what a process keeps for its life. */
 static int warm_up(void **state)
 {
@@ -233,15 +269,18 @@ static int warm_up(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     mproc_init();
+    if (argc > 1 && strcmp(argv[1], "--ignoring") == 0)
+        return heed_children();
     const struct CMUnitTest tests[] = {
         unit(a_start_by_fork_fails_and_leaves_nothing),
         unit(a_start_by_spawn_fails_and_leaves_nothing),
         unit(a_start_by_the_server_fails_and_leaves_nothing),
         unit(a_first_start_that_failed_can_be_tried_again),
         unit(each_call_of_a_group_may_fail),
+        unit(sigchld_that_was_ignored_from_the_start_is_heeded_where_the_kernel_tells_no_ends),
     };
     return cmocka_run_group_tests(tests, warm_up, NULL);
 }

@@ -145,36 +145,6 @@ static void a_sentinel_is_readable_at_the_end(void **state)
     assert_int_equal(finish(process), -SIGKILL);
 }
 
-static void a_status_that_somebody_else_took_is_unknown(void **state)
-{
-    int zero = 0, exitcode = 77;
-    (void)state;
-    mproc_process *process = start(return_int, &zero, NULL);
-    assert_int_equal(waitpid(mproc_process_pid(process), NULL, 0), mproc_process_pid(process));
-    assert_false(mproc_process_is_alive(process));
-    assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
-    assert_int_equal(mproc_process_exitcode(process, &exitcode), -ECHILD);
-    assert_int_equal(exitcode, 77);
-    assert_int_equal(mproc_process_kill(process), 0);
-    mproc_process_free(process);
-}
-
-static void a_status_is_unknown_where_sigchld_is_ignored(void **state)
-{
-    int zero = 0, exitcode;
-    (void)state;
-    void (*before)(int) = signal(SIGCHLD, SIG_IGN);
-    for (int i = 0; i < 20; i++) {
-        mproc_process *process = start(return_int, &zero, NULL);
-        assert_int_equal(mproc_process_join(process, MPROC_FOREVER), 0);
-        assert_int_equal(mproc_process_exitcode(process, &exitcode), -ECHILD);
-        struct pollfd end = {.fd = mproc_process_sentinel(process), .events = POLLIN};
-        assert_int_equal(poll(&end, 1, 0), 1);
-        mproc_process_free(process);
-    }
-    signal(SIGCHLD, before);
-}
-
 static int run_and_tell(void *arg)
 {
     _Atomic(int) *exitcode = arg;
@@ -366,8 +336,6 @@ int main(void)
         unit(a_joined_process_may_be_joined_again),
         unit(many_threads_may_join_one_process),
         unit(a_sentinel_is_readable_at_the_end),
-        unit(a_status_that_somebody_else_took_is_unknown),
-        unit(a_status_is_unknown_where_sigchld_is_ignored),
         unit(a_child_can_wait_for_its_own_where_its_parent_ignores_sigchld),
         unit(children_of_the_program_are_left_alone),
         unit(active_children_are_those_that_have_not_ended),
