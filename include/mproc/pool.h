@@ -100,6 +100,11 @@ typedef void mproc_finalizer(void *state);
 /* What a pool does at SIGINT, which a terminal sends at Ctrl-C. Its server and workers do nothing at it; a program that
  * a task executes finds it as it is by default. A task that sleeps in a system call may see EINTR.
  *
+ * With the second or third SIGTERM and SIGHUP too are left to this process: a service manager, or kill() of the whole
+ * process group, sends them to the server and workers as well, who do nothing then, so that a program that has handlers
+ * for them can finish or drain its pool. When this process ends, they end. Otherwise such a signal ends whom it is sent
+ * to; so a worker can be ended by hand, and its item is one of MPROC_WORKER_DIED.
+ *
  * With the second or third the library handles SIGINT in this process while there is such a pool, in place of what the
  * program has set, which is put back when the last one is freed; unless SIGINT is ignored, as in a program started in
  * the background. The handler only counts. A pool acts when this process next gives it work or waits for it, and within

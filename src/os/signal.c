@@ -82,6 +82,19 @@ void os_signal_disarm(int number)
         sigaction(number, &nothing, NULL);
 }
 
+static void obey_parent(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (info->si_pid == getppid())
+        os_signal_by_default(number);
+}
+
+void os_signal_obey_parent(int number)
+{
+    const struct sigaction action = {.sa_sigaction = obey_parent, .sa_flags = SA_RESTART | SA_SIGINFO};
+    sigaction(number, &action, NULL);
+}
+
 bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before)
 {
     const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};

@@ -91,6 +91,7 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
     shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
     shared->memory_limit = options->memory_limit;
     shared->pin = options->pin;
+    shared->leaves_signals = options->interrupt != MPROC_INTERRUPT_DEFAULT;
     shared->threads = options->threads;
     shared->idle_time = options->idle_time.nanoseconds == OS_USER_FOREVER ? 0 : options->idle_time.nanoseconds;
     shared->least = options->min_workers ? options->min_workers : 1;

@@ -91,6 +91,7 @@ struct pool {
     uint64_t max_memory;        /* resident bytes of its own with which a worker is replaced; UINT64_MAX: no limit */
     uint64_t memory_limit;      /* private bytes that it can have; 0: no limit */
     bool pin;                   /* each worker to a CPU */
+    bool leaves_signals;        /* SIGTERM and SIGHUP are for the host alone to answer, as SIGINT is in any pool */
     _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock; only grows */
     _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as

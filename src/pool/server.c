@@ -439,6 +439,10 @@ int pool_server(void *arg)
     last_words_prepare();
     own_pool = start->pool;
     os_signal_disarm(SIGINT); /* the host alone answers Ctrl-C; what a worker executes has the default again */
+    if (start->pool->leaves_signals) {
+        os_signal_disarm(SIGTERM);
+        os_signal_disarm(SIGHUP);
+    }
     os_on_child(on_child);
     for (;;) {
         uint32_t seen = cell_prepare(&server.pool->server);

@@ -2,6 +2,7 @@
  * when the server is gone; it may die at any instruction. What it does all its life stands in worker.c. */
 #include "os/cpu.h"
 #include "os/proc.h"
+#include "os/signal.h"
 #include "os/supervise.h"
 #include "pool/worker.h"
 #include "process/self.h"
@@ -48,6 +49,8 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
     worker_become(&worker);
     os_forget_children();
     take_name(index);
+    if (pool->leaves_signals)
+        os_signal_obey_parent(SIGTERM); /* by which the server ends it */
     int result = os_die_with_parent(parent);
     if (!result)
         result = confine(&worker);

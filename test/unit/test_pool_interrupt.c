@@ -512,6 +512,74 @@ static void a_program_that_a_task_executes_does_not_ignore_it(void **state)
     }
 }
 
+/* ---- signals to the whole process group ---- */
+
+static void note_signal(int number)
+{
+    (void)number;
+}
+
+/* It has handlers, as a service has that finishes what it is at. */
+static int host_leads_a_group(void *arg)
+{
+    setpgid(0, 0);
+    signal(SIGTERM, note_signal);
+    signal(SIGHUP, note_signal);
+    return host_maps(arg);
+}
+
+static void signals_to_the_group_are_left_to_the_host(void **state)
+{
+    (void)state;
+    for (int kind = MPROC_INTERRUPT_DRAIN; kind <= MPROC_INTERRUPT_TERMINATE; kind++) {
+        struct play play = begin(host_leads_a_group, (enum mproc_interrupt)kind);
+        assert_true(wait_until(workers_have_begun, play.scene, LONG_TIME));
+        assert_int_equal(kill(-mproc_process_pid(play.host), SIGTERM), 0);
+        assert_int_equal(kill(-mproc_process_pid(play.host), SIGHUP), 0);
+        atomic_store(&play.scene->gate.open, true);
+        assert_true(wait_until(has_result, play.scene, LONG_TIME));
+        assert_int_equal(play.scene->result, 0);
+        items_are_done(play.scene, ITEMS);
+        end(&play, 0);
+    }
+}
+
+/* The time of the first kills its worker by SIGTERM: the grace is longer than the test waits. */
+static void the_pool_itself_ends_workers_all_the_same(void **state)
+{
+    mproc_pool *pool;
+    struct gate *gate = make_gate();
+    (void)state;
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1,
+                                                                    .method = pool_method,
+                                                                    .grace = MPROC_SEC(1000),
+                                                                    .interrupt = MPROC_INTERRUPT_DRAIN}),
+                     0);
+    mproc_future *future = submit_at_gate(pool, gate);
+    assert_true(wait_until(gate_has_begun, gate, LONG_TIME));
+    assert_int_equal(mproc_future_cancel(future), 0);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_MS(LONG_TIME)), MPROC_CANCELLED);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
+static void without_a_wish_a_worker_can_be_ended_by_hand(void **state)
+{
+    mproc_pool *pool = make_pool(1);
+    struct gate *gate = make_gate();
+    pid_t pid;
+    (void)state;
+    mproc_future *future = submit_at_gate(pool, gate);
+    assert_true(wait_until(gate_has_begun, gate, LONG_TIME));
+    assert_int_equal(mproc_pool_workers(pool, &pid, 1), 1);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(mproc_future_get(future, NULL, MPROC_MS(LONG_TIME)), MPROC_WORKER_DIED);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+    mproc_free(gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +596,9 @@ int main(void)
         unit(every_pool_answers_once),
         unit(at_a_terminal_only_the_host_answers),
         unit(a_program_that_a_task_executes_does_not_ignore_it),
+        unit(signals_to_the_group_are_left_to_the_host),
+        unit(the_pool_itself_ends_workers_all_the_same),
+        unit(without_a_wish_a_worker_can_be_ended_by_hand),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
