@@ -40,19 +40,38 @@ static bool kill_if_ours(pid_t pid, pid_t parent)
     return is_ours;
 }
 
-static void kill_one(uint64_t *random)
+/* Wait until there are workers of another server, and note how long that took. */
+static void measure_recovery(struct user *self, pid_t server)
+{
+    pid_t pids[MOST_WORKERS];
+    begin_call(self, KIND_RECOVERY);
+    while (!atomic_load(&storm.ends) && !atomic_load(&storm.swaps)) {
+        int count = mproc_pool_workers(storm.pool, pids, MOST_WORKERS);
+        pid_t parent = count > 0 ? parent_of(pids[0]) : -1;
+        if (parent > 0 && parent != server && parent_of(parent) == getpid()) {
+            end_call(self);
+            return;
+        }
+        nap_us(1000);
+    }
+}
+
+static void kill_one(struct user *self)
 {
     pid_t pids[MOST_WORKERS];
     pthread_rwlock_rdlock(&storm.swap);
     int count = mproc_pool_workers(storm.pool, pids, MOST_WORKERS);
     if (count > MOST_WORKERS)
         count = MOST_WORKERS;
-    pid_t worker = count > 0 ? pids[random_below(random, (uint64_t)count)] : 0;
+    pid_t worker = count > 0 ? pids[random_below(&self->random, (uint64_t)count)] : 0;
     pid_t server = worker > 0 ? parent_of(worker) : -1;
     if (server > 0 && parent_of(server) == getpid()) {
-        if (random_below(random, SERVER_ONE_IN) == 0)
-            atomic_fetch_add(&storm.server_kills, kill_if_ours(server, getpid()));
-        else
+        if (random_below(&self->random, SERVER_ONE_IN) == 0) {
+            bool is_killed = kill_if_ours(server, getpid());
+            atomic_fetch_add(&storm.server_kills, is_killed);
+            if (is_killed && random_below(&self->random, 2))
+                measure_recovery(self, server);
+        } else
             atomic_fetch_add(&storm.worker_kills, kill_if_ours(worker, server));
     }
     pthread_rwlock_unlock(&storm.swap);
@@ -60,12 +79,12 @@ static void kill_one(uint64_t *random)
 
 void *kill_processes(void *unused)
 {
-    uint64_t random = storm.seed * 7919 + 1;
+    struct user self = {.number = 99, .random = storm.seed * 7919 + 1};
     (void)unused;
     while (!atomic_load(&storm.ends)) {
         int64_t shortest = storm.kill_ms * 1000 / 3;
-        nap_us(shortest + (int64_t)random_below(&random, (uint64_t)(shortest * 2)));
-        kill_one(&random);
+        nap_us(shortest + (int64_t)random_below(&self.random, (uint64_t)(shortest * 2)));
+        kill_one(&self);
     }
     return NULL;
 }

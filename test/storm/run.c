@@ -58,8 +58,9 @@ void wrong(const char *format, ...)
 const char *kind_name(enum kind kind)
 {
     static const char *const names[KINDS] = {
-        "map",       "limited map", "map with a timeout", "call",   "submit", "get",         "cancel", "poll",
-        "imap_next", "imap_free",   "run_on_all",         "resize", "stats",  "future_free", "join",   "create"};
+        "map",  "limited map", "map with a timeout", "call",       "submit", "get",   "cancel",
+        "poll", "imap_next",   "imap_free",          "run_on_all", "resize", "stats", "future_free",
+        "join", "create",      "(recovery)"};
     return names[kind];
 }
 

@@ -43,6 +43,7 @@ enum kind {
     KIND_FREE,
     KIND_JOIN,
     KIND_CREATE,
+    KIND_RECOVERY, /* no call: from the death of a server until another has workers */
     KINDS
 };
 
@@ -75,6 +76,7 @@ struct storm {
     pthread_rwlock_t swap; /* read by those who use the pool, written by the one that makes another */
     mproc_pool *pool;      /* under swap */
     _Atomic(bool) ends;
+    _Atomic(bool) swaps; /* the present pool is about to end */
     _Atomic(uint64_t) wrongs;
     struct figures figures[KINDS];
     _Atomic(uint64_t) worker_kills, server_kills, pools, died, cancelled, late, done;

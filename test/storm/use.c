@@ -238,14 +238,18 @@ static void await(struct round *round, mproc_future *future)
         wrong("mproc_future_wait() returned %d", result);
 }
 
+static void cancel(struct round *round, mproc_future *future)
+{
+    begin_call(round->user, KIND_CANCEL);
+    mproc_future_cancel(future);
+    end_call(round->user);
+}
+
 static void end_task(struct round *round, size_t i, mproc_future *future)
 {
     mproc_item_status status;
-    if (round->in[i].fate == FATE_LONG || dice(round, 8) == 0) {
-        begin_call(round->user, KIND_CANCEL);
-        mproc_future_cancel(future);
-        end_call(round->user);
-    }
+    if (round->in[i].fate != FATE_LONG && dice(round, 8) == 0)
+        cancel(round, future);
     await(round, future);
     int result = mproc_future_get(future, &round->out[i], MPROC_NOWAIT);
     if (mproc_future_status(future, &status) || status.result != result)
@@ -282,6 +286,8 @@ static void submit(struct round *round)
             wrong("mproc_pool_submit() returned %d", result);
         if (result)
             break;
+        if (round->in[count].fate == FATE_LONG) /* soon, for others wait for its worker */
+            cancel(round, futures[count]);
         count++;
     }
     for (size_t i = 0; i < count; i++)
@@ -422,6 +428,7 @@ static void swap(struct user *user)
 {
     bool is_closed = random_below(&user->random, 2);
     pthread_rwlock_rdlock(&storm.swap);
+    atomic_store(&storm.swaps, true);
     int result = is_closed ? mproc_pool_close(storm.pool) : mproc_pool_terminate(storm.pool);
     if (result)
         wrong("the pool cannot be ended: %d", result);
@@ -441,6 +448,7 @@ static void swap(struct user *user)
         wrong("no pool: %s", mproc_strerror(result));
         exit(1);
     }
+    atomic_store(&storm.swaps, false);
     pthread_rwlock_unlock(&storm.swap);
 }
 
