@@ -36,6 +36,9 @@
  *
  * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
  * forks, functions on it are -EPERM, and free does nothing to the pool. The workers die with the process that made it.
+ * Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, and only their
+ * memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later that is
+ * undefined, as after free().
  */
 #ifndef MPROC_POOL_H
 #define MPROC_POOL_H
@@ -476,8 +479,8 @@ MPROC_API int mproc_pool_terminate(mproc_pool *pool);
  * closed nor terminated; -EDEADLK: in a callback of the pool. */
 MPROC_API int mproc_pool_join(mproc_pool *pool, mproc_time timeout);
 
-/* Terminate the pool if it was not joined, and give it up. Futures must be freed before, but for those that a callback
- * will free: it is called before this returns. Returns NULL; NULL is ignored. */
+/* Terminate the pool if it was not joined, and give it up. Futures and imaps should be freed before, but for those that
+ * a callback will free: it is called before this returns. Those that are left are of no more use than to be freed. Returns NULL; NULL is ignored. */
 MPROC_API mproc_pool *mproc_pool_free(mproc_pool *pool);
 
 #ifdef __cplusplus

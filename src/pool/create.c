@@ -74,7 +74,8 @@ static void destroy(mproc_pool *pool)
     pthread_mutex_destroy(&pool->callbacks.mutex);
     pthread_mutex_destroy(&pool->mutex);
     free(pool->threads);
-    free(pool);
+    tag_end(&pool->tag);
+    host_let_go(pool);
 }
 
 /* From SIGTERM to SIGKILL, when the caller says nothing. */
@@ -117,7 +118,9 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     mproc_pool *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_pool){.method = choose_method(options),
+    *made = (mproc_pool){.tag.kind = TAG_POOL,
+                         .holders = 1,
+                         .method = choose_method(options),
                          .sees_private = options->threads || options->inherited_memory,
                          .callbacks.mutex = PTHREAD_MUTEX_INITIALIZER};
     int result = -pthread_mutex_init(&made->mutex, NULL);

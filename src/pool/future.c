@@ -11,6 +11,7 @@
 #include <string.h>
 
 struct mproc_future {
+    struct tag tag;
     mproc_pool *pool;
     struct job *job;
     mproc_map map;  /* of a map; else the count is 0 */
@@ -37,12 +38,14 @@ static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **
     mproc_future *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
-    *made = (mproc_future){.pool = pool};
+    *made = (mproc_future){.tag.kind = TAG_FUTURE, .pool = pool};
     int result = launch(pool, wish, &made->job);
-    if (result)
+    if (result) {
         free(made);
-    else
+    } else {
+        host_hold(pool);
         *future = made;
+    }
     return result;
 }
 
@@ -98,6 +101,13 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
     return result;
 }
 
+/* 0; -EINVAL; -EPERM; -ESTALE: it was freed, or its pool. */
+static int check(const mproc_future *future)
+{
+    int result = tag_check(future ? &future->tag : NULL, TAG_FUTURE);
+    return result ? result : host_check(future->pool);
+}
+
 static bool is_settled(void *arg)
 {
     size_t from = 0;
@@ -137,9 +147,7 @@ static void deliver(mproc_future *future)
 
 static int wait_for(mproc_future *future, mproc_time timeout)
 {
-    if (!future || !os_timeout_is_valid(timeout))
-        return -EINVAL;
-    int result = host_check(future->pool);
+    int result = os_timeout_is_valid(timeout) ? check(future) : -EINVAL;
     if (!result)
         result = host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
     if (!result && future->map.count)
@@ -166,7 +174,7 @@ int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
 /* What a task, not a map, has left in blocks of its own; NULL when it is not done. */
 static struct yield *yield_of(mproc_future *future)
 {
-    if (!future || host_check(future->pool) || future->map.count || !is_done(future))
+    if (check(future) || future->map.count || !is_done(future))
         return NULL;
     return future->job->yields;
 }
@@ -179,7 +187,7 @@ static const void *result_of(mproc_future *future, size_t *size)
     if (result)
         return result;
     *size = 0;
-    if (!future || host_check(future->pool) || !is_done(future) || outcome(future).result == MPROC_CANCELLED)
+    if (check(future) || !is_done(future) || outcome(future).result == MPROC_CANCELLED)
         return NULL;
     *size = future->job->out ? future->job->count * future->job->out_size : 0;
     return future->job->out;
@@ -215,9 +223,7 @@ const char *mproc_future_error(mproc_future *future)
 
 int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
-    if (!future || !status)
-        return -EINVAL;
-    int result = host_check(future->pool);
+    int result = status ? check(future) : -EINVAL;
     if (result)
         return result;
     if (!is_done(future))
@@ -228,12 +234,12 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 
 bool mproc_future_is_done(mproc_future *future)
 {
-    return future && host_check(future->pool) == 0 && is_done(future);
+    return check(future) == 0 && is_done(future);
 }
 
 int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem)
 {
-    int result = future && postmortem ? host_check(future->pool) : -EINVAL;
+    int result = postmortem ? check(future) : -EINVAL;
     if (result)
         return result;
     bool done = is_done(future); /* before the look, so that there is none to come */
@@ -244,7 +250,7 @@ int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmorte
 
 int mproc_future_cancel(mproc_future *future)
 {
-    int result = future ? host_check(future->pool) : -EINVAL;
+    int result = check(future);
     if (!result)
         host_stop(future->pool, future->job);
     return result;
@@ -252,7 +258,7 @@ int mproc_future_cancel(mproc_future *future)
 
 int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg)
 {
-    int result = future ? host_check(future->pool) : -EINVAL;
+    int result = check(future);
     if (result)
         return result;
     const struct callback wish = {.future = future, .job = future->job, .success = success, .error = error, .arg = arg};
@@ -261,19 +267,21 @@ int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_cal
 
 mproc_future *mproc_future_free(mproc_future *future)
 {
-    if (!future)
+    if (tag_check(future ? &future->tag : NULL, TAG_FUTURE))
         return NULL;
-    if (host_check(future->pool) == 0) {
+    if (check(future) == 0) {
         callbacks_remove(future->pool, &future->callback);
         host_give_up_job(future->pool, future->job);
     }
-    free(future);
+    tag_end(&future->tag);
+    host_let_go(future->pool);
+    tag_free(&future->tag);
     return NULL;
 }
 
 struct wait_cell *future_wait_cell(mproc_future *future)
 {
-    return &future->job->cell;
+    return check(future) ? NULL : &future->job->cell;
 }
 
 bool future_is_ready(mproc_future *future)

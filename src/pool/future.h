@@ -5,7 +5,8 @@
 #include "sync/cell.h"
 #include <mproc/pool.h>
 
-/* The cell that is woken when the task is done; valid until the future is freed. */
+/* The cell that is woken when the task is done; valid until the future is freed. NULL when it was freed, or its pool,
+ * or it is of another process. */
 struct wait_cell *future_wait_cell(mproc_future *future);
 
 /* Whether the task is done. To be asked after every sleep: it also looks after the pool's server. */

@@ -34,9 +34,21 @@ bool host_can_pass(const mproc_pool *pool, const void *address)
 
 int host_check(const mproc_pool *pool)
 {
-    if (!pool)
-        return -EINVAL;
+    int result = tag_check(pool ? &pool->tag : NULL, TAG_POOL);
+    if (result)
+        return result;
     return pool->shared->host == member_current() ? 0 : -EPERM;
+}
+
+void host_hold(mproc_pool *pool)
+{
+    atomic_fetch_add_explicit(&pool->holders, 1, memory_order_relaxed);
+}
+
+void host_let_go(mproc_pool *pool)
+{
+    if (atomic_fetch_sub_explicit(&pool->holders, 1, memory_order_acq_rel) == 1)
+        tag_free(&pool->tag);
 }
 
 /* ---- the server ---- */

@@ -6,6 +6,7 @@
 #include "pool/callbacks.h"
 #include "pool/interrupt.h"
 #include "pool/store.h"
+#include "pool/tag.h"
 #include "pool/threads.h"
 #include <mproc/process.h>
 #include <pthread.h>
@@ -13,6 +14,9 @@
 
 /* Memory of the host alone. */
 struct mproc_pool {
+    struct tag tag;
+    _Atomic(size_t) holders; /* those for whom this memory stays: the pool itself until it is freed, its futures and
+                                imaps */
     struct pool *shared;
     enum mproc_start_method method;
     bool sees_private;           /* workers see memory of this process as it is, or may be given what they inherited */
@@ -35,8 +39,12 @@ struct mproc_pool {
 /* Whether workers may be given this address as it stands: NULL, in shared memory, or in a pool that allows any. */
 bool host_can_pass(const mproc_pool *pool, const void *address);
 
-/* Whether the handle is not NULL and of this process: 0, -EINVAL, -EPERM. */
+/* Whether the handle is one of a pool, of this process, and not freed: 0, -EINVAL, -EPERM, -ESTALE. */
 int host_check(const mproc_pool *pool);
+
+/* A future or an imap is made, so the memory of the handle stays; and it is freed. */
+void host_hold(mproc_pool *pool);
+void host_let_go(mproc_pool *pool);
 
 /* ---- the pool (host.c) ---- */
 

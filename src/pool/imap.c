@@ -28,6 +28,7 @@ struct window {
 };
 
 struct mproc_imap {
+    struct tag tag;
     mproc_pool *pool;
     mproc_imap_options options;
     struct host_job wish;
@@ -49,6 +50,13 @@ struct mproc_imap {
     int64_t tell_at;       /* and when next; OS_NEVER: nobody asks, or all was told */
     struct progress line;
 };
+
+/* Whether neither it nor its pool was freed: 0, -EINVAL, -ESTALE. */
+static int check(const mproc_imap *imap)
+{
+    int result = tag_check(imap ? &imap->tag : NULL, TAG_IMAP);
+    return result ? result : tag_check(&imap->pool->tag, TAG_POOL);
+}
 
 /* ---- inputs ---- */
 
@@ -323,7 +331,7 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
 
 static struct yield *last_yield(const mproc_imap *imap)
 {
-    const struct window *window = imap ? imap->last_window : NULL;
+    const struct window *window = check(imap) ? NULL : imap->last_window;
     return window && window->job->yields ? &window->job->yields[imap->last_item] : NULL;
 }
 
@@ -346,9 +354,9 @@ static int end(mproc_imap *imap)
 
 int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout)
 {
-    if (!imap || !os_timeout_is_valid(timeout))
-        return -EINVAL;
-    int result = host_check(imap->pool);
+    int result = os_timeout_is_valid(timeout) ? check(imap) : -EINVAL;
+    if (!result)
+        result = host_check(imap->pool);
     if (result)
         return result;
     int64_t deadline = os_deadline(timeout);
@@ -375,7 +383,7 @@ static const void *result_of(const mproc_imap *imap, size_t *size)
     const void *result = yield ? yield_result(yield, size) : NULL;
     if (result)
         return result;
-    bool has_out = imap && imap->last_window && imap->options.out_size;
+    bool has_out = check(imap) == 0 && imap->last_window && imap->options.out_size;
     *size = has_out ? imap->options.out_size : 0;
     return has_out ? imap->last_window->job->own_out + imap->last_item * imap->options.out_size : NULL;
 }
@@ -421,7 +429,9 @@ const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
     size_t unused;
     size = size ? size : &unused;
     *size = 0;
-    for (size_t i = 0; imap && i < imap->made; i++) {
+    if (check(imap))
+        return NULL;
+    for (size_t i = 0; i < imap->made; i++) {
         const struct window *window = &imap->windows[i];
         if (index - window->first < window->length)
             return input_at(imap, window, index - window->first, size);
@@ -431,7 +441,10 @@ const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
 
 int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 {
-    if (!imap || !status || !imap->has_status)
+    int result = check(imap);
+    if (result)
+        return result;
+    if (!status || !imap->has_status)
         return -EINVAL;
     *status = imap->last;
     return 0;
@@ -439,7 +452,10 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 
 int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 {
-    if (!imap || !postmortem || !imap->has_status)
+    int result = check(imap);
+    if (result)
+        return result;
+    if (!postmortem || !imap->has_status)
         return -EINVAL;
     const struct window *window = imap->last_window;
     bool died = window && postmortem_read_item(window->job, imap->last_item, window->first, postmortem);
@@ -503,6 +519,15 @@ static bool none_is_busy(void *arg)
 
 static void discard(mproc_imap *imap)
 {
+    free(imap->windows);
+    free(imap->inputs);
+    tag_end(&imap->tag);
+    host_let_go(imap->pool);
+    tag_free(&imap->tag);
+}
+
+static void end_jobs(mproc_imap *imap)
+{
     for (size_t i = 0; i < imap->made; i++)
         if (imap->windows[i].count)
             host_stop(imap->pool, imap->windows[i].job);
@@ -510,9 +535,6 @@ static void discard(mproc_imap *imap)
         host_wait(imap->pool, cell_of(imap), none_is_busy, imap, OS_NEVER);
     while (imap->made)
         host_free_job(imap->pool, imap->windows[--imap->made].job);
-    free(imap->windows);
-    free(imap->inputs);
-    free(imap);
 }
 
 static int make(mproc_pool *pool, const mproc_imap_options *options, const struct host_job *wish, mproc_imap **imap)
@@ -523,7 +545,9 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
         return -ENOMEM;
     size_t windows =
         options->in_flight ? options->in_flight / chunk : (size_t)pool_wanted(pool->shared) * WINDOWS_FOR_EACH_WORKER;
-    *made = (mproc_imap){.pool = pool, .options = *options, .wish = *wish, .window_count = windows};
+    host_hold(pool);
+    *made =
+        (mproc_imap){.tag.kind = TAG_IMAP, .pool = pool, .options = *options, .wish = *wish, .window_count = windows};
     size_t bytes;
     if (!__builtin_mul_overflow(windows, sizeof *made->windows, &bytes))
         made->windows = os_malloc(bytes);
@@ -570,11 +594,13 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
 
 mproc_imap *mproc_imap_free(mproc_imap *imap)
 {
-    if (imap && host_check(imap->pool) == 0) {
-        mproc_pool *pool = imap->pool;
+    if (tag_check(imap ? &imap->tag : NULL, TAG_IMAP))
+        return NULL;
+    if (host_check(imap->pool) == 0) {
         tell_end(imap, false);
-        discard(imap);
-        host_end_promise(pool);
+        end_jobs(imap);
+        host_end_promise(imap->pool);
     }
+    discard(imap);
     return NULL;
 }
