@@ -23,6 +23,15 @@
  * mproc_authkey_get() gives, is not used by itself: pass it as the key. The handshake guards the beginning only: what
  * is sent afterwards is neither encrypted nor sealed, so TCP is for networks that you trust.
  *
+ * A TCP peer whose host is gone without a word (its power, its network) is found out by the kernel's keepalive and by
+ * what it does not acknowledge, within about silence_time, in whole seconds and at least 4: receiving and sending are
+ * MPROC_CLOSED then. MPROC_FOREVER leaves it to the kernel, which may take hours, and a quarter of an hour while it has
+ * data to send. What was not acknowledged is found out in calls that wait, of this library; poll() on the descriptor
+ * does not show it. A peer that is there and does not read, or is stopped, stays.
+ *
+ * A name with several addresses is connected to by all of them: the next one is tried when one has failed, or has not
+ * answered for 250 ms, and the first that answers is taken. The timeout is for all of them together.
+ *
  * A listener belongs to the process that made it. A forked child has no listeners: it closes its copies, and every call
  * on them is -EBADF, but for mproc_listener_address() and mproc_listener_free(). */
 #ifndef MPROC_LISTENER_H
@@ -48,7 +57,8 @@ typedef struct mproc_listener_options {
     size_t handshakes;         /* how many peers may be at their handshake at a time; 0: 64 */
     bool allow_md5;            /* also let in what knows nothing better than MD5: Python up to 3.11 */
     bool any_user;             /* unix: let in processes of other users; needs a key */
-    uint64_t reserved[8];      /* must be 0: room for fields to come, see mproc/base.h */
+    mproc_time silence_time;   /* tcp: when a peer's host that is gone without a word is known to be; 0: 30 s */
+    uint64_t reserved[7];      /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_listener_options;
 
 /* Listen at an address. options may be NULL. unix:PATH: a socket that an ended listener left there is replaced, any
@@ -89,9 +99,10 @@ MPROC_API mproc_listener *mproc_listener_free(mproc_listener *listener);
 typedef struct mproc_connect_options {
     const void *key; /* as that of the listener */
     size_t key_size;
-    bool allow_md5;       /* also answer a listener that knows nothing better than MD5: Python up to 3.11 */
-    bool any_user;        /* unix: the listener may be of another user; needs a key */
-    uint64_t reserved[8]; /* must be 0: room for fields to come, see mproc/base.h */
+    bool allow_md5;          /* also answer a listener that knows nothing better than MD5: Python up to 3.11 */
+    bool any_user;           /* unix: the listener may be of another user; needs a key */
+    mproc_time silence_time; /* tcp: as that of the listener */
+    uint64_t reserved[7];    /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_connect_options;
 
 /* Connect to a listener. options may be NULL. The timeout is for all of it, but for the name service where HOST is a

@@ -22,6 +22,11 @@
  * requests without an answer are sent again; each is done once. What a client held is released when its connection
  * ends.
  *
+ * With tcp: and tls: both sides find out within about silence_time, in whole seconds and at least 4, that the other's
+ * host is gone without a word: the server takes its client for dead, and what that held goes to the next one; a client
+ * that waits is MPROC_SERVER_DIED some 5 s later, when it could not connect again. MPROC_FOREVER leaves that to the
+ * kernel, which may take hours. A side that is stopped is no such one, unless it leaves data unread for that long.
+ *
  * A manager outlives its server: each call tries to connect again, to whatever serves at that address with that key. A
  * proxy that was obtained by a name comes back by itself. After the server was started anew one call with it is
  * MPROC_SERVER_DIED, as what it stood for may have changed; the next one obtains it as it was obtained at first: the
@@ -62,14 +67,16 @@ typedef struct mproc_manager_options {
     const char *snapshot_file; /* of create and serve only; copied; NULL: none, see mproc_manager_save() */
     mproc_time save_interval;  /* server: how often to write that file by itself, if something has changed; 0: never */
     int stop_fd;               /* of serve only: end when it can be read or is at its end; 0: none */
-    uint64_t reserved[6];      /* must be 0: room for fields to come, see mproc/base.h */
+    mproc_time
+        silence_time;     /* tcp, tls: when the other side's host that is gone without a word is known to be; 0: 30 s */
+    uint64_t reserved[5]; /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_manager_options;
 
 /* ---- servers and connections ---- */
 
 /* Start a server as a daemon of this process, and connect to it. It ends when it is shut down or gets SIGTERM, and when
- * this process ends, however it does; it writes its snapshot file first if it has one, as mproc_manager_serve() says. It
- * does not end at SIGINT, which a terminal sends to all its processes. -EINVAL, -EADDRINUSE and the other errors of
+ * this process ends, however it does; it writes its snapshot file first if it has one, as mproc_manager_serve() says.
+ * It does not end at SIGINT, which a terminal sends to all its processes. -EINVAL, -EADDRINUSE and the other errors of
  * mproc_listener_create() and mproc_process_start(); those of a snapshot file, see mproc_manager_save();
  * MPROC_NO_FUNCTION, with spawn or forkserver, also: the server cannot find a type that is registered, see
  * mproc_manager_register(); -ELIBACC: OpenSSL is needed, whatever the address, and is not there. */
@@ -80,10 +87,10 @@ MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_
  * above. -EINVAL also: no key was given and the family has none yet, so a key made here would be nobody else's: give
  * one, or call mproc_authkey_set() first; or stop_fd is a regular file. -EBADF: stop_fd is not open.
  *
- * The signals are SIGTERM and SIGINT, each only where it would have ended the process by default: a program that handles
- * or ignores one of them keeps that, and may have its handler write to a pipe whose other end is stop_fd. They are as
- * they were when this returns. stop_fd stays the caller's, and is not read; as 0 means none, descriptor 0 must be
- * duplicated to be one.
+ * The signals are SIGTERM and SIGINT, each only where it would have ended the process by default: a program that
+ * handles or ignores one of them keeps that, and may have its handler write to a pipe whose other end is stop_fd. They
+ * are as they were when this returns. stop_fd stays the caller's, and is not read; as 0 means none, descriptor 0 must
+ * be duplicated to be one.
  *
  * A server that was asked to end and cannot write its file says so in the log and goes on; it tries again each second.
  * A further signal then ends it without: this returns the error of mproc_manager_save(), and the file is as it was. */
@@ -91,10 +98,10 @@ MPROC_API int mproc_manager_serve(const char *address, const mproc_manager_optio
 
 /* Have the server write its snapshot file now. With the option snapshot_file a server has in that file what has a name
  * in it, and all that can be reached from there; it restores itself from it when it starts, and writes it when it is
- * asked here, every save_interval, and at its end: by mproc_manager_shutdown(), SIGTERM, and the end of the process that
- * created it. A server that is killed leaves what was written last. 0: the file is in its place and on the disk, and shows the server as it was
- * after all that this client had been answered before. Others are served meanwhile; those who ask meanwhile have one
- * more writing together.
+ * asked here, every save_interval, and at its end: by mproc_manager_shutdown(), SIGTERM, and the end of the process
+ * that created it. A server that is killed leaves what was written last. 0: the file is in its place and on the disk,
+ * and shows the server as it was after all that this client had been answered before. Others are served meanwhile;
+ * those who ask meanwhile have one more writing together.
  *
  * With any error the file is whole, as it was before or as it was to be. -EOPNOTSUPP: the server was not given a file.
  * MPROC_WORKER_DIED: the process that wrote was killed. -ENOSPC, -EFBIG, -EIO and the like: from writing it. -EINVAL: a
@@ -279,8 +286,9 @@ MPROC_API int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size
 
 /* The same in two steps, to do something else meanwhile, or to ask several servers at once. calls stays the caller's
  * and must stay until the batch is freed; args and what they hold need not. It never waits: what the socket does not
- * take at once goes out while anybody waits for an answer of this manager. Errors as above. It does not bring proxies back
- * after the death of a server. In a forked child of the process that has sent it, a batch is MPROC_SERVER_DIED for each call. */
+ * take at once goes out while anybody waits for an answer of this manager. Errors as above. It does not bring proxies
+ * back after the death of a server. In a forked child of the process that has sent it, a batch is MPROC_SERVER_DIED for
+ * each call. */
 MPROC_API int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch);
 
 /* Wait until all its calls have their answers: 0, and status and result of each are written. MPROC_TIMEOUT: nothing is

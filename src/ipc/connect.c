@@ -5,25 +5,14 @@
 #include "ipc/key.h"
 #include "ipc/reach.h"
 #include "os/clock.h"
-#include "os/descriptor.h"
+#include "os/listen.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <poll.h>
 
-#define HOST_ADDRESSES ((size_t)16)
-
-static int open_socket(mproc_connection **connection, const struct os_address *place)
+static int take_socket(void *arg, int fd, const struct os_address *place)
 {
-    connection_hold_forks();
-    int result = os_socket_create(place);
-    if (result >= 0) {
-        int fd = result;
-        result = connection_take(connection, fd, os_address_is_local(place));
-        if (result)
-            os_close(fd);
-    }
-    connection_let_forks();
-    return result;
+    return connection_take(arg, fd, os_address_is_local(place));
 }
 
 static int shake_hands(struct stream *stream, const struct handshake_key *key, int64_t deadline)
@@ -37,54 +26,48 @@ static int shake_hands(struct stream *stream, const struct handshake_key *key, i
     return result;
 }
 
-static int connect_to(mproc_connection **connection, const struct os_address *place,
-                      const mproc_connect_options *options, int64_t deadline)
+/* A connection is made: find out who is there. */
+static int meet(mproc_connection *made, const mproc_connect_options *options, bool is_local, int64_t deadline)
 {
     const struct handshake_key key = {options->key, options->key_size, options->allow_md5};
-    mproc_connection *made;
-
-    int result = open_socket(&made, place);
-    if (result)
-        return result;
     struct stream *stream = connection_stream(made);
-    result = reach(stream, place, deadline);
-    if (!result && os_address_is_local(place) && !options->any_user)
-        result = reach_check_user(stream);
-    if (!result && key.bytes)
-        result = shake_hands(stream, &key, deadline);
-    if (result)
-        mproc_connection_free(made);
-    else
-        *connection = made;
-    return result;
+    int result = is_local && !options->any_user ? reach_check_user(stream->fd) : 0;
+    if (!result && !is_local)
+        stream_watch_peer(stream, os_silence(options->silence_time));
+    return result || !key.bytes ? result : shake_hands(stream, &key, deadline);
 }
 
-static int connect_unix(mproc_connection **connection, const struct address *address,
-                        const mproc_connect_options *options, int64_t deadline)
+static int find_places(struct os_address places[REACH_MOST], const struct address *address)
 {
-    struct os_address place;
-
-    if (!address->path[0])
-        return -EINVAL;
-    int result = os_address_of_path(&place, address->path);
-    return result ? result : connect_to(connection, &place, options, deadline);
+    if (address->scheme == ADDRESS_TCP)
+        return address->port ? os_address_of_host(places, REACH_MOST, address->host, address->port) : -EINVAL;
+    int result = address->path[0] ? os_address_of_path(&places[0], address->path) : -EINVAL;
+    return result ? result : 1;
 }
 
-/* One after the other, until one of them leads to somebody. */
-static int connect_tcp(mproc_connection **connection, const struct address *address,
+/* Those that answer, until one of them is what is looked for. */
+static int connect_any(mproc_connection **connection, const struct address *address,
                        const mproc_connect_options *options, int64_t deadline)
 {
-    struct os_address places[HOST_ADDRESSES];
+    struct os_address places[REACH_MOST];
+    mproc_connection *made;
+    struct reach reach;
 
-    if (address->port == 0)
-        return -EINVAL;
-    int count = os_address_of_host(places, HOST_ADDRESSES, address->host, address->port);
-    int result = count < 0 ? count : -EHOSTUNREACH;
-    for (int i = 0; i < count; i++) {
-        result = connect_to(connection, &places[i], options, deadline);
-        if (result >= 0)
-            break;
-    }
+    int result = find_places(places, address);
+    if (result < 0)
+        return result;
+    reach_begin(&reach, places, (size_t)result);
+    do {
+        result = reach_next(&reach, deadline, take_socket, &made);
+        if (result)
+            continue;
+        result = meet(made, options, address->scheme == ADDRESS_UNIX, deadline);
+        if (result)
+            mproc_connection_free(made);
+    } while (result < 0 && !reach_is_over(&reach));
+    reach_end(&reach);
+    if (!result)
+        *connection = made;
     return result;
 }
 
@@ -96,15 +79,13 @@ int mproc_connect(mproc_connection **connection, const char *address, const mpro
 
     if (!options)
         options = &defaults;
-    if (!connection || !reserved_is_zero(options->reserved, sizeof options->reserved) || !os_timeout_is_valid(timeout))
+    if (!connection || !reserved_is_zero(options->reserved, sizeof options->reserved) ||
+        !os_timeout_is_valid(timeout) || !os_option_is_valid(options->silence_time))
         return -EINVAL;
     int result = address_parse(&parsed, address);
     if (!result)
         result = key_check(&(struct handshake_key){options->key, options->key_size, false}, &parsed, options->any_user);
     if (result)
         return result;
-    int64_t deadline = os_deadline(timeout);
-    result = parsed.scheme == ADDRESS_UNIX ? connect_unix(connection, &parsed, options, deadline)
-                                           : connect_tcp(connection, &parsed, options, deadline);
-    return os_outcome(result, timeout);
+    return os_outcome(connect_any(connection, &parsed, options, os_deadline(timeout)), timeout);
 }

@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/listen.h"
 #include "os/pipe.h"
 #include "os/thread.h"
 #include <errno.h>
@@ -343,7 +344,8 @@ static int send_descriptor(mproc_connection *connection, int fd, int64_t deadlin
         int sent = os_socket_send_descriptor(connection->stream.fd, FRAME_DESCRIPTOR, fd);
         if (sent == 0)
             return 0;
-        int result = stream_again(&connection->stream, sent == -ECONNRESET ? -EPIPE : sent, POLLOUT, deadline);
+        int result =
+            stream_again(&connection->stream, sent < 0 && os_is_gone((int)sent) ? -EPIPE : sent, POLLOUT, deadline);
         if (result)
             return send_result(connection, result, false);
     }
@@ -429,6 +431,8 @@ int mproc_connection_poll(mproc_connection *connection, mproc_time timeout)
 
 bool connection_is_ready(const mproc_connection *connection)
 {
+    if (connection->stream.silence)
+        stream_look_at_peer(connection_stream((mproc_connection *)(uintptr_t)connection));
     return receiver_is_ready(&connection->receiver);
 }
 

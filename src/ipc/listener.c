@@ -51,6 +51,7 @@ struct mproc_listener {
     bool any_user;
     size_t most;
     nanoseconds handshake_time;
+    nanoseconds silence_time;
     struct handshake_key key;
     char address[MPROC_ADDRESS_MAX];
     char last_accepted[ADDRESS_GIVEN_MAX];
@@ -132,6 +133,7 @@ static mproc_listener *make(const mproc_listener_options *options)
     listener->most = options->handshakes ? options->handshakes : HANDSHAKES;
     listener->handshake_time =
         options->handshake_time.nanoseconds ? options->handshake_time.nanoseconds : HANDSHAKE_TIME;
+    listener->silence_time = os_silence(options->silence_time);
     listener->key = (struct handshake_key){NULL, options->key_size, options->allow_md5};
     if (options->key) {
         memcpy(listener->key_bytes, options->key, options->key_size);
@@ -206,7 +208,8 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
     if (!options)
         options = &defaults;
     if (!listener || !reserved_is_zero(options->reserved, sizeof options->reserved) || options->backlog < 0 ||
-        !os_option_is_valid(options->handshake_time) || options->handshake_time.nanoseconds < 0)
+        !os_option_is_valid(options->handshake_time) || options->handshake_time.nanoseconds < 0 ||
+        !os_option_is_valid(options->silence_time))
         return -EINVAL;
     int result = address_parse(&parsed, address);
     if (!result)
@@ -298,6 +301,8 @@ static int hand_over(mproc_listener *listener, struct peer *peer, mproc_connecti
     connection_hold_forks();
     int result = connection_take(connection, peer->stream.fd, peer->stream.kind == OS_STREAM_UNIX);
     if (!result) {
+        if (listener->endpoint.address.scheme == ADDRESS_TCP)
+            stream_watch_peer(connection_stream(*connection), listener->silence_time);
         if (peer->watched)
             os_set_remove(listener->set.fd, peer->stream.fd);
         peer->watched = 0;
@@ -400,7 +405,7 @@ static int watch_socket(mproc_listener *listener)
 }
 
 /* Sleep until there is something to do: a descriptor is ready, or a peer is late. */
-static int nap(const mproc_listener *listener, int64_t deadline)
+static int nap(mproc_listener *listener, int64_t deadline)
 {
     int64_t until = deadline;
 

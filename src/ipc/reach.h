@@ -1,14 +1,47 @@
-/* Reaching an address, whoever is there: what connect.c does for connections, and src/manager for its links. */
+/* Reaching whoever listens at one of several addresses: what connect.c does for connections, and src/manager for its
+ * links.
+ *
+ *     reach_begin(&reach, places, count);
+ *     do {
+ *         result = reach_next(&reach, deadline, take, arg);    // and what else must succeed with this one
+ *     } while (result < 0 && !reach_is_over(&reach));
+ *     reach_end(&reach);
+ */
 #ifndef MPROC_IPC_REACH_H
 #define MPROC_IPC_REACH_H
 
 #include "ipc/stream.h"
 #include "os/listen.h"
 
-/* Connect a socket, which the stream has. 0, MPROC_TIMEOUT, -errno. */
-int reach(const struct stream *stream, const struct os_address *place, int64_t deadline);
+#define REACH_MOST ((size_t)16)
+
+/* next and fds are changed while forks are held; a forked child closes its copies. */
+struct reach {
+    struct reach *next;
+    const struct os_address *places;
+    size_t count;
+    size_t begun;        /* how many of the places were tried, or are */
+    int64_t next_at;     /* when to begin with the next one, though nobody has failed */
+    int64_t room_at;     /* when to ask the one listener again that had no room */
+    int result;          /* of the last one that failed */
+    int fds[REACH_MOST]; /* of those that are being tried, by place; -1: none */
+};
+
+/* places are at most REACH_MOST, and must stay. They are tried in their order; one that does not answer holds up the
+ * others for a moment only. */
+void reach_begin(struct reach *reach, const struct os_address *places, size_t count);
+
+/* Connect to the next one that answers. take gets the socket while forks are held, and owns it where it returns 0. 0;
+ * what take has returned; MPROC_TIMEOUT; -errno, of the last one that failed. */
+int reach_next(struct reach *reach, int64_t deadline, int (*take)(void *arg, int fd, const struct os_address *place),
+               void *arg);
+
+/* Whether nothing is left to be tried. */
+bool reach_is_over(const struct reach *reach);
+
+void reach_end(struct reach *reach);
 
 /* Whether the peer of a unix socket is a process of this user: 0, -EPERM, -errno. */
-int reach_check_user(const struct stream *stream);
+int reach_check_user(int fd);
 
 #endif

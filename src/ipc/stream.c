@@ -4,9 +4,12 @@
 #include "arena/member.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "os/listen.h"
 #include "os/pipe.h"
 #include "os/poll.h"
 #include <errno.h>
+
+#define ASK_PEER OS_SEC(1)
 
 void stream_init(struct stream *stream, int fd, enum os_stream_kind kind)
 {
@@ -14,6 +17,29 @@ void stream_init(struct stream *stream, int fd, enum os_stream_kind kind)
     stream->kind = kind;
     atomic_init(&stream->ability, OS_PIPE_QUIET);
     atomic_init(&stream->waits, STREAM_WAITS_UNKNOWN);
+    stream->silence = 0;
+    atomic_init(&stream->asked_at, 0);
+}
+
+void stream_watch_peer(struct stream *stream, int64_t span)
+{
+    os_socket_watch_peer(stream->fd, span, false);
+    stream->silence = span > 0 ? span : 0;
+}
+
+/* The kernel asks a peer that is silent, but not while it has bytes on the way to it; then it sends these again, for a
+ * quarter of an hour. TCP_USER_TIMEOUT would end that, and also the connection with a peer that is there and does not
+ * read. */
+void stream_look_at_peer(struct stream *stream)
+{
+    if (!stream->silence)
+        return;
+    int64_t now = os_now(), before = atomic_load_explicit(&stream->asked_at, memory_order_relaxed);
+    if (now - before < ASK_PEER)
+        return;
+    atomic_store_explicit(&stream->asked_at, now, memory_order_relaxed);
+    if (os_socket_is_silent(stream->fd, stream->silence))
+        os_socket_shut(stream->fd);
 }
 
 /* After a pipe said -EOPNOTSUPP: go down a step. False when there is none. */
@@ -56,7 +82,7 @@ ssize_t stream_send(struct stream *stream, const struct iovec *parts, int count)
     if (stream->kind == OS_STREAM_PIPE)
         return pipe_send(stream, parts, count);
     ssize_t sent = os_socket_send(stream->fd, parts, count);
-    return sent == -ECONNRESET ? -EPIPE : sent;
+    return sent < 0 && os_is_gone((int)sent) ? -EPIPE : sent;
 }
 
 ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *passed)
@@ -71,7 +97,7 @@ ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *pa
         got = os_socket_receive_descriptor(stream->fd, buffer, size, passed);
     else
         got = os_socket_receive(stream->fd, buffer, size);
-    return got == -ECONNRESET ? 0 : got;
+    return got < 0 && os_is_gone((int)got) ? 0 : got;
 }
 
 /* Whether a receive on the socket may wait: it wakes after a tick. */
@@ -92,10 +118,10 @@ ssize_t stream_receive_first(struct stream *stream, void *buffer, size_t size, i
     if (passed)
         *passed = OS_PASSED_NONE;
     ssize_t got = os_socket_receive_first(stream->fd, buffer, size, stream->kind == OS_STREAM_UNIX ? passed : NULL);
-    return got == -ECONNRESET ? 0 : got;
+    return got < 0 && os_is_gone((int)got) ? 0 : got;
 }
 
-int stream_nap(const struct stream *stream, short events, int64_t deadline)
+int stream_nap(struct stream *stream, short events, int64_t deadline)
 {
     struct pollfd watch = {.fd = stream->fd, .events = events};
     int64_t nap = os_nap(deadline);
@@ -105,12 +131,14 @@ int stream_nap(const struct stream *stream, short events, int64_t deadline)
         return watch.revents & POLLNVAL ? -EBADF : 0;
     if (ready < 0 && ready != -EINTR)
         return ready;
-    if (ready == 0 && nap == OS_TICK)
+    if (ready == 0 && nap == OS_TICK) {
         member_tick();
+        stream_look_at_peer(stream);
+    }
     return os_until(deadline) == 0 ? MPROC_TIMEOUT : -EAGAIN;
 }
 
-int stream_await(const struct stream *stream, short events, int64_t deadline)
+int stream_await(struct stream *stream, short events, int64_t deadline)
 {
     int result;
 
@@ -119,7 +147,7 @@ int stream_await(const struct stream *stream, short events, int64_t deadline)
     return result;
 }
 
-int stream_again(const struct stream *stream, ssize_t result, short events, int64_t deadline)
+int stream_again(struct stream *stream, ssize_t result, short events, int64_t deadline)
 {
     if (result == -EINTR)
         return 0;

@@ -41,6 +41,7 @@ struct link_way {
     struct address address;
     bool tls;
     bool any_user;
+    nanoseconds silence_time; /* of a host that is gone */
     unsigned char key[LINK_KEY_MOST];
     size_t key_size;
 };

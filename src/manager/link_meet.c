@@ -4,14 +4,11 @@
 
 #include "ipc/mac.h"
 #include "ipc/reach.h"
-#include "os/descriptor.h"
 #include "os/poll.h"
 #include "os/random.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-
-#define HOST_ADDRESSES ((size_t)16)
 
 int link_parse(struct link_way *way, const char *text)
 {
@@ -47,44 +44,39 @@ static int await(int fd, short events, int64_t deadline)
 
 /* ---- reaching it ---- */
 
-static int connect_to(const struct link_way *way, const struct os_address *place, struct channel *channel,
-                      int64_t deadline)
+static int take_socket(void *arg, int fd, const struct os_address *place)
 {
-    int fd = os_socket_create(place);
-    if (fd < 0)
-        return fd;
-    struct stream stream;
-    stream_init(&stream, fd, OS_STREAM_SOCKET);
-    int result = reach(&stream, place, deadline);
-    if (!result && os_address_is_local(place) && !way->any_user)
-        result = reach_check_user(&stream);
-    if (result)
-        os_close(fd);
-    else
-        *channel = (struct channel){.fd = fd};
-    return result;
+    (void)place;
+    *(struct channel *)arg = (struct channel){.fd = fd};
+    return 0;
+}
+
+static int find_places(struct os_address places[REACH_MOST], const struct address *address)
+{
+    if (address->scheme == ADDRESS_TCP)
+        return os_address_of_host(places, REACH_MOST, address->host, address->port);
+    int result = os_address_of_path(&places[0], address->path);
+    return result ? result : 1;
 }
 
 static int dial(const struct link_way *way, struct channel *channel, int64_t deadline)
 {
-    struct os_address places[HOST_ADDRESSES];
-    int count = 1;
-    int result = -EHOSTUNREACH;
+    struct os_address places[REACH_MOST];
+    struct reach reach;
+    bool is_local = way->address.scheme == ADDRESS_UNIX;
 
-    if (way->address.scheme == ADDRESS_UNIX) {
-        result = os_address_of_path(&places[0], way->address.path);
-        if (result)
-            return result;
-    } else {
-        count = os_address_of_host(places, HOST_ADDRESSES, way->address.host, way->address.port);
-        if (count < 0)
-            return count;
-    }
-    for (int i = 0; i < count; i++) {
-        result = connect_to(way, &places[i], channel, deadline);
-        if (result >= 0)
-            break;
-    }
+    int result = find_places(places, &way->address);
+    if (result < 0)
+        return result;
+    reach_begin(&reach, places, (size_t)result);
+    result = reach_next(&reach, deadline, take_socket, channel);
+    reach_end(&reach);
+    if (!result && is_local && !way->any_user)
+        result = reach_check_user(channel->fd);
+    else if (!result && !is_local)
+        os_socket_watch_peer(channel->fd, way->silence_time, true);
+    if (result)
+        channel_close(channel);
     return result;
 }
 
@@ -92,7 +84,7 @@ static int dial(const struct link_way *way, struct channel *channel, int64_t dea
 
 static int ended(ssize_t result)
 {
-    return result == 0 || result == -EPIPE || result == -ECONNRESET ? MPROC_CLOSED : (int)result;
+    return result == 0 || os_is_gone((int)result) ? MPROC_CLOSED : (int)result;
 }
 
 static int send_all(struct channel *channel, const void *data, size_t size, int64_t deadline)
@@ -210,6 +202,7 @@ int link_meet(const struct link_way *way, const unsigned char identity[WIRE_IDEN
     struct wire_client_hello hello;
     struct channel *channel = &meeting->channel;
 
+    *channel = (struct channel){.fd = -1};
     int result = dial(way, channel, deadline);
     if (result)
         return result;

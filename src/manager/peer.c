@@ -368,6 +368,13 @@ void peer_work(struct peer *peer)
         peer_output(peer);
 }
 
+static const char *why_lost(const struct peer *peer, ssize_t got)
+{
+    if (got == 0)
+        return peer->in_size ? "it ended inside a frame" : NULL;
+    return got == -ECONNRESET || got == -EPIPE ? NULL : mproc_strerror((int)got);
+}
+
 void peer_input(struct peer *peer)
 {
     struct server *server = peer->server;
@@ -380,7 +387,7 @@ void peer_input(struct peer *peer)
         if (got == -EAGAIN)
             break;
         if (got <= 0) {
-            peer_drop(peer, got == 0 && peer->in_size ? "it ended inside a frame" : NULL);
+            peer_drop(peer, why_lost(peer, got));
             break;
         }
         all += (size_t)got;
@@ -456,6 +463,8 @@ int peer_accept(struct server *server)
         os_close(fd);
         return 0;
     }
+    if (server->endpoint.address.scheme == ADDRESS_TCP)
+        os_socket_watch_peer(fd, server->limits.silence_time, true);
     struct peer *peer = make(server, fd);
     if (!peer) {
         os_close(fd);

@@ -6,6 +6,7 @@
 #include "manager/server.h"
 #include "os/allocate.h"
 #include "os/descriptor.h"
+#include "os/listen.h"
 #include "os/openssl.h"
 #include "os/random.h"
 #include "process/authkey.h"
@@ -42,6 +43,7 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     if (!reserved_is_zero(options->reserved, sizeof options->reserved) ||
         !os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
         !os_option_is_valid(options->linger_time) || !os_option_is_valid(options->save_interval) ||
+        !os_option_is_valid(options->silence_time) ||
         (options->save_interval.nanoseconds > 0 && !options->snapshot_file) || options->frame_most > INT64_MAX / 2)
         return -EINVAL;
     memset(plan, 0, sizeof *plan);
@@ -51,6 +53,7 @@ int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager
     if (!result)
         result = saved_path(plan->snapshot_file, options->snapshot_file);
     plan->way.any_user = options->any_user;
+    plan->way.silence_time = os_silence(options->silence_time);
     plan->frame_most = options->frame_most ? options->frame_most : WIRE_FRAME_MOST;
     plan->waiting_most = options->waiting_most ? options->waiting_most : 64;
     plan->authentication_time = time_or(options->authentication_time, OS_SEC(10));
@@ -93,8 +96,9 @@ static struct server *make_server(const struct serve_plan *plan)
     server->tls = plan->way.tls;
     server->key = plan->way.key;
     server->key_size = plan->way.key_size;
-    server->limits = (struct server_limits){plan->frame_most, plan->waiting_most, plan->authentication_time,
-                                            plan->stall_time, plan->linger_time,  plan->way.any_user};
+    server->limits =
+        (struct server_limits){plan->frame_most,  plan->waiting_most,     plan->authentication_time, plan->stall_time,
+                               plan->linger_time, plan->way.silence_time, plan->way.any_user};
     server->estate = plan->estate;
     server->stop = (struct stop){.fd = plan->stop_fd, .parent = -1};
     return server;

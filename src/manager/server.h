@@ -126,7 +126,7 @@ struct registry {
 
 struct server_limits {
     size_t frame_most, waiting_most;
-    int64_t authentication_time, stall_time, linger_time;
+    int64_t authentication_time, stall_time, linger_time, silence_time;
     bool any_user;
 };
 

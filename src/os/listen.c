@@ -10,6 +10,10 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+/* Of a peer's host that is gone. */
+#define PROBES          3
+#define LONGEST_SILENCE 60000 /* seconds; the kernel's own limit for what it waits between two probes is near */
+
 /* A message goes at once, however small: peers wait for each other's. */
 static void send_at_once(int fd)
 {
@@ -130,6 +134,56 @@ int os_socket_error(int fd)
     if (!error)
         let_block(fd);
     return -error;
+}
+
+/* Half of the time without a word, then three questions in the other half. */
+void os_socket_watch_peer(int fd, nanoseconds span, bool with_data)
+{
+    if (span == OS_FOREVER || os_fault(OS_SETSOCKOPT))
+        return;
+    nanoseconds longest = OS_SEC(LONGEST_SILENCE);
+    int seconds = (int)((span < longest ? span : longest) / OS_SEC(1));
+    const int yes = 1, probes = PROBES, idle = seconds / 2 > 1 ? seconds / 2 : 1;
+    const int interval = seconds / 2 / PROBES > 1 ? seconds / 2 / PROBES : 1;
+    const unsigned milliseconds = 1000U * (unsigned)(idle + interval * PROBES);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    if (with_data)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+}
+
+bool os_socket_is_silent(int fd, nanoseconds span)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (os_fault(OS_SETSOCKOPT) || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+        return false;
+    return info.tcpi_unacked && OS_MS(info.tcpi_last_ack_recv) > span;
+}
+
+nanoseconds os_silence(mproc_time option)
+{
+    return option.nanoseconds ? option.nanoseconds : OS_SEC(30);
+}
+
+bool os_is_gone(int result)
+{
+    switch (-result) {
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case ENETRESET:
+        return true;
+    default:
+        return false;
+    }
 }
 
 int os_socket_peer_user(int fd, uid_t *user)

@@ -4,6 +4,7 @@
 #define MPROC_OS_LISTEN_H
 
 #include "os/address.h"
+#include "os/clock.h"
 #include <sys/types.h>
 
 /* A stream socket for such an address. The descriptor or -errno. */
@@ -26,6 +27,21 @@ int os_socket_accept(int fd, struct os_address *from);
  * at the moment, call again; -errno. */
 int os_socket_connect(int fd, const struct os_address *address);
 int os_socket_error(int fd);
+
+/* Let the kernel find out, within about that span, that the host of a TCP peer is gone without a word: a receive or
+ * send is -ETIMEDOUT then, or another error of os_is_gone(). OS_FOREVER: it does not. with_data: also while it has data
+ * of ours that it does not acknowledge, and so also where it acknowledges them and does not read for so long. Where
+ * that cannot be set nothing is found out. */
+void os_socket_watch_peer(int fd, nanoseconds span, bool with_data);
+
+/* Whether there are bytes on the way to a TCP peer, and nothing has been acknowledged by it for that span. */
+bool os_socket_is_silent(int fd, nanoseconds span);
+
+/* The span that options say: 0 is the default. */
+nanoseconds os_silence(mproc_time option);
+
+/* Whether an error of a connected socket says that the peer, its host or the way there is no more. */
+bool os_is_gone(int result);
 
 /* The user of the process at the other end of a unix socket, as it was when that began to listen or connected. */
 int os_socket_peer_user(int fd, uid_t *user);
