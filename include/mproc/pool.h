@@ -61,7 +61,8 @@ typedef struct mproc_imap mproc_imap;
  * same for all items of a map. out is zero at the start, unless the caller has set out_uninitialized. */
 typedef int mproc_task(void *ctx, const void *in, void *out);
 
-/* An input of any size: size bytes at data. Its shape is fixed, as that of mproc_output. Both are 0 for no input, and the task gets NULL. */
+/* An input of any size: size bytes at data. Its shape is fixed, as that of mproc_output. Both are 0 for no input, and
+ * the task gets NULL. */
 typedef struct mproc_input {
     const void *data;
     size_t size;
@@ -193,7 +194,8 @@ typedef struct mproc_map {
     size_t chunk;              /* items that a worker takes at a time; 0: chosen */
     int priority;              /* what is higher goes first: workers turn to it when they are done with the chunks
                                   that they have taken (some 100 us' worth, at least one) */
-    mproc_time item_timeout;   /* an item that takes longer is ended, as MPROC_LATE; 0 or MPROC_FOREVER: none is */
+    mproc_time item_timeout;   /* an item that takes longer is ended, as MPROC_LATE; 0 or MPROC_FOREVER: none is. Time
+                                  in which the whole pool is stopped, as by Ctrl-Z, does not count */
     unsigned retries;          /* how often an item is tried again, at most 255; only its last outcome counts */
     unsigned retry_on;         /* what is tried again: enum mproc_retry, joined by |; 0: all */
     mproc_item_status *status; /* NULL, or count entries */

@@ -19,6 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* When the server looks later than it was to by so much, it was stopped. */
+#define STOP_LEAST OS_MS(50)
+#define STOP_LONG  OS_MS(300)
+
 /* Workers that end before they began an item are replaced at once as long as they are few in a row; then after a pause,
  * which doubles from the first to the last with each. */
 #define FEW_IN_A_ROW 16
@@ -26,16 +30,24 @@
 #define LAST_PAUSE   OS_MS(500)
 #define FAILURE_AGE  OS_SEC(1) /* after so long without another one they are forgotten */
 
+/* What the server keeps of a slot. */
+struct watch {
+    int64_t kill_at; /* when SIGKILL follows SIGTERM, or 0 */
+    int64_t item_at; /* the begin of the item to which the next belongs */
+    int64_t stopped; /* so long this server was stopped since then, and so, most likely, was the worker */
+};
+
 struct server {
     struct pool *pool;
     pid_t pid;
-    uint32_t cancels; /* the value of pool->cancels up to which jobs were looked at */
-    unsigned alive;   /* slots whose process was not reaped and settled */
-    int failures;     /* starts in a row that failed or were in vain */
-    int64_t pause;    /* the last one */
-    int64_t start_at; /* no worker is started before */
-    int64_t look_at;  /* when it must look again, though nobody wakes it */
-    int64_t *kill_at; /* for each slot: when SIGKILL follows SIGTERM, or 0 */
+    uint32_t cancels;      /* the value of pool->cancels up to which jobs were looked at */
+    unsigned alive;        /* slots whose process was not reaped and settled */
+    int failures;          /* starts in a row that failed or were in vain */
+    int64_t pause;         /* the last one */
+    int64_t start_at;      /* no worker is started before */
+    int64_t look_at;       /* when it must look again, though nobody wakes it */
+    int64_t now;           /* when the present look began */
+    struct watch *watches; /* one for each slot */
     struct oom_watch oom;
     int reason;      /* why the last worker ended in its initializer */
     bool was_broken; /* at the last look */
@@ -200,7 +212,7 @@ static bool end_worker(struct server *server, struct worker_slot *slot)
     if (send(slot, SIGTERM))
         return false;
     set_kill(slot, POOL_KILL_SENT);
-    server->kill_at[slot - server->pool->workers] = os_now() + server->pool->grace;
+    server->watches[slot - server->pool->workers].kill_at = os_now() + server->pool->grace;
     return true;
 }
 
@@ -209,14 +221,15 @@ static void kill_overdue(struct server *server)
 {
     for (unsigned i = 0; i < server->pool->worker_count; i++) {
         struct worker_slot *slot = &server->pool->workers[i];
-        if (!server->kill_at[i] || !may_signal(slot)) {
-            server->kill_at[i] = 0;
-        } else if (server->kill_at[i] > os_now()) {
-            look_again_at(server, server->kill_at[i]);
+        struct watch *watch = &server->watches[i];
+        if (!watch->kill_at || !may_signal(slot)) {
+            watch->kill_at = 0;
+        } else if (watch->kill_at > server->now) {
+            look_again_at(server, watch->kill_at);
         } else {
             send(slot, SIGKILL);
-            server->kill_at[i] += OS_TICK;
-            look_again_at(server, server->kill_at[i]);
+            watch->kill_at += OS_TICK;
+            look_again_at(server, watch->kill_at);
         }
     }
 }
@@ -262,6 +275,52 @@ static void kill_wanted(struct server *server)
         server->cancels = cancels;
 }
 
+/* How long all was stopped since the item began. */
+static int64_t time_stopped(const struct server *server, const struct worker_slot *slot, int64_t began)
+{
+    const struct watch *watch = &server->watches[slot - server->pool->workers];
+    return watch->item_at == began ? watch->stopped : 0;
+}
+
+/* From a moment on this server did not run, though it should have looked then: it was stopped, as by Ctrl-Z, and with
+ * it the workers. That is no time that an item took. Where the server alone was held up, some items may take that much
+ * longer. */
+static void excuse_stop(struct server *server, int64_t from)
+{
+    for (unsigned i = 0; i < server->pool->worker_count; i++) {
+        struct watch *watch = &server->watches[i];
+        int64_t began = atomic_load_explicit(&server->pool->workers[i].item_at, memory_order_relaxed);
+        int64_t stopped = server->now - (began > from ? began : from);
+        if (watch->item_at != began)
+            watch->stopped = 0;
+        watch->item_at = began;
+        watch->stopped += stopped > 0 ? stopped : 0;
+        if (watch->kill_at)
+            watch->kill_at += server->now - from;
+    }
+}
+
+/* Begin to look: note the time, and whether it has stood still since the last look, which said when this one was due.
+ * A long stop began most likely right after that look; where looks come late because there is no CPU for this process,
+ * items must be late some time all the same. */
+static void begin_look(struct server *server)
+{
+    int64_t last = server->now;
+    int64_t due = server->look_at;
+    server->now = os_now();
+    if (server->now - due > STOP_LEAST)
+        excuse_stop(server, server->now - due > STOP_LONG ? last : due);
+    server->look_at = OS_NEVER;
+}
+
+/* While a moment is waited for the server looks each tick, so that it sees when time stands still. */
+static int64_t end_look(struct server *server)
+{
+    if (server->look_at != OS_NEVER)
+        look_again_at(server, server->now + OS_TICK);
+    return server->look_at;
+}
+
 /* End a worker whose item takes too long, unless it is done with it just now: then it waits, while kill is set, before
  * it begins another one. */
 static void end_if_late(struct server *server, struct worker_slot *slot)
@@ -269,24 +328,23 @@ static void end_if_late(struct server *server, struct worker_slot *slot)
     int64_t limit = atomic_load_explicit(&slot->limit, memory_order_seq_cst);
     uint64_t current = atomic_load_explicit(&slot->current, memory_order_seq_cst);
     int64_t began = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
-    int64_t now = os_now();
     if (!limit || atomic_load_explicit(&slot->kill, memory_order_relaxed) == POOL_KILL_SENT)
         return;
-    int64_t left = current & 1 ? began + limit - now : limit;
+    int64_t left = current & 1 ? began + limit + time_stopped(server, slot, began) - server->now : limit;
     if (left > 0) {
-        look_again_at(server, now + left);
+        look_again_at(server, server->now + left);
         return;
     }
     set_kill(slot, POOL_KILL_ASKED);
     if (atomic_load_explicit(&slot->current, memory_order_seq_cst) != current ||
         atomic_load_explicit(&slot->item_at, memory_order_relaxed) != began) {
         spare(slot);
-        look_again_at(server, now);
+        look_again_at(server, server->now);
         return;
     }
     atomic_store_explicit(&slot->late, current, memory_order_release);
     if (!end_worker(server, slot))
-        look_again_at(server, now + OS_TICK);
+        look_again_at(server, server->now + OS_TICK);
 }
 
 static void end_late(struct server *server)
@@ -404,7 +462,7 @@ static void end(struct server *server)
 /* One look at everything. Returns whether the server's work is over. */
 static bool look(struct server *server)
 {
-    server->look_at = OS_NEVER;
+    begin_look(server);
     reap(server);
     settle_ended(server);
     if (pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host)) {
@@ -423,18 +481,18 @@ static bool look(struct server *server)
 int pool_server(void *arg)
 {
     const struct pool_server_start *start = arg;
-    struct server server = {.pool = start->pool, .pid = getpid()};
+    struct server server = {.pool = start->pool, .pid = getpid(), .look_at = OS_NEVER};
     int result = member_join();
-    server.kill_at = os_malloc(start->pool->worker_count * sizeof *server.kill_at);
-    if (!result && !server.kill_at)
+    server.watches = os_malloc(start->pool->worker_count * sizeof *server.watches);
+    if (!result && !server.watches)
         result = -ENOMEM;
     if (result)
         refuse(start->pool, result);
     if (result || !pool_take_place(&start->pool->server_word, start->serial)) {
-        free(server.kill_at);
+        free(server.watches);
         return EXIT_FAILURE;
     }
-    memset(server.kill_at, 0, start->pool->worker_count * sizeof *server.kill_at);
+    memset(server.watches, 0, start->pool->worker_count * sizeof *server.watches);
     oom_begin(&server.oom);
     last_words_prepare();
     own_pool = start->pool;
@@ -451,9 +509,9 @@ int pool_server(void *arg)
         bool waits = is_short(&server) && pool_wants_workers(server.pool);
         if (waits)
             look_again_at(&server, server.start_at);
-        cell_sleep(&server.pool->server, seen, server.look_at);
+        cell_sleep(&server.pool->server, seen, end_look(&server));
     }
     end(&server);
-    free(server.kill_at);
+    free(server.watches);
     return 0;
 }

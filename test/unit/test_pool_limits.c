@@ -267,6 +267,64 @@ static void bad_limits_are_refused(void **state)
     mproc_pool_free(pool);
 }
 
+/* ---- time that stands still ---- */
+
+/* Shared by the test, the host and its worker. */
+struct pause_scene {
+    _Atomic(int) begun;
+    _Atomic(int) result;
+    mproc_item_status status;
+};
+
+/* What it needs is CPU time: so it cannot end while it is stopped. */
+static int burn(void *ctx, const void *in, void *out)
+{
+    struct timespec used;
+    (void)in;
+    (void)out;
+    atomic_store((_Atomic(int) *)ctx, 1);
+    do
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    while (used.tv_sec == 0 && used.tv_nsec < 100000000);
+    return 0;
+}
+
+static int host_of_a_group(void *arg)
+{
+    struct pause_scene *scene = arg;
+    setpgid(0, 0);
+    mproc_pool *pool;
+    if (mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = pool_method}))
+        return 1;
+    const mproc_map map = {.count = 1, .status = &scene->status, .item_timeout = MPROC_SEC(2)};
+    atomic_store(&scene->result, mproc_pool_map(pool, burn, scene, &map, MPROC_FOREVER));
+    mproc_pool_free(pool);
+    return 0;
+}
+
+static bool burns(void *scene)
+{
+    return atomic_load(&((struct pause_scene *)scene)->begun);
+}
+
+static void time_in_which_all_was_stopped_does_not_count(void **state)
+{
+    struct pause_scene *scene = mproc_calloc(1, sizeof *scene);
+    mproc_process *host;
+    (void)state;
+    assert_non_null(scene);
+    assert_int_equal(mproc_process_start(&host, host_of_a_group, scene, NULL), 0);
+    assert_true(wait_until(burns, scene, 20000));
+    assert_int_equal(kill(-mproc_process_pid(host), SIGSTOP), 0);
+    nap(2500);
+    assert_int_equal(kill(-mproc_process_pid(host), SIGCONT), 0);
+    assert_int_equal(mproc_process_join(host, MPROC_SEC(20)), 0);
+    assert_int_equal(atomic_load(&scene->result), 0);
+    assert_int_equal(scene->status.result, 0);
+    mproc_process_free(host);
+    mproc_free(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +336,7 @@ int main(void)
         unit(what_is_cancelled_is_asked_first),
         unit(inputs_one_after_another_have_a_limit_too),
         unit(bad_limits_are_refused),
+        unit(time_in_which_all_was_stopped_does_not_count),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
