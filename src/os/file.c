@@ -4,12 +4,16 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/signal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,13 +61,52 @@ ssize_t os_read(int fd, void *buffer, size_t size)
     return count < 0 ? -errno : count;
 }
 
+ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset)
+{
+    int fault = os_fault(OS_READ);
+    if (fault)
+        return fault;
+    ssize_t count = pread(fd, buffer, size, (off_t)offset);
+    return count < 0 ? -errno : count;
+}
+
 ssize_t os_write(int fd, const void *data, size_t size)
 {
+    sigset_t held, before;
     int fault = os_fault(OS_WRITE);
     if (fault)
         return fault;
+    bool is_limited = os_file_limit() != SIZE_MAX;
+    if (is_limited)
+        os_signals_hold(&held, &before);
     ssize_t count = write(fd, data, size);
-    return count < 0 ? -errno : count;
+    ssize_t result = count < 0 ? -errno : count;
+    if (is_limited)
+        os_signals_release(&held, &before, result == -EFBIG);
+    return result;
+}
+
+size_t os_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return (size_t)limit.rlim_cur;
+}
+
+int os_set_size(int fd, size_t size)
+{
+    sigset_t held, before;
+    int fault = os_fault(OS_FTRUNCATE);
+    if (fault)
+        return fault;
+    bool is_limited = os_file_limit() != SIZE_MAX;
+    if (is_limited)
+        os_signals_hold(&held, &before);
+    int result = ftruncate(fd, (off_t)size) ? -errno : 0;
+    if (is_limited)
+        os_signals_release(&held, &before, result == -EFBIG);
+    return result;
 }
 
 int os_read_all(int fd, void *buffer, size_t size)

@@ -15,9 +15,19 @@ int os_open(const char *path, int flags);
 FILE *os_open_text(const char *path);
 DIR *os_open_folder(const char *path);
 
-/* read() and write(): how many bytes, 0 at the end of file, or -errno. */
+/* The size that a file of this process can have at most (RLIMIT_FSIZE); SIZE_MAX: any. */
+size_t os_file_limit(void);
+
+/* Set the size of a file: 0 or -errno. -EFBIG where the limit is less; no signal then. */
+int os_set_size(int fd, size_t size);
+
+/* read() and write(): how many bytes, 0 at the end of file, or -errno. -EFBIG where the limit on a file's size is
+ * reached; no signal then. */
 ssize_t os_read(int fd, void *buffer, size_t size);
 ssize_t os_write(int fd, const void *data, size_t size);
+
+/* pread() from a place in the file. */
+ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset);
 
 /* All of it, however many calls that takes: 0, -EPIPE at an early end of file, -errno. */
 int os_read_all(int fd, void *buffer, size_t size);

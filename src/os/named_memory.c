@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/file.h"
 #include "os/memory.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +24,7 @@ static int set_size(int fd, size_t size)
 {
     int result;
     do {
-        result = os_fault(OS_FTRUNCATE);
-        if (!result && ftruncate(fd, (off_t)size))
-            result = -errno;
+        result = os_set_size(fd, size);
     } while (result == -EINTR);
     return result ? result : os_memory_back(fd, 0, size);
 }

@@ -5,13 +5,12 @@
 #include "os/fault.h"
 #include "os/poll.h"
 #include "os/refused.h"
+#include "os/signal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef RWF_NOSIGNAL
@@ -30,31 +29,6 @@ int os_pipe(int fds[2])
     return pipe2(fds, O_CLOEXEC) ? -errno : os_keep_pair(fds);
 }
 
-/* Keep from this thread the signals that a write may raise: SIGPIPE, and SIGXFSZ of a file that may not grow. held gets
- * those that are to be undone; where one is pending already, another changes nothing. */
-static void hold_signals(sigset_t *held, sigset_t *before)
-{
-    sigset_t pending;
-
-    sigemptyset(held);
-    sigpending(&pending);
-    if (!sigismember(&pending, SIGPIPE))
-        sigaddset(held, SIGPIPE);
-    if (!sigismember(&pending, SIGXFSZ))
-        sigaddset(held, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, held, before);
-}
-
-/* Take the signal that a write raised, if it did, and restore the mask. */
-static void release_signals(const sigset_t *held, const sigset_t *before, bool raised)
-{
-    const struct timespec now = {0};
-
-    while (raised && sigtimedwait(held, NULL, &now) < 0 && errno == EINTR) {
-    }
-    pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
 /* The result of a call that the caller can do without. */
 static ssize_t outcome(ssize_t size)
 {
@@ -67,10 +41,10 @@ static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int f
 {
     sigset_t held, before;
 
-    hold_signals(&held, &before);
+    os_signals_hold(&held, &before);
     ssize_t size = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
     ssize_t result = flags ? outcome(size) : size < 0 ? -errno : size;
-    release_signals(&held, &before, result == -EPIPE || result == -EFBIG);
+    os_signals_release(&held, &before, result == -EPIPE || result == -EFBIG);
     return result;
 }
 

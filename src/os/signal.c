@@ -4,6 +4,7 @@
 
 #include "os/fork.h"
 #include "os/proc.h"
+#include <errno.h>
 #include <stddef.h>
 #include <sys/single_threaded.h>
 #include <unistd.h>
@@ -140,4 +141,24 @@ void os_end_process_after(unsigned seconds)
 void os_signal_raise(int number)
 {
     raise(number);
+}
+
+void os_signals_hold(sigset_t *held, sigset_t *before)
+{
+    sigset_t pending;
+    sigemptyset(held);
+    sigpending(&pending);
+    if (!sigismember(&pending, SIGPIPE))
+        sigaddset(held, SIGPIPE);
+    if (!sigismember(&pending, SIGXFSZ))
+        sigaddset(held, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, held, before);
+}
+
+void os_signals_release(const sigset_t *held, const sigset_t *before, bool is_raised)
+{
+    const struct timespec now = {0};
+    while (is_raised && sigtimedwait(held, NULL, &now) < 0 && errno == EINTR) {
+    }
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }

@@ -51,6 +51,13 @@ void os_signal_by_default(int number);
  */
 void os_end_process_after(unsigned seconds);
 
+/* Keep from this thread the signals that a write may raise: SIGPIPE, and SIGXFSZ of a file that may not grow. held gets
+ * those that are to be undone; where one is pending already, another changes nothing. */
+void os_signals_hold(sigset_t *held, sigset_t *before);
+
+/* Undo that: take the signal, if one was raised, and restore the mask. */
+void os_signals_release(const sigset_t *held, const sigset_t *before, bool is_raised);
+
 /* Send it to this thread. */
 void os_signal_raise(int number);
 
