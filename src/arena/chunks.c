@@ -36,8 +36,7 @@ static struct chunk_heap *heap(void)
 
 static size_t first_chunk_offset(void)
 {
-    size_t table = (size_t)arena_header()->chunk_limit * sizeof(struct chunk);
-    return (REGION_CHUNK_OFFSET + table + REGION_CHUNK - 1) & ~(REGION_CHUNK - 1);
+    return layout_first_chunk(arena_header()->chunk_limit);
 }
 
 struct chunk *chunk_at(unsigned index)
@@ -253,7 +252,7 @@ static int back_table(unsigned entries)
 /* Lengthen the table by a free run, so that there is one of this length at its end. */
 static int grow(unsigned length, unsigned *index)
 {
-    if (length > arena_header()->chunk_limit - top())
+    if (top() > arena_header()->chunk_end || length > arena_header()->chunk_end - top())
         return -ENOMEM;
     int result = back_table(top() + length);
     if (result)
@@ -291,7 +290,7 @@ static int find(unsigned length, unsigned *index)
 
 int chunks_take(size_t size, heap_place *place, unsigned *index, enum chunk_backing *was)
 {
-    if (size > (size_t)arena_header()->chunk_limit * REGION_CHUNK)
+    if (size > (size_t)arena_header()->chunk_end * REGION_CHUNK)
         return -ENOMEM;
     unsigned length = (unsigned)((size + REGION_CHUNK - 1) / REGION_CHUNK);
     int result = lock();

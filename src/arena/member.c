@@ -66,16 +66,19 @@ static int fork_handler_count;
 static void before_fork(void)
 {
     pthread_mutex_lock(&joining);
+    region_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
+    region_after_fork_in_parent();
     pthread_mutex_unlock(&joining);
 }
 
 /* The child has not its parent's proof of life, so it is not the parent's member: it takes a slot of its own. */
 static OS_FORK_PATH void after_fork_in_child(void)
 {
+    region_after_fork_in_child();
     os_mutex_reset(&joining, true);
     os_mutex_reset(&sweeping, false);
     proof_forget();
@@ -205,7 +208,16 @@ static int claim_between(unsigned first, unsigned end)
 static unsigned reserve_begin(void)
 {
     unsigned chosen = atomic_load_explicit(&arena_header()->reserve_begin, memory_order_relaxed);
-    return chosen ? chosen : REGION_MEMBERS - RESERVE;
+    unsigned end = arena_header()->member_end;
+    if (chosen)
+        return chosen;
+    return end >= 2 * RESERVE ? end - RESERVE : end; /* where there are so few that can be no concern */
+}
+
+static unsigned reserve_end(void)
+{
+    unsigned end = arena_header()->member_end;
+    return reserve_begin() + RESERVE < end ? reserve_begin() + RESERVE : end;
 }
 
 /* Give back what this process holds, and its slot. */
@@ -225,7 +237,7 @@ static OS_FORK_PATH void leave(void)
  * used this slot's name meanwhile. */
 static int join_full_table(void)
 {
-    int result = claim_between(reserve_begin(), reserve_begin() + RESERVE);
+    int result = claim_between(reserve_begin(), reserve_end());
     if (result)
         return result;
     member_sweep_all();

@@ -1,9 +1,13 @@
-/* The arena as a region of memory: one sparse memory file, mapped at one address in every process of the family.
+/* The arena as a region of memory: one sparse memory file, mapped at one address in every process of the family. Which
+ * address that is, each family finds for itself when it begins.
  *
  * Layout, in order of address; each part is sparse and gets its pages before its first use:
  *
  *     header | member table | ledgers, one per member | chunk table | chunks (what the heap hands out)
- */
+ *
+ * While there is one process it maps only as much of each part as it uses, so that a program which locks its memory
+ * (mlockall()) locks no more. Before there is a second one, the rest is mapped: from then on memory that one process
+ * takes into use must be there for all. How much that is stands in the header, and never changes again. */
 #ifndef MPROC_ARENA_REGION_H
 #define MPROC_ARENA_REGION_H
 
@@ -21,21 +25,30 @@
 /* This process's mapping. base is NULL while there is none. Written once, before this process becomes a member. */
 struct region {
     unsigned char *base;
-    size_t size;
-    int fd;   /* private; never closed by us, and compared with what it was before each use */
-    int bell; /* the family's eventfd, see sync/bell.h */
+    size_t size; /* of the file, and of the addresses that are the arena's */
+    int fd;      /* private; never closed by us, and compared with what it was before each use */
+    int bell;    /* the family's eventfd, see sync/bell.h */
 };
 extern struct region region;
 
-/* Create the arena if this process has none. 0 or -errno. For member_join(), which keeps other threads out. */
+/* Create the arena if this process has none. 0 or -errno; -EFBIG when RLIMIT_FSIZE lets no file be so large. For
+ * member_join(), which keeps other threads out. */
 int region_open(void);
 
-/* Map the arena whose descriptors a parent left open in this fresh process. 0, -EINVAL when it is not one of ours or of
- * another version, -errno. The descriptors are this process's from then on. */
+/* Map the arena whose descriptors a parent left open in this fresh process. 0; -EINVAL when it is not one of ours or of
+ * another version; -EEXIST when something else is mapped at its place; -errno. The descriptors are this process's from
+ * then on. */
 int region_adopt(int fd, int bell);
 
-/* Give a range of the arena its pages, or take them away; and how many bytes have pages. As the functions of
- * os/memory.h; they go on through the mapping where the program has closed the descriptor. */
+/* Map all that the family can use, or as much as this process may, if that has not been done: before there is another
+ * process that has the arena. Around a fork, with the lock of the mapping held: the next three. */
+void region_share(void);
+void region_before_fork(void);
+void region_after_fork_in_parent(void);
+void region_after_fork_in_child(void);
+
+/* Give a range of the arena its pages, and map it if need be; or take the pages away; and how many bytes have pages. As
+ * the functions of os/memory.h; they go on through the mapping where the program has closed the descriptor. */
 int region_back(size_t offset, size_t size);
 int region_punch(size_t offset, size_t size);
 int64_t region_resident(void);

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +27,9 @@
 /* A page of the smallest size; nobody looks into it. */
 #define PIN_SIZE ((size_t)4096)
 
+/* So many pieces at most are mapped one by one. */
+#define PIECES ((size_t)16384)
+
 /* A fallocate() that a signal interrupts gives its pages back, so a large one goes in steps that are sure to end. */
 #define BACKING_STEP ((size_t)64 << 20)
 
@@ -45,12 +46,10 @@ static int memory_file(const char *name)
 
 static int memory_size_and_seal(int fd, size_t size)
 {
-    int fault = os_fault(OS_FTRUNCATE);
-    if (fault)
-        return fault;
-    if (ftruncate(fd, (off_t)size))
-        return -errno;
-    fault = os_fault(OS_SEAL);
+    int result = os_set_size(fd, size);
+    if (result)
+        return result;
+    int fault = os_fault(OS_SEAL);
     if (fault)
         return fault;
     return fcntl(fd, F_ADD_SEALS, OUR_SEALS) ? -errno : 0;
@@ -88,20 +87,88 @@ int64_t os_memory_size(int fd)
     return os_memory_is_sealed(fd) ? status.st_size : -EINVAL;
 }
 
-int os_memory_map(void *address, size_t size, int fd)
+static int map_at(void *address, size_t size, int protection, int flags, int fd, size_t offset)
 {
     int fault = os_fault(OS_MMAP);
     if (fault)
         return fault;
-    void *place = mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, 0);
+    void *place = mmap(address, size, protection, flags | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, (off_t)offset);
     if (place == MAP_FAILED)
         return -errno;
     if (place != address) { /* a kernel before 4.17 takes the address for a hint */
         munmap(place, size);
         return -EEXIST;
     }
-    madvise(address, size, MADV_DONTDUMP); /* only a courtesy: without it core dumps are larger */
     return 0;
+}
+
+/* An address is a hint only: a sanitizer that does not allow it takes it away, and a fixed one would be at 0 then. */
+int os_memory_is_free(void *address, size_t size)
+{
+    int fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    void *place = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED)
+        return errno == EAGAIN ? 0 : -errno;
+    munmap(place, size);
+    return place == address ? 0 : -EEXIST;
+}
+
+void *os_memory_find_free(size_t size)
+{
+    void *place = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED)
+        return NULL;
+    munmap(place, size);
+    return place;
+}
+
+int os_memory_map(void *address, size_t size, int fd, size_t offset)
+{
+    if (!os_is_kept(fd))
+        return -EBADF;
+    int result = map_at(address, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+    if (!result)
+        madvise(address, size, MADV_DONTDUMP); /* only a courtesy: without it core dumps are larger */
+    return result;
+}
+
+/* What may not be accessed gets no pages when it is locked. Where the limit is too small for all of it at once, piece
+ * by piece: each is unlocked before the next one counts. */
+int os_memory_map_unlocked(void *address, size_t size, int fd, size_t offset)
+{
+    unsigned char *at = address;
+    size_t done = 0, piece = size;
+    int result = os_is_kept(fd) ? 0 : -EBADF;
+    while (!result && done < size) {
+        size_t length = piece < size - done ? piece : size - done;
+        result = map_at(at + done, length, PROT_NONE, MAP_SHARED, fd, offset + done);
+        if (result == -EAGAIN && length / 2 >= size / PIECES && length >= 2 * PIN_SIZE) {
+            piece = length / 2 & ~(PIN_SIZE - 1);
+            result = 0;
+            continue;
+        }
+        if (!result) {
+            munlock(at + done, length);
+            done += length;
+        }
+    }
+    if (!result && mprotect(address, size, PROT_READ | PROT_WRITE))
+        result = -errno;
+    if (result && done)
+        munmap(address, done);
+    else if (!result)
+        madvise(address, size, MADV_DONTDUMP);
+    return result;
+}
+
+int os_memory_extend(void *address, size_t size, size_t new_size)
+{
+    int fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    return mremap(address, size, new_size, 0) == MAP_FAILED ? -errno : 0;
 }
 
 int os_memory_unmap(void *address, size_t size)
@@ -110,6 +177,41 @@ int os_memory_unmap(void *address, size_t size)
     if (fault)
         return fault;
     return munmap(address, size) ? -errno : 0;
+}
+
+/* Kilobytes that this process has locked; -1 when the kernel does not tell. */
+static long kilobytes_locked(void)
+{
+    char line[256];
+    long number = -1;
+    FILE *file = os_open_text("/proc/self/status");
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "VmLck: %ld", &number) != 1) {
+    }
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* A page more is locked at once then. */
+bool os_memory_is_locked_when_mapped(void)
+{
+    long before = kilobytes_locked();
+    void *page = before > 0 ? mmap(NULL, PIN_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
+    if (page == MAP_FAILED)
+        return false;
+    long after = kilobytes_locked();
+    munmap(page, PIN_SIZE);
+    return after > before;
+}
+
+void os_memory_lock(void *address, size_t size)
+{
+    (void)mlock(address, size);
+}
+
+void os_memory_unlock(void *address, size_t size)
+{
+    (void)munlock(address, size);
 }
 
 static int allocate(int fd, int mode, size_t offset, size_t size)

@@ -15,10 +15,28 @@ int64_t os_memory_size(int fd);
 /* Whether it is a memory file that is sealed as ours are: one cheap system call. */
 bool os_memory_is_sealed(int fd);
 
-/* Map the whole file, shared, at this very address, where nothing may be mapped yet. Left out of core dumps. 0 or
- * -errno
- * (-EEXIST when the place is taken). */
-int os_memory_map(void *address, size_t size, int fd);
+/* Whether nothing is mapped there: 0, -EEXIST, -errno. 0 too where the kernel does not let us find out, because all
+ * that is mapped is locked. And a place where nothing is mapped; NULL when there is none. */
+int os_memory_is_free(void *address, size_t size);
+void *os_memory_find_free(size_t size);
+
+/* Map a part of the file, shared, at this very address, where nothing may be mapped yet. Left out of core dumps. 0 or
+ * -errno (-EEXIST when the place is taken, -EBADF when the descriptor is no longer the file's). */
+int os_memory_map(void *address, size_t size, int fd, size_t offset);
+
+/* The same, but not locked in a process that has all locked that it will map (MCL_FUTURE): it gets no pages by that,
+ * and the limit on locked memory does not count. */
+int os_memory_map_unlocked(void *address, size_t size, int fd, size_t offset);
+
+/* Make a mapping longer where it is, without its descriptor. */
+int os_memory_extend(void *address, size_t size, size_t new_size);
+
+/* Whether this process has all locked that it will map. And to lock a range that has its pages, as far as one may, and
+ * to unlock it. */
+bool os_memory_is_locked_when_mapped(void);
+void os_memory_lock(void *address, size_t size);
+void os_memory_unlock(void *address, size_t size);
+
 int os_memory_unmap(void *address, size_t size);
 
 /* All of the following are -EBADF when the descriptor is no longer the memory file's.

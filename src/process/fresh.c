@@ -39,6 +39,7 @@ int fresh_prepare(struct start *start, struct function_reference *function)
     if (start->arg && start->arg_size == 0 && !mproc_is_shared(start->arg))
         return MPROC_NOT_SHARED;
     result = member_join();
+    region_share();
     start->parent = member_current();
     return result;
 }

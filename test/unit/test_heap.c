@@ -451,8 +451,8 @@ static void an_arena_under_a_file_size_limit_is_smaller(void **state)
     assert_int_equal(pipe(pipe_fds), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        region.base = NULL; /* as in a fresh process; the parent's mapping is in the way */
-        munmap((void *)0x7e8000000000, region.size);
+        munmap(region.base, region.size);
+        region.base = NULL; /* as in a fresh process */
         struct rlimit limit = {.rlim_cur = (rlim_t)1 << 30, .rlim_max = (rlim_t)1 << 30};
         setrlimit(RLIMIT_FSIZE, &limit);
         void *block = mproc_alloc(100000);
@@ -468,8 +468,8 @@ static void a_full_arena_is_enomem_and_works_again_after_a_free(void **state)
     (void)state;
     pid_t pid = fork();
     if (pid == 0) {
+        munmap(region.base, region.size);
         region.base = NULL;
-        munmap((void *)0x7e8000000000, region.size);
         struct rlimit limit = {.rlim_cur = (rlim_t)1 << 27, .rlim_max = (rlim_t)1 << 27};
         setrlimit(RLIMIT_FSIZE, &limit);
         enum {
