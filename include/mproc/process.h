@@ -55,7 +55,8 @@ enum mproc_start_method {
 };
 
 typedef struct mproc_process_options {
-    const char *name;               /* copied, cut to 63 bytes of whole letters (UTF-8); NULL: "Process-1", in its child "Process-1:1" */
+    const char
+        *name; /* copied, cut to 63 bytes of whole letters (UTF-8); NULL: "Process-1", in its child "Process-1:1" */
     size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
     enum mproc_start_method method; /* 0: the default */
     bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */
@@ -64,7 +65,9 @@ typedef struct mproc_process_options {
     uint64_t reserved[8];                 /* must be 0: room for fields to come, see mproc/base.h */
 } mproc_process_options;
 
-/* Start a process that runs fn(arg). On success *process is its handle, to be given to mproc_process_free().
+/* Start a process that runs fn(arg). On success *process is its handle, to be given to mproc_process_free(). The child
+ * has the user, the groups, the limits, the file mode mask and whatever else the kernel passes on as the calling thread
+ * has them at this moment, whatever the method: a fork server that began before they changed is replaced.
  *
  * arg as it stands is the same pointer in the child (const here only so that any pointer may be given; fn gets it
  * without): with fork it may point anywhere, with spawn and forkserver only into shared memory (else MPROC_NOT_SHARED).
@@ -74,12 +77,13 @@ typedef struct mproc_process_options {
  * -EBUSY: another thread receives on a connection of the list, or a descriptor that came on it was not received yet.
  * -EINVAL: NULL process or fn, an unknown method, arg_size without arg, or a NULL connection in the list. -EPERM: this
  * process is a daemon and the other would be none. -EAGAIN: no process can be had (RLIMIT_NPROC). -ENOMEM, -EMFILE,
- * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed, or there is no /proc (spawn and
- * forkserver). MPROC_NOT_INITIALIZED: spawn or forkserver, and a fresh run of the program does not get to mproc_init():
- * this process did not call it, or it was called by something that dlopen() has loaded, as in an interpreter; or main()
- * ended before it, which the first start finds out and says on stderr. -EPERM: spawn or forkserver in a program with a
- * set-user-ID bit or with file capabilities. MPROC_NO_FUNCTION: spawn or forkserver of a function that is in no loaded
- * object file. On failure *process is NULL and nothing is left behind.
+ * -ENFILE as they say. -ENOENT and -EACCES: the program cannot be executed, by the user that this process has
+ * become for example, or there is no /proc (spawn and forkserver). MPROC_NOT_INITIALIZED: spawn or forkserver, and a
+ * fresh run of the program does not get to mproc_init(): this process did not call it, or it was called by something
+ * that dlopen() has loaded, as in an interpreter; or main() ended before it, which the first start finds out and says
+ * on stderr. -EPERM: spawn or forkserver in a program with a set-user-ID bit or with file capabilities.
+ * MPROC_NO_FUNCTION: spawn or forkserver of a function that is in no loaded object file. On failure *process is NULL
+ * and nothing is left behind.
  *
  * A family has at most 4032 living members at a time. A child that is one too many runs all the same, but its first use
  * of a shared object is -EAGAIN. Members that have died take no room, whoever reaps them. */

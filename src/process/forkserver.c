@@ -9,6 +9,7 @@
 #include "os/descriptor.h"
 #include "os/file.h"
 #include "os/fork.h"
+#include "os/identity.h"
 #include "os/packet.h"
 #include "os/pidfd.h"
 #include "os/poll.h"
@@ -25,6 +26,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long a server that is no longer wanted may take for what was sent to it before. */
+#define RETIRE_TIME OS_SEC(2)
+
 /* How often a server that died under a request is replaced before the start fails. */
 #define ATTEMPTS 3
 
@@ -35,6 +39,7 @@ static struct {
     struct mproc_process handle; /* not listed; pid 0: there is no server */
     int requests;                /* our end of the socket */
     unsigned number;             /* which one it is; grows */
+    struct os_identity identity; /* what the host was when it started it */
 } server;                        /* under lock */
 static char **libraries;         /* to be loaded by the server; under lock */
 
@@ -158,7 +163,7 @@ static int start_with(int record, const int ends[2])
     return result;
 }
 
-static int start_server(void)
+static int start_server(const struct os_identity *identity)
 {
     int ends[2];
     int record = record_of_server(libraries);
@@ -172,6 +177,7 @@ static int start_server(void)
             os_close(ends[0]);
     }
     os_close(record);
+    server.identity = *identity;
     return result;
 }
 
@@ -180,6 +186,18 @@ static void drop_server(void)
     os_close(server.requests);
     os_pidfd_signal(server.handle.pidfd, SIGKILL);
     handle_wait(&server.handle, OS_NEVER);
+    os_close(server.handle.pidfd);
+    server.handle.pid = 0;
+}
+
+/* It ends when it has served what was sent before, and then finds its socket closed. A host that is another user by now
+ * may not be allowed to kill it. */
+static void retire_server(void)
+{
+    os_close(server.requests);
+    int result = handle_wait(&server.handle, os_now() + RETIRE_TIME);
+    if (result == MPROC_TIMEOUT && os_pidfd_signal(server.handle.pidfd, SIGKILL) == 0)
+        handle_wait(&server.handle, OS_NEVER);
     os_close(server.handle.pidfd);
     server.handle.pid = 0;
 }
@@ -198,10 +216,17 @@ static int send_packet(const struct server_request *request, const int *fds, siz
     }
 }
 
-/* Send a request to the server, to one made for it if there is none. 0, a condition, -errno. */
+/* Send a request to the server, to one made for it if there is none, or if the host is no longer what it was: the
+ * children would have what it had. 0, a condition, -errno. */
 static int deliver(const struct server_request *request, const int *fds, size_t count)
 {
-    int result = server.handle.pid ? 0 : start_server();
+    struct os_identity identity;
+    int result = os_identity(&identity);
+    if (result)
+        return result;
+    if (server.handle.pid && os_identity_differs(&server.identity, &identity))
+        retire_server();
+    result = server.handle.pid ? 0 : start_server(&identity);
     if (!result)
         result = send_packet(request, fds, count);
     if (result == -EPIPE)

@@ -350,14 +350,14 @@ static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_proces
 static OS_FORK_PATH bool kill_daemon(struct mproc_process *handle)
 {
     if (handle->daemon)
-        os_pidfd_signal(handle->pidfd, SIGKILL);
+        handle->is_left = os_pidfd_signal(handle->pidfd, SIGKILL) == -EPERM;
     return false;
 }
 
-static OS_FORK_PATH bool any(struct mproc_process *handle)
+/* A daemon that is another user's than this process has become is left to the kernel, which kills it by its leash. */
+static OS_FORK_PATH bool is_awaited(struct mproc_process *handle)
 {
-    (void)handle;
-    return true;
+    return !handle->is_left;
 }
 
 OS_FORK_PATH void handle_forget(void)
@@ -371,6 +371,6 @@ OS_FORK_PATH void handle_end_all(void)
     if (!atomic_load_explicit(&has_listed, memory_order_relaxed))
         return;
     seek(kill_daemon);
-    while ((handle = seek(any)) != NULL && handle_wait(handle, OS_NEVER) == 0)
+    while ((handle = seek(is_awaited)) != NULL && handle_wait(handle, OS_NEVER) == 0)
         ;
 }

@@ -28,8 +28,9 @@ struct mproc_process {
     int exitcode;
     unsigned users; /* calls that are at work on it; it is not destroyed before they are through */
     bool freed;
-    int tie;   /* of a daemon that has not ended, for life_untie(); else -1 */
-    bool told; /* mproc_group_wait_any() has told of its end */
+    int tie;      /* of a daemon that has not ended, for life_untie(); else -1 */
+    bool is_left; /* at the end of this process, see handle_end_all() */
+    bool told;    /* mproc_group_wait_any() has told of its end */
     struct mproc_process *next;
     struct mproc_process *sibling; /* the next member of its group */
 };
@@ -69,7 +70,7 @@ size_t handle_active(struct mproc_process **handles, size_t capacity);
 /* Reap some of those children whose handle is freed and that have ended. */
 void handle_reap_freed(void);
 
-/* Kill the daemons of this process, and wait for its other children. */
+/* Kill the daemons of this process, and wait for all its children; but not for daemons that it may not kill. */
 void handle_end_all(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <grp.h>
 #include <mproc/memory.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -334,16 +337,141 @@ static void a_child_can_abort(void **state)
     assert_int_equal(run_by_server(raise_abort, NULL), -SIGABRT);
 }
 
+/* ---- a host that changes ---- */
+
+/* What a process is, as far as it can be compared. */
+struct seen {
+    uid_t users[3];
+    gid_t groups[3];
+    int group_count;
+    mode_t mask;
+    int priority;
+    pid_t session;
+    struct rlimit core, files;
+};
+
+static int see(void *arg)
+{
+    struct seen *seen = arg;
+    getresuid(&seen->users[0], &seen->users[1], &seen->users[2]);
+    getresgid(&seen->groups[0], &seen->groups[1], &seen->groups[2]);
+    seen->group_count = getgroups(0, NULL);
+    seen->mask = umask(0);
+    umask(seen->mask);
+    seen->priority = getpriority(PRIO_PROCESS, 0);
+    seen->session = getsid(0);
+    getrlimit(RLIMIT_CORE, &seen->core);
+    getrlimit(RLIMIT_NOFILE, &seen->files);
+    return 0;
+}
+
+static bool change_mask(void)
+{
+    umask(027);
+    return true;
+}
+
+static bool change_limits(void)
+{
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur--;
+    return setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
+
+static bool change_priority(void)
+{
+    errno = 0;
+    return nice(1) >= 0 || errno == 0;
+}
+
+static bool change_session(void)
+{
+    return setsid() > 0;
+}
+
+static bool change_user(void)
+{
+    if (geteuid() != 0)
+        return true;
+    return setgroups(0, NULL) == 0 && setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0;
+}
+
+/* In shared memory: what the host is, and its child. */
+static int change_and_see(void *arg)
+{
+    bool (*const changes[])(void) = {change_mask, change_limits, change_priority, change_session, change_user};
+    struct seen *both = arg;
+    if (run_by_server(see, &both[1]))
+        return 1;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        mproc_process *process;
+        int code = 1;
+        if (!changes[i]())
+            return 10 + (int)i;
+        see(&both[0]);
+        memset(&both[1], 0, sizeof *both);
+        if (mproc_process_start(&process, see, &both[1], &by_server) == -EACCES)
+            continue; /* another user may not execute the program */
+        if (mproc_process_join(process, MPROC_MS(PATIENCE_MS)) || mproc_process_exitcode(process, &code) || code)
+            return 20 + (int)i;
+        if (memcmp(&both[0], &both[1], sizeof *both) != 0)
+            return 30 + (int)i;
+        mproc_process_free(process);
+    }
+    return 0;
+}
+
+static void a_child_is_what_its_host_is_at_the_start(void **state)
+{
+    struct seen *both = shared(2 * sizeof *both);
+    (void)state;
+    assert_int_equal(child_finish(program_start(change_and_see, both)), 0);
+    shared_free(both);
+}
+
+static int change_and_start(void *arg)
+{
+    for (int i = 0; i < 8; i++) {
+        umask((mode_t)(i % 2 ? 022 : 027));
+        if (run_by_server(add, arg))
+            return 1;
+    }
+    return 0;
+}
+
+static int change_in_threads(void *arg)
+{
+    threads_run(change_and_start, arg, 4);
+    return atomic_load((_Atomic(int) *)arg) == 32 ? 0 : 1;
+}
+
+static void no_start_is_lost_when_the_server_is_replaced_for_a_change(void **state)
+{
+    _Atomic(int) *word = shared(sizeof *word);
+    (void)state;
+    assert_int_equal(child_finish(program_start(change_in_threads, word)), 0);
+    shared_free(word);
+}
+
 int main(void)
 {
     mproc_init();
     const struct CMUnitTest tests[] = {
-        unit(one_server_forks_all_children),    unit(a_dead_server_is_replaced),
-        unit(a_server_may_die_at_any_time),     unit(children_outlive_the_server),
-        unit(a_server_ends_with_its_host),      unit(a_forked_copy_of_its_host_does_not_keep_it_alive),
-        unit(a_ctrl_c_does_not_end_the_server), unit(threads_may_start_at_once),
-        unit(a_server_loads_what_it_is_told),   unit(a_start_costs_the_same_in_a_large_host),
-        unit(a_child_is_a_whole_process),       unit(a_child_can_abort),
+        unit(one_server_forks_all_children),
+        unit(a_dead_server_is_replaced),
+        unit(a_server_may_die_at_any_time),
+        unit(children_outlive_the_server),
+        unit(a_server_ends_with_its_host),
+        unit(a_forked_copy_of_its_host_does_not_keep_it_alive),
+        unit(a_ctrl_c_does_not_end_the_server),
+        unit(threads_may_start_at_once),
+        unit(a_server_loads_what_it_is_told),
+        unit(a_start_costs_the_same_in_a_large_host),
+        unit(a_child_is_a_whole_process),
+        unit(a_child_can_abort),
+        unit(a_child_is_what_its_host_is_at_the_start),
+        unit(no_start_is_lost_when_the_server_is_replaced_for_a_change),
     };
     return cmocka_run_group_tests(tests, warm_up_with_server, NULL);
 }

@@ -247,6 +247,28 @@ static void daemons_die_with_a_parent_that_became_another_user(void **state)
     shared_free(words);
 }
 
+static int start_as_root_and_leave_as_another(void *arg)
+{
+    struct words *words = arg;
+    mproc_process *first = start(sleep_for_ever, NULL, &(mproc_process_options){.daemon = true});
+    atomic_store(&words->at[0], mproc_process_pid(first));
+    return setgid(65534) || setuid(65534) ? 1 : 4;
+}
+
+static void a_program_exits_without_the_daemons_that_it_may_no_longer_kill(void **state)
+{
+    struct words *words = shared(sizeof *words);
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: it takes root to become another user\n");
+        shared_free(words);
+        skip();
+    }
+    assert_int_equal(child_finish(program_start(start_as_root_and_leave_as_another, words)), 4);
+    assert_true(await_gone(words->at[0]));
+    shared_free(words);
+}
+
 /* ---- a daemon that has nothing left of the library ---- */
 
 static int become_sleep(void *arg)
@@ -639,6 +661,7 @@ int main(void)
         unit(a_daemon_survives_the_main_thread_of_its_parent),
         unit(a_process_forked_by_the_program_does_not_keep_its_daemons_alive),
         unit(daemons_die_with_a_parent_that_became_another_user),
+        unit(a_program_exits_without_the_daemons_that_it_may_no_longer_kill),
         unit(daemons_that_executed_a_program_die_with_their_killed_parent),
         unit(daemons_that_closed_all_descriptors_die_with_their_killed_parent),
         unit(daemons_that_executed_a_program_die_when_their_parent_executes_one),
