@@ -140,7 +140,8 @@ typedef struct mproc_pool_options {
     size_t max_memory;              /* a worker that at the end of a chunk has more bytes of memory of its own resident
                                        (not shared) ends and is replaced; 0: never. Looked at once in a millisecond */
     size_t memory_limit;            /* bytes of private memory that a worker can have: what it asks for beyond is
-                                       ENOMEM (RLIMIT_DATA); 0: no limit */
+                                       ENOMEM (RLIMIT_DATA); 0: no limit. Left out, with a line in the log,
+                                       in a program built with a sanitizer */
     bool threads;                   /* the workers are threads of this process, see below */
     bool pin;                       /* each worker stays on one CPU of those that this process may use */
     enum mproc_interrupt interrupt; /* what Ctrl-C does, as said above */
@@ -482,7 +483,8 @@ MPROC_API int mproc_pool_terminate(mproc_pool *pool);
 MPROC_API int mproc_pool_join(mproc_pool *pool, mproc_time timeout);
 
 /* Terminate the pool if it was not joined, and give it up. Futures and imaps should be freed before, but for those that
- * a callback will free: it is called before this returns. Those that are left are of no more use than to be freed. Returns NULL; NULL is ignored. */
+ * a callback will free: it is called before this returns. Those that are left are of no more use than to be freed.
+ * Returns NULL; NULL is ignored. */
 MPROC_API mproc_pool *mproc_pool_free(mproc_pool *pool);
 
 #ifdef __cplusplus

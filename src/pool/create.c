@@ -2,10 +2,12 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/sanitizer.h"
 #include "pool/host.h"
 #include "process/fresh.h"
 #include "util/reserved.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <string.h>
 
 static bool is_method(enum mproc_start_method method)
@@ -81,6 +83,16 @@ static void destroy(mproc_pool *pool)
 /* From SIGTERM to SIGKILL, when the caller says nothing. */
 #define GRACE OS_MS(100)
 
+/* A sanitizer's shadow is private memory too, so a worker under any limit could not take a byte more. */
+static size_t usable_limit(size_t limit)
+{
+    const char *sanitizer = os_sanitizer();
+    if (!limit || !sanitizer)
+        return limit;
+    mproc_log(MPROC_LOG_WARNING, "the workers of a pool have no memory_limit, for %s needs more", sanitizer);
+    return 0;
+}
+
 /* Note what the workers begin and end with. */
 static int equip(const mproc_pool *pool, const mproc_pool_options *options)
 {
@@ -90,7 +102,7 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
     shared->arg = options->arg;
     shared->grace = options->grace.nanoseconds ? options->grace.nanoseconds : GRACE;
     shared->max_memory = options->max_memory ? options->max_memory : UINT64_MAX;
-    shared->memory_limit = options->memory_limit;
+    shared->memory_limit = usable_limit(options->memory_limit);
     shared->pin = options->pin;
     shared->leaves_signals = options->interrupt != MPROC_INTERRUPT_DEFAULT;
     shared->threads = options->threads;

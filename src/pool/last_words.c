@@ -10,7 +10,7 @@
 #include "os/process.h"
 #include "os/program.h"
 #include "os/stack.h"
-#include "pool/symbol.h"
+#include "util/symbol.h"
 #include "util/text.h"
 #include <errno.h>
 #include <limits.h>

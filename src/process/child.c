@@ -12,6 +12,7 @@
 #include "os/proc.h"
 #include "os/say.h"
 #include "os/signal.h"
+#include "process/coverage.h"
 #include "process/life.h"
 #include "process/streams.h"
 #include "util/log.h"
@@ -31,6 +32,7 @@ static OS_FORK_PATH void leave(int status, void *unused)
     handle_end_all();
     streams_flush();
     member_leave();
+    coverage_save();
     _exit(status);
 }
 

@@ -8,6 +8,7 @@
 #include "os/pidfd.h"
 #include "os/signal.h"
 #include "process/authkey.h"
+#include "process/coverage.h"
 #include "process/group.h"
 #include "process/life.h"
 #include "process/local.h"
@@ -203,6 +204,7 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
         return result;
     heed_children();
     handle_reap_freed();
+    coverage_look();
     watch_exit();
     struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1, .gate = -1};
     struct mproc_process *handle = handle_new();

@@ -4,7 +4,7 @@
 
 #include "os/file.h"
 #include "os/stack.h"
-#include "pool/symbol.h"
+#include "util/symbol.h"
 #include <elf.h>
 #include <string.h>
 #include <sys/mman.h>

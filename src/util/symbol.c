@@ -1,7 +1,7 @@
-/* The names of functions, as the symbol table of an ELF file has them. Called by a worker that is dying, on files that
- * are mapped for the purpose. It reads 64-bit files of this machine's byte order, and nothing beyond the size that it
- * was given. */
-#include "pool/symbol.h"
+/* The names of functions, as the symbol table of an ELF file has them. Called by a worker that is dying, and by
+ * children that end, on files that are mapped for the purpose. It reads 64-bit files of this machine's byte order, and
+ * nothing beyond the size that it was given. */
+#include "util/symbol.h"
 
 #include <elf.h>
 #include <stdbool.h>
@@ -114,4 +114,24 @@ void symbol_find(const unsigned char *file, size_t size, struct symbol *symbols,
         for (size_t i = 0; i < count; i++)
             match(&symbols[i], &entry, &names);
     }
+}
+
+static bool has_name(const Elf64_Sym *entry, const struct part *names, const char *name, size_t length)
+{
+    return entry->st_name < names->size && names->size - entry->st_name > length &&
+           memcmp(names->bytes + entry->st_name, name, length + 1) == 0;
+}
+
+uint64_t symbol_named(const unsigned char *file, size_t size, const char *name)
+{
+    struct part table, names = {.size = 0};
+    if (!find_tables(&(struct file){file, size}, &table, &names))
+        return 0;
+    for (size_t at = 0; table.size - at >= sizeof(Elf64_Sym); at += sizeof(Elf64_Sym)) {
+        Elf64_Sym entry;
+        memcpy(&entry, table.bytes + at, sizeof entry);
+        if (is_function(&entry) && has_name(&entry, &names, name, strlen(name)))
+            return entry.st_value;
+    }
+    return 0;
 }

@@ -1,0 +1,36 @@
+/* Sanitizers: known by functions of theirs, which are there if anything of the process brought them. Called by src/pool
+ * and src/arena. */
+#include "os/sanitizer.h"
+
+extern void __asan_init(void) __attribute__((weak));
+extern void __hwasan_init(void) __attribute__((weak));
+extern void __msan_init(void) __attribute__((weak));
+extern void __tsan_init(void) __attribute__((weak));
+extern void __asan_poison_memory_region(void const volatile *memory, size_t size) __attribute__((weak));
+extern void __asan_unpoison_memory_region(void const volatile *memory, size_t size) __attribute__((weak));
+
+const char *os_sanitizer(void)
+{
+    if (__asan_init)
+        return "AddressSanitizer";
+    if (__hwasan_init)
+        return "HWAddressSanitizer";
+    if (__msan_init)
+        return "MemorySanitizer";
+    return __tsan_init ? "ThreadSanitizer" : NULL;
+}
+
+bool os_can_poison(void)
+{
+    return __asan_poison_memory_region && __asan_unpoison_memory_region;
+}
+
+void os_poison(const void *memory, size_t size)
+{
+    __asan_poison_memory_region(memory, size);
+}
+
+void os_unpoison(const void *memory, size_t size)
+{
+    __asan_unpoison_memory_region(memory, size);
+}
