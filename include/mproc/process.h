@@ -28,6 +28,8 @@
  * that it cannot run says so on stderr and exits with code 127.
  *
  * When the program exits (returns from main, or calls exit()) its daemons are killed and its other children joined.
+ * Where that takes longer than a second, a line says which it waits for: on stderr, or in the log (WARNING) where it
+ * has that level.
  * docs/processes.md compares the start methods. */
 #ifndef MPROC_PROCESS_H
 #define MPROC_PROCESS_H
@@ -55,11 +57,12 @@ enum mproc_start_method {
 };
 
 typedef struct mproc_process_options {
-    const char
-        *name; /* copied, cut to 63 bytes of whole letters (UTF-8); NULL: "Process-1", in its child "Process-1:1" */
-    size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
+    const char *name; /* copied, cut to 63 bytes of whole letters (UTF-8), and to 15 for ps and top; NULL: "Process-1",
+                         in its child "Process-1:1" */
+    size_t arg_size;  /* 0: arg is handed over as it stands; else so many bytes of it are copied */
     enum mproc_start_method method; /* 0: the default */
     bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */
+    bool ignore_interrupt;          /* it ignores SIGINT, and so does what it starts: a Ctrl-C is its parent's matter */
     mproc_connection *const *connections; /* NULL: fork inherits all, the others none. Else these and no others: */
     size_t connection_count;              /* the child finds them by mproc_inherited_connection(); at most 64 */
     uint64_t reserved[8];                 /* must be 0: room for fields to come, see mproc/base.h */

@@ -208,6 +208,11 @@ int os_own_executable(char *path, size_t size)
     return 0;
 }
 
+OS_FORK_PATH void os_set_name(const char *name)
+{
+    prctl(PR_SET_NAME, name);
+}
+
 static bool has_hung_up(int fd)
 {
     struct pollfd end = {.fd = fd, .events = 0};

@@ -34,8 +34,11 @@ pid_t os_spawn(const char *path, char *const argv[], char *const envp[], const i
 /* The path of the program that this process runs: by its name, if that still is the same file. 0 or -errno. */
 int os_own_executable(char *path, size_t size);
 
-/* Have the kernel send this process a signal when the pipe that is read by fd has no writer any more. fd must be an open
- * file description of its own. Where that has happened already the process gets the signal at once. */
+/* What ps and top call the calling thread, and the process if that is its first; 15 bytes at most. */
+void os_set_name(const char *name);
+
+/* Have the kernel send this process a signal when the pipe that is read by fd has no writer any more. fd must be an
+ * open file description of its own. Where that has happened already the process gets the signal at once. */
 int os_signal_me_at_hangup(int fd, int signal);
 
 #endif

@@ -70,6 +70,12 @@ void os_heed_children(void)
     sigaction(SIGCHLD, &standard, NULL);
 }
 
+void os_signal_ignore(int number)
+{
+    const struct sigaction nothing = {.sa_handler = SIG_IGN};
+    sigaction(number, &nothing, NULL);
+}
+
 static void do_nothing(int number)
 {
     (void)number;

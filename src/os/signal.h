@@ -34,6 +34,9 @@ void os_signal_disarm(int number);
 /* Do what the signal does by default when it comes from the parent, and nothing when it comes from anybody else. */
 void os_signal_obey_parent(int number);
 
+/* Ignore a signal, here and in what is forked and executed from here. */
+void os_signal_ignore(int number);
+
 /* Call a handler at a signal, unless it is ignored; *before gets what was done. System calls go on where they can.
  * Returns whether it is called from now on. */
 bool os_signal_catch(int number, void (*handler)(int), struct sigaction *before);

@@ -19,6 +19,7 @@ static void take_name(unsigned index)
     snprintf(name, sizeof name, "Worker-%u", index + 1);
     self_copy_name(self.process.name, name);
     self.process.daemon = false;
+    self_show_name();
     memcpy(member_identity.name, self.process.name, MEMBER_NAME_SIZE);
 }
 

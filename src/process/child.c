@@ -55,6 +55,7 @@ static OS_FORK_PATH void take_identity(const struct start *start)
     self.parent.pidfd = start->sentinel;
     self.has_parent = true;
     log_set_process_name(start->name);
+    self_show_name();
     atomic_store_explicit(&self.children, 0, memory_order_relaxed);
 }
 
@@ -90,6 +91,8 @@ _Noreturn OS_FORK_PATH void child_run(const struct start *start, uint64_t caught
     if (start->gate >= 0)
         await_gate(start);
     os_signals_reset(caught);
+    if (start->ignore_interrupt)
+        os_signal_ignore(SIGINT);
     take_identity(start);
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);

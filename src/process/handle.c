@@ -10,15 +10,23 @@
 #include "os/eventfd.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "os/say.h"
 #include "os/supervise.h"
 #include "process/life.h"
 #include "process/local.h"
+#include "process/self.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define BUCKETS 64
 #define NEAR    4
+
+/* How long the end of this process waits for others before it says so, and with how many characters of their names. */
+#define TELL_AFTER OS_SEC(1)
+#define NAMES_SIZE 800
 
 /* So many freed handles are looked at when a process is started: each start leaves one at most, so they do not heap up.
  */
@@ -365,12 +373,73 @@ OS_FORK_PATH void handle_forget(void)
     atomic_store_explicit(&has_listed, false, memory_order_relaxed);
 }
 
-OS_FORK_PATH void handle_end_all(void)
+/* The names of those that are waited for, as far as there is room. */
+struct names {
+    char text[NAMES_SIZE];
+    size_t length;
+    unsigned count;
+};
+
+static void add_name(struct names *names, struct mproc_process *handle)
+{
+    if (!is_active(handle) || !is_awaited(handle))
+        return;
+    size_t room = sizeof names->text - names->length;
+    int more = snprintf(names->text + names->length, room, "%s%s (pid %d)", names->count ? ", " : "", handle->name,
+                        (int)handle->pid);
+    if (more > 0 && (size_t)more < room)
+        names->length += (size_t)more;
+    names->text[names->length] = '\0';
+    names->count++;
+}
+
+static void name_awaited(struct names *names)
+{
+    names->length = names->count = 0;
+    local_lock();
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct mproc_process *handle = table[i]; handle; handle = handle->next)
+            add_name(names, handle);
+    for (struct mproc_process *handle = freed_first; handle; handle = handle->next)
+        add_name(names, handle);
+    local_unlock();
+}
+
+/* A user who sees that the program does not end is to know why. */
+static void tell_awaited(void)
+{
+    struct names names;
+    name_awaited(&names);
+    const char *who = self.has_parent ? self.process.name : "main()";
+    if (!names.count)
+        return;
+    if (mproc_log_level() <= MPROC_LOG_WARNING)
+        mproc_log(MPROC_LOG_WARNING, "%s is over, and waits for %u of its processes that are no daemons: %s", who,
+                  names.count, names.text);
+    else
+        os_say("mproc: %s is over, and waits for %u of its processes that are no daemons: %s\n", who, names.count,
+               names.text);
+}
+
+/* Wait for those that are not left. */
+static void await_all(void)
 {
     struct mproc_process *handle;
+    int64_t tell_at = os_now() + TELL_AFTER;
+    int result = 0;
+    while (result >= 0 && (handle = seek(is_awaited)) != NULL) {
+        result = handle_wait(handle, tell_at);
+        if (result == MPROC_TIMEOUT) {
+            tell_awaited();
+            tell_at = OS_NEVER;
+        }
+    }
+}
+
+OS_FORK_PATH void handle_end_all(void)
+{
     if (!atomic_load_explicit(&has_listed, memory_order_relaxed))
         return;
     seek(kill_daemon);
-    while ((handle = seek(is_awaited)) != NULL && handle_wait(handle, OS_NEVER) == 0)
-        ;
+    await_all();
 }

@@ -1,9 +1,14 @@
 /* What this process is. Read by every file of this folder; written by child.c. */
 #include "process/self.h"
 
+#include "os/fork.h"
+#include "os/process.h"
 #include "util/text.h"
 #include <stdio.h>
 #include <string.h>
+
+/* What the kernel keeps of a name. */
+#define SHOWN_SIZE 16
 
 struct self self = {
     .process = {.pidfd = -1, .name = "MainProcess"},
@@ -22,4 +27,13 @@ void self_copy_name(char name[PROCESS_NAME_SIZE], const char *text)
     size_t length = text_fitting(text, PROCESS_NAME_SIZE);
     memcpy(name, text, length);
     name[length] = '\0';
+}
+
+OS_FORK_PATH void self_show_name(void)
+{
+    char shown[SHOWN_SIZE];
+    size_t length = text_fitting(self.process.name, sizeof shown);
+    memcpy(shown, self.process.name, length);
+    shown[length] = '\0';
+    os_set_name(shown);
 }

@@ -24,6 +24,9 @@ extern struct self self;
 /* The place in the line of descent of the next child. */
 void self_next_line(char line[PROCESS_NAME_SIZE]);
 
+/* Let ps and top show the name of this process, as far as there is room. */
+void self_show_name(void);
+
 /* Cut a name to its place. */
 void self_copy_name(char name[PROCESS_NAME_SIZE], const char *text);
 

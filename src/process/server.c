@@ -146,6 +146,7 @@ _Noreturn void server_run(struct record *record, int sentinel, int requests)
     os_set_close_on_exec(sentinel);
     os_set_close_on_exec(requests);
     os_signal_disarm(SIGINT); /* a Ctrl-C is for the host and its children */
+    os_set_name("forkserver");
     preload(record);
     leave_stdio();
     for (;;) {

@@ -89,6 +89,7 @@ static void describe(struct start *start, const mproc_process_options *options)
         snprintf(start->name, PROCESS_NAME_SIZE, "Process-%.50s", start->line);
     memcpy(start->parent_name, self.process.name, PROCESS_NAME_SIZE);
     start->daemon = options->daemon;
+    start->ignore_interrupt = options->ignore_interrupt;
     start->arg_size = options->arg_size;
     start->connections = options->connections;
     start->connection_count = options->connection_count;

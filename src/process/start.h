@@ -16,6 +16,7 @@ struct start {
     char name[PROCESS_NAME_SIZE];
     char line[PROCESS_NAME_SIZE];
     bool daemon;
+    bool ignore_interrupt;
     char parent_name[PROCESS_NAME_SIZE];
     pid_t parent_pid;
     member_owner parent;      /* what the parent is in the family, or 0 */

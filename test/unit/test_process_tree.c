@@ -426,6 +426,47 @@ static void a_program_that_exits_joins_its_children(void **state)
     for_each_method(let_the_parent_exit);
 }
 
+/* A program whose stderr is a file, and which waits for more than a second for its processes. */
+static int return_with_stderr_in(void *arg)
+{
+    struct words *words = arg;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/mproc-test-%d", atomic_load(&words->at[0]));
+    if (!freopen(path, "w", stderr))
+        return 1;
+    start(wait_for_go, words, &(mproc_process_options){.name = "slow one"});
+    mproc_process_free(start(wait_for_go, words, &(mproc_process_options){.name = "another"}));
+    start(sleep_for_ever, NULL, &(mproc_process_options){.name = "a daemon", .daemon = true});
+    return 0;
+}
+
+static bool has_line(void *path)
+{
+    char line[512];
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    bool has = fgets(line, sizeof line, file) && strstr(line, "main()") && strstr(line, "2 of its processes") &&
+               strstr(line, "slow one") && strstr(line, "another") && !strstr(line, "a daemon");
+    fclose(file);
+    return has;
+}
+
+static void a_program_that_waits_for_its_children_says_for_whom(void **state)
+{
+    struct words *words = shared(sizeof *words);
+    char path[64];
+    (void)state;
+    atomic_store(&words->at[0], getpid());
+    snprintf(path, sizeof path, "/tmp/mproc-test-%d", (int)getpid());
+    pid_t host = program_start(return_with_stderr_in, words);
+    assert_true(wait_until(has_line, path, PATIENCE_MS));
+    atomic_store(&words->go, 1);
+    assert_int_equal(child_finish(host), 0);
+    unlink(path);
+    shared_free(words);
+}
+
 static int start_free_and_return(void *arg)
 {
     mproc_process_free(start_waiting(arg));
@@ -667,6 +708,7 @@ int main(void)
         unit(daemons_that_executed_a_program_die_when_their_parent_executes_one),
         unit(a_daemon_that_executes_while_its_parent_dies_dies_too),
         unit(a_program_that_exits_joins_its_children),
+        unit(a_program_that_waits_for_its_children_says_for_whom),
         unit(a_program_that_exits_joins_children_without_handle_too),
         unit(a_program_that_exits_kills_its_daemons),
         unit(a_child_that_returns_does_as_a_program_does),
