@@ -23,6 +23,7 @@
 #include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/futex.h"
+#include "os/leave.h"
 #include "os/pidfd.h"
 #include "os/thread.h"
 #include <errno.h>
@@ -264,7 +265,7 @@ static bool is_one_to_sweep(member_owner me)
 
 int member_join(void)
 {
-    pthread_mutex_lock(&joining);
+    os_mutex_lock(&joining);
     bool joins = !member_current();
     int result = joins ? join() : 0;
     pthread_mutex_unlock(&joining);
@@ -278,7 +279,7 @@ int member_join(void)
 
 OS_FORK_PATH void member_leave(void)
 {
-    pthread_mutex_lock(&joining);
+    os_mutex_lock(&joining);
     if (member_current())
         leave();
     pthread_mutex_unlock(&joining);

@@ -5,11 +5,15 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/futex.h"
+#include "os/leave.h"
 #include <errno.h>
 
 /* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. Each
  * look takes the line away from the holder, so the pauses between two looks double, up to this. */
 #define SPIN_PAUSES 128
+
+/* So many ticks a program that ends waits at a lock: its own thread may hold it. */
+#define LEAVE_TICKS 3
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the futex is the low half of the word, at its address");
 
@@ -59,6 +63,7 @@ static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock
     int64_t deadline = os_after(timeout);
     uint64_t waiters = 0; /* once we slept, others may sleep too, and our release must wake them */
     bool look_for_death = true;
+    int patience = LEAVE_TICKS;
     for (;;) {
         uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0) {
@@ -79,8 +84,11 @@ static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock
             continue;
         waiters = OWNER_LOCK_WAITERS;
         look_for_death = os_futex_wait(futex_of(lock), (uint32_t)(word | OWNER_LOCK_WAITERS), nap) == -ETIMEDOUT;
-        if (look_for_death)
-            member_tick();
+        if (!look_for_death)
+            continue;
+        if (--patience == 0 && os_leave_is_own())
+            os_leave_give_up();
+        member_tick();
     }
 }
 

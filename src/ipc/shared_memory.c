@@ -3,6 +3,7 @@
 #include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/leave.h"
 #include "os/named_memory.h"
 #include "os/random.h"
 #include <errno.h>
@@ -78,10 +79,15 @@ static void remove_name(const mproc_shared_memory *memory)
 
 static void remove_names(void)
 {
-    pthread_mutex_lock(&mutex);
+    os_mutex_lock(&mutex);
     for (const mproc_shared_memory *memory = first; memory; memory = memory->next)
         remove_name(memory);
     pthread_mutex_unlock(&mutex);
+}
+
+static void end_with_program(void)
+{
+    os_leave(remove_names);
 }
 
 /* Once in each program: a forked child has its copies of both handlers. */
@@ -92,7 +98,7 @@ static void watch(void)
         return;
     is_watching = true;
     pthread_atfork(lock_for_fork, unlock_after_fork, unlock_in_child);
-    atexit(remove_names);
+    atexit(end_with_program);
 }
 
 /* ---- handles ---- */

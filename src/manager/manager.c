@@ -8,6 +8,7 @@
 #include "manager/types.h"
 #include "os/allocate.h"
 #include "os/fork.h"
+#include "os/leave.h"
 #include "os/socket_file.h"
 #include "os/socket_folder.h"
 #include "os/thread.h"
@@ -281,7 +282,7 @@ static pid_t watched;
 /* Let the servers of this process end in good order before they are killed as its daemons. They are asked again, for
  * one that cannot save what it has goes on until then. Another thread may be in any call, so no manager is freed,
  * and the list is not waited for for long. */
-static void end_with_program(void)
+static void end_servers(void)
 {
     if (watched != getpid() || os_mutex_take(&list_lock, os_deadline(END_TIME)))
         return;
@@ -304,6 +305,11 @@ static void end_with_program(void)
         manager->estate = NULL;
     }
     pthread_mutex_unlock(&list_lock);
+}
+
+static void end_with_program(void)
+{
+    os_leave(end_servers);
 }
 
 /* After the first start of a process, so that this is run before what kills the daemons. */

@@ -2,6 +2,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/leave.h"
 #include "os/sanitizer.h"
 #include "pool/host.h"
 #include "process/fresh.h"
@@ -29,12 +30,11 @@ static enum mproc_start_method choose_method(const mproc_pool_options *options)
 /* How long the end of a program waits for a server to bury its workers. */
 #define BURIAL_TIME OS_SEC(1)
 
+/* Without the lock, which a thread of this process that is no longer there may hold. The state only grows, and nobody
+ * launches a job any more but threads that the end of the program cuts short. */
 static void end_pool(struct pool *shared)
 {
-    if (pool_lock(shared))
-        return;
-    atomic_store_explicit(&shared->state, POOL_TERMINATED, memory_order_release);
-    pool_unlock(shared);
+    pool_raise_state(shared, POOL_TERMINATED);
     cell_wake(&shared->server, CELL_ALL);
 }
 
@@ -52,11 +52,16 @@ static void await_end(struct pool *shared)
 
 /* Pools that the program did not free are ended by their servers, which reap the workers. The servers would be killed
  * next, as all daemons are, and leave dead workers to a process 1 that in many a container reaps nobody. */
+static void end_pools(void)
+{
+    store_each_pool(end_pool);
+    store_each_pool(await_end);
+}
+
 static void end_all(void)
 {
     callbacks_leave();
-    store_each_pool(end_pool);
-    store_each_pool(await_end);
+    os_leave(end_pools);
 }
 
 /* In each process that makes pools: a child leaves without running what its parent has registered. */

@@ -299,8 +299,7 @@ int host_set_state(mproc_pool *pool, enum pool_state state)
         stop_all(pool, state == POOL_DRAINED ? host_begin_no_more : host_stop);
     int result = pool_lock(shared);
     if (!result) {
-        if (pool_state(shared) < state)
-            atomic_store_explicit(&shared->state, state, memory_order_release);
+        pool_raise_state(shared, state);
         pool_unlock(shared);
     }
     pthread_mutex_unlock(&pool->mutex);

@@ -92,7 +92,8 @@ struct pool {
     uint64_t memory_limit;      /* private bytes that it can have; 0: no limit */
     bool pin;                   /* each worker to a CPU */
     bool leaves_signals;        /* SIGTERM and SIGHUP are for the host alone to answer, as SIGINT is in any pool */
-    _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock; only grows */
+    _Atomic(uint32_t) state;    /* enum pool_state; by the host, under lock but at the program's end; only
+                                               grows, by compare-and-swap */
     _Atomic(uint32_t) promises; /* maps that began in the open pool and will add jobs; by the host; grows under lock */
     _Atomic(uint32_t) ended; /* 1: no process of the pool is left that touches it, and none will come. By the server as
                                 its last act, or by the host for a dead server */
@@ -227,6 +228,15 @@ static inline bool pool_word_is_owner(uint64_t word)
 static inline enum pool_state pool_state(struct pool *pool)
 {
     return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+static inline void pool_raise_state(struct pool *pool, enum pool_state state)
+{
+    uint32_t now = atomic_load_explicit(&pool->state, memory_order_relaxed);
+    while (now < (uint32_t)state &&
+           !atomic_compare_exchange_weak_explicit(&pool->state, &now, (uint32_t)state, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+    }
 }
 
 static inline unsigned pool_wanted(struct pool *pool)

@@ -10,6 +10,7 @@
 
 #include "arena/ledger.h"
 #include "os/fork.h"
+#include "os/leave.h"
 #include "pool/postmortem.h"
 #include <errno.h>
 #include <pthread.h>
@@ -110,7 +111,7 @@ void store_each_pool(void (*visit)(struct pool *pool))
 {
     if (!member_current())
         return;
-    pthread_mutex_lock(&pools_mutex);
+    os_mutex_lock(&pools_mutex);
     for (struct pool *pool = first_pool(own_ledger()); pool;
          pool = (struct pool *)atomic_load_explicit(&pool->next, memory_order_acquire))
         visit(pool);

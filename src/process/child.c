@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/leave.h"
 #include "os/poll.h"
 #include "os/proc.h"
 #include "os/say.h"
@@ -29,9 +30,9 @@ _Static_assert(PROCESS_NAME_SIZE == MEMBER_NAME_SIZE, "a name fits its place");
 static OS_FORK_PATH void leave(int status, void *unused)
 {
     (void)unused;
-    handle_end_all();
+    os_leave(handle_end_all);
     streams_flush();
-    member_leave();
+    os_leave(member_leave);
     coverage_save();
     _exit(status);
 }

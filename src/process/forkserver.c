@@ -10,6 +10,7 @@
 #include "os/file.h"
 #include "os/fork.h"
 #include "os/identity.h"
+#include "os/leave.h"
 #include "os/packet.h"
 #include "os/pidfd.h"
 #include "os/poll.h"
@@ -45,7 +46,7 @@ static char **libraries;         /* to be loaded by the server; under lock */
 
 void forkserver_before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
 }
 
 void forkserver_after_fork_in_parent(void)
@@ -65,7 +66,7 @@ OS_FORK_PATH void forkserver_after_fork_in_child(void)
 
 pid_t forkserver_pid(void)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
     pid_t pid = server.handle.pid;
     pthread_mutex_unlock(&lock);
     return pid;
@@ -117,7 +118,7 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
     char **list = copy_list(names, count);
     if (!list)
         return -ENOMEM;
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
     int result = server.handle.pid ? -EBUSY : 0;
     char **unused = list;
     if (!result) {
@@ -304,7 +305,7 @@ static int send_request(struct parcel *parcel, int *condition)
  * next request too; so nothing more is sent there. */
 static void drop_if_same(unsigned number)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
     if (server.handle.pid && server.number == number)
         drop_server();
     pthread_mutex_unlock(&lock);
@@ -312,7 +313,7 @@ static void drop_if_same(unsigned number)
 
 static pid_t ask_once(struct parcel *parcel, int *condition)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
     int report = send_request(parcel, condition);
     unsigned number = server.number;
     pthread_mutex_unlock(&lock);
@@ -328,7 +329,7 @@ static pid_t ask_once(struct parcel *parcel, int *condition)
 /* The server may have what no file has any more. */
 static bool is_preloaded(void)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
     bool has_some = libraries && libraries[0];
     pthread_mutex_unlock(&lock);
     return has_some;

@@ -3,6 +3,7 @@
 #include "process/local.h"
 
 #include "os/fork.h"
+#include "os/leave.h"
 #include "process/forkserver.h"
 #include "process/handle.h"
 #include "process/life.h"
@@ -13,7 +14,7 @@ static unsigned generation; /* under the lock */
 
 OS_FORK_PATH void local_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    os_mutex_lock(&lock);
 }
 
 OS_FORK_PATH void local_unlock(void)
@@ -44,6 +45,7 @@ static OS_FORK_PATH void after_fork_in_child(void)
     generation++;
     handle_forget();
     life_forget();
+    os_leave_forget();
     os_mutex_reset(&lock, true);
     forkserver_after_fork_in_child();
 }

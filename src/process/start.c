@@ -5,6 +5,7 @@
 #include "ipc/connection.h"
 #include "os/descriptor.h"
 #include "os/eventfd.h"
+#include "os/leave.h"
 #include "os/pidfd.h"
 #include "os/signal.h"
 #include "process/authkey.h"
@@ -68,7 +69,7 @@ static int check(mproc_target *fn, const void *arg, const mproc_process_options 
  * copies of the program's handlers are run; one that the program forked has no children of ours. */
 static void end_with_program(void)
 {
-    handle_end_all();
+    os_leave(handle_end_all);
 }
 
 static void watch_exit(void)

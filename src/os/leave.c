@@ -1,0 +1,51 @@
+/* The end of a program, as leave.h says. Called by those who have registered something with atexit(). */
+#include "os/leave.h"
+
+#include "os/clock.h"
+#include "os/fork.h"
+#include "os/thread.h"
+#include <setjmp.h>
+
+/* How long to wait for a lock: another thread may have it, and goes on. */
+#define PATIENCE OS_MS(200)
+
+_Atomic(bool) os_leave_begun;
+
+/* By the thread that has begun. */
+static pthread_t leaver;
+static jmp_buf way_out;
+
+void os_leave(void (*work)(void))
+{
+    bool begun = false;
+    if (!atomic_compare_exchange_strong_explicit(&os_leave_begun, &begun, true, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+        return; /* exit() was called in it */
+    leaver = pthread_self();
+    if (!setjmp(way_out))
+        work();
+    atomic_store_explicit(&os_leave_begun, false, memory_order_release);
+}
+
+bool os_leave_is_own(void)
+{
+    return atomic_load_explicit(&os_leave_begun, memory_order_acquire) && pthread_equal(leaver, pthread_self());
+}
+
+void os_leave_give_up(void)
+{
+    longjmp(way_out, 1);
+}
+
+OS_FORK_PATH void os_leave_forget(void)
+{
+    atomic_store_explicit(&os_leave_begun, false, memory_order_relaxed);
+}
+
+void os_leave_lock(pthread_mutex_t *mutex)
+{
+    if (!os_leave_is_own())
+        pthread_mutex_lock(mutex);
+    else if (os_mutex_take(mutex, os_now() + PATIENCE))
+        os_leave_give_up();
+}
