@@ -15,12 +15,15 @@
 #include "os/fork.h"
 #include "os/memory.h"
 #include "os/random.h"
+#include "os/sanitizer.h"
 #include <errno.h>
 #include <mproc/log.h>
 
 #define LARGEST  ((size_t)256 << 30)
 #define SMALLEST ((size_t)128 << 20)
-#define PAGE     ((size_t)4096)
+
+#define LARGEST_IN_VALGRIND ((size_t)1 << 30)
+#define PAGE                ((size_t)4096)
 
 /* Where an arena may lie. Nobody's mappings fall into the first range by themselves: the kernel puts programs and heaps
  * above it, and fills the space below the stack downwards; sanitizers and the runtimes of other languages have theirs
@@ -304,10 +307,13 @@ static int create(size_t size)
     return result;
 }
 
-/* The limit on the size of files is one on the memory file too. */
+/* The limit on the size of files is one on the memory file too. Memcheck's search for leaks reads all that is mapped,
+ * which gives every page of it memory. */
 static size_t largest_size(void)
 {
     size_t limit = os_file_limit();
+    if (os_is_in_valgrind() && limit > LARGEST_IN_VALGRIND)
+        limit = LARGEST_IN_VALGRIND;
     return limit < LARGEST ? limit / REGION_CHUNK * REGION_CHUNK : LARGEST;
 }
 

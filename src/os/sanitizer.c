@@ -2,6 +2,9 @@
  * and src/arena. */
 #include "os/sanitizer.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 extern void __asan_init(void) __attribute__((weak));
 extern void __hwasan_init(void) __attribute__((weak));
 extern void __msan_init(void) __attribute__((weak));
@@ -18,6 +21,13 @@ const char *os_sanitizer(void)
     if (__msan_init)
         return "MemorySanitizer";
     return __tsan_init ? "ThreadSanitizer" : NULL;
+}
+
+/* It has its own objects loaded before the program's; a statically linked program does not tell. */
+bool os_is_in_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded && strstr(preloaded, "/vgpreload_");
 }
 
 bool os_can_poison(void)

@@ -1,4 +1,4 @@
-/* The sanitizer that the program was built with, though the library was not. */
+/* The sanitizer that the program was built with, though the library was not, and valgrind. */
 #ifndef MPROC_OS_SANITIZER_H
 #define MPROC_OS_SANITIZER_H
 
@@ -7,6 +7,9 @@
 
 /* Its name, if it reserves terabytes of address space for its shadow; else NULL. */
 const char *os_sanitizer(void);
+
+/* Whether valgrind runs this process. */
+bool os_is_in_valgrind(void);
 
 /* Whether memory can be marked so that this process's next use of it is reported. */
 bool os_can_poison(void);
