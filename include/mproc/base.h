@@ -2,7 +2,8 @@
  *
  * Every function that can fail returns an int: 0 is success; a negative value is -errno, a failure of the system or of
  * the call, and travels unchanged; a positive value is one of the conditions below, which a caller is expected to
- * handle. mproc_strerror() has a sentence for each.
+ * handle. mproc_strerror() has a sentence for each, and mproc_last_error() says what went wrong with which argument or
+ * system call.
  *
  * Every function that can block takes a timeout as its last argument: MPROC_SEC(3), MPROC_MS(250), MPROC_US(50),
  * MPROC_FOREVER or MPROC_NOWAIT. A bare number does not compile. A negative span is -EINVAL, and nothing was done. In a
@@ -17,9 +18,9 @@
  * it does not know yet is 0 too.
  *
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
- * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it, unless the program asks for
- * that by mproc_wait_check_set(): the wait goes on for what is left of its timeout. After a fork by mproc, or by the program's own fork(), parent and child may both go on using
- * every shared object. */
+ * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it, unless the program asks
+ * for that by mproc_wait_check_set(): the wait goes on for what is left of its timeout. After a fork by mproc, or by
+ * the program's own fork(), parent and child may both go on using every shared object. */
 #ifndef MPROC_BASE_H
 #define MPROC_BASE_H
 
@@ -78,12 +79,25 @@ enum mproc_result {
     MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */
     MPROC_SERVER_DIED = 15,     /* the server, or the way to it, is gone */
     MPROC_AUTH = 16,            /* the other side did not prove that it has the key */
-    MPROC_INTERRUPTED = 17      /* the program's check has ended the wait, see mproc_wait_check_set(); else as MPROC_TIMEOUT */
+    MPROC_INTERRUPTED =
+        17 /* the program's check has ended the wait, see mproc_wait_check_set(); else as MPROC_TIMEOUT */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call
  * of this function. Async-signal-safe for conditions and 0. */
 MPROC_API const char *mproc_strerror(int result);
+
+/* Why the last function of the library failed in this thread: one sentence with the function, the argument or system
+ * call, and the cause, as in
+ *
+ *     mproc_pool_create: options.grace is under 100 us: its unit is missing
+ *     mproc_connect: connect: Connection refused
+ *
+ * It is set by every function that returns a negative result, or NULL with errno, and by those that return a condition
+ * for which more is known than mproc_strerror() says. A function that succeeds, and a plain condition such as
+ * MPROC_TIMEOUT, leave it as it was, so ask only after a failure. Never NULL. Valid until the thread's next failure; a
+ * forked child has what its parent's thread had. At MPROC_LOG_DEBUG the same sentence is a line of the log. */
+MPROC_API const char *mproc_last_error(void);
 
 /* The version of the library that is loaded, as "major.minor.patch". Async-signal-safe. */
 MPROC_API const char *mproc_version(void);
@@ -107,12 +121,12 @@ typedef int mproc_wait_check(void *arg);
 /* Have every wait of this process ask the check, or with NULL no check. For programs, and runtimes of other languages,
  * whose signal handlers only note a signal and which must deal with it before the wait is over.
  *
- * A call that is about to sleep calls the check in its own thread, again whenever a signal handler has run there, and at
- * least every 100 ms (less often where more than 64 processes sleep). When the check returns other than 0 the call ends
- * as with a timeout, nothing done and nothing lost, and returns MPROC_INTERRUPTED; where a timeout ends more than the
- * wait, as that of mproc_pool_map() or mproc_barrier_wait(), it does so too. A call that has what it waited for returns
- * that instead, whatever the check said. What does not wait, a call with MPROC_NOWAIT and the waits of mproc_remote_*
- * functions that the server does for its client do not ask.
+ * A call that is about to sleep calls the check in its own thread, again whenever a signal handler has run there, and
+ * at least every 100 ms (less often where more than 64 processes sleep). When the check returns other than 0 the call
+ * ends as with a timeout, nothing done and nothing lost, and returns MPROC_INTERRUPTED; where a timeout ends more than
+ * the wait, as that of mproc_pool_map() or mproc_barrier_wait(), it does so too. A call that has what it waited for
+ * returns that instead, whatever the check said. What does not wait, a call with MPROC_NOWAIT and the waits of
+ * mproc_remote_* functions that the server does for its client do not ask.
  *
  * The check must return soon and call nothing of this library. The calling thread may be in the midst of a call on an
  * object, which other threads wait for meanwhile. A forked child inherits the check.

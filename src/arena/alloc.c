@@ -1,6 +1,7 @@
 /* The public face of the heap: include/mproc/memory.h. */
 #include "arena/heap.h"
 #include "arena/member.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/memory.h>
 #include <string.h>
@@ -9,54 +10,53 @@ void *mproc_alloc(size_t size)
 {
     void *block;
     int result = heap_alloc(size, NULL, &block);
-    if (result)
-        errno = -result;
-    return block;
+    return result ? outcome_null(__func__, result) : block;
 }
 
 void *mproc_calloc(size_t count, size_t size)
 {
     size_t total;
-    if (__builtin_mul_overflow(count, size, &total)) {
-        errno = ENOMEM;
-        return NULL;
-    }
+    if (__builtin_mul_overflow(count, size, &total))
+        return outcome_null(__func__, failure(-ENOMEM, "count * size overflows"));
     void *block;
     int result = heap_alloc_zeroed(total, NULL, &block);
-    if (result)
-        errno = -result;
-    return block;
+    return result ? outcome_null(__func__, result) : block;
 }
 
 void *mproc_memdup(const void *bytes, size_t size)
 {
-    if (!bytes) {
-        errno = EINVAL;
-        return NULL;
-    }
-    void *block = mproc_alloc(size);
-    return block ? memcpy(block, bytes, size) : NULL;
+    void *block;
+    if (!bytes)
+        return outcome_null(__func__, failure(-EINVAL, "bytes is NULL"));
+    int result = heap_alloc(size, NULL, &block);
+    return result ? outcome_null(__func__, result) : memcpy(block, bytes, size);
 }
 
 char *mproc_strdup(const char *string)
 {
-    return mproc_memdup(string, string ? strlen(string) + 1 : 0);
+    void *block;
+    if (!string)
+        return outcome_null(__func__, failure(-EINVAL, "string is NULL"));
+    size_t size = strlen(string) + 1;
+    int result = heap_alloc(size, NULL, &block);
+    return result ? outcome_null(__func__, result) : memcpy(block, string, size);
 }
 
 void *mproc_realloc(void *block, size_t size)
 {
-    if (!block)
-        return mproc_alloc(size);
-    size_t usable = heap_usable_size(block);
-    if (size == 0 || usable == 0) {
-        errno = EINVAL;
-        return NULL;
-    }
-    if (size <= usable && (usable - size < usable / 2 || heap_shrink(block, size)))
+    void *moved;
+    size_t usable = block ? heap_usable_size(block) : 0;
+    if (block && size == 0)
+        return outcome_null(__func__, failure(-EINVAL, "size is 0"));
+    if (block && usable == 0)
+        return outcome_null(__func__, failure(-EINVAL, "block is no block that is in use"));
+    if (block && size <= usable && (usable - size < usable / 2 || heap_shrink(block, size)))
         return block;
-    void *moved = mproc_alloc(size);
-    if (!moved)
-        return size <= usable ? block : NULL;
+    int result = heap_alloc(size, NULL, &moved);
+    if (result)
+        return block && size <= usable ? block : outcome_null(__func__, result);
+    if (!block)
+        return moved;
     memcpy(moved, block, size < usable ? size : usable);
     heap_free(block);
     return moved;
@@ -64,7 +64,7 @@ void *mproc_realloc(void *block, size_t size)
 
 int mproc_free(void *block)
 {
-    return block ? heap_free(block) : 0;
+    return outcome(__func__, block ? heap_free(block) : 0);
 }
 
 size_t mproc_usable_size(const void *block)
@@ -80,13 +80,13 @@ bool mproc_is_shared(const void *address)
 int mproc_memory_usage(mproc_memory_statistics *usage)
 {
     if (!usage)
-        return -EINVAL;
+        return refuse(__func__, "usage is NULL");
     int result = member_need();
     if (result)
-        return result;
+        return outcome(__func__, result);
     int64_t resident = region_resident();
     if (resident < 0)
-        return (int)resident;
+        return outcome(__func__, (int)resident);
     *usage = (mproc_memory_statistics){
         .address_space = region.size, .allocated = heap_allocated(), .resident = (size_t)resident};
     return 0;

@@ -6,6 +6,7 @@
 #include "ipc/reach.h"
 #include "os/clock.h"
 #include "os/listen.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <poll.h>
@@ -79,13 +80,18 @@ int mproc_connect(mproc_connection **connection, const char *address, const mpro
 
     if (!options)
         options = &defaults;
-    if (!connection || !reserved_is_zero(options->reserved, sizeof options->reserved) ||
-        !os_timeout_is_valid(timeout) || !os_option_is_valid(options->silence_time))
-        return -EINVAL;
+    if (!connection)
+        return refuse(__func__, "connection is NULL");
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return refuse(__func__, "a word of options.reserved is not 0");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    if (!os_option_is_valid(options->silence_time))
+        return refuse(__func__, "options.silence_time is negative, or under 100 us: its unit is missing");
     int result = address_parse(&parsed, address);
     if (!result)
         result = key_check(&(struct handshake_key){options->key, options->key_size, false}, &parsed, options->any_user);
     if (result)
-        return result;
-    return os_outcome(connect_any(connection, &parsed, options, os_deadline(timeout)), timeout);
+        return outcome(__func__, result);
+    return outcome(__func__, os_outcome(connect_any(connection, &parsed, options, os_deadline(timeout)), timeout));
 }

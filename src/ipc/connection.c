@@ -15,6 +15,7 @@
 #include "os/listen.h"
 #include "os/pipe.h"
 #include "os/thread.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
 #include <poll.h>
@@ -140,15 +141,19 @@ static int make_pair(mproc_connection *a, mproc_connection *b, bool duplex)
 
 int mproc_pipe(mproc_connection **a, mproc_connection **b, bool duplex)
 {
-    if (!a || !b || a == b)
-        return -EINVAL;
+    if (!a)
+        return refuse(__func__, "a is NULL");
+    if (!b)
+        return refuse(__func__, "b is NULL");
+    if (a == b)
+        return refuse(__func__, "a and b are the same place");
     mproc_connection *first = make();
     mproc_connection *second = make();
     int result = first && second ? make_pair(first, second, duplex) : -ENOMEM;
     if (result) {
         unmake(first);
         unmake(second);
-        return result;
+        return outcome(__func__, result);
     }
     *a = first;
     *b = second;
@@ -176,12 +181,12 @@ static int own(mproc_connection *connection, int fd, unsigned directions)
 int mproc_connection_from_fd(mproc_connection **connection, int fd)
 {
     if (!connection)
-        return -EINVAL;
+        return refuse(__func__, "connection is NULL");
     mproc_connection *made = make();
     int result = made ? own(made, fd, 0) : -ENOMEM;
     if (result) {
         unmake(made);
-        return result;
+        return outcome(__func__, result);
     }
     *connection = made;
     return 0;
@@ -191,6 +196,7 @@ mproc_connection *mproc_connection_free(mproc_connection *connection)
 {
     if (!connection)
         return NULL;
+    failure_hold();
     pthread_mutex_lock(&list_lock);
     mproc_connection **place = find(connection);
     if (place) {
@@ -200,14 +206,15 @@ mproc_connection *mproc_connection_free(mproc_connection *connection)
     pthread_mutex_unlock(&list_lock);
     if (place)
         unmake(connection);
+    failure_release();
     return NULL;
 }
 
 int mproc_connection_fileno(const mproc_connection *connection)
 {
     if (!connection)
-        return -EINVAL;
-    return connection_fd(connection);
+        return refuse(__func__, "connection is NULL");
+    return outcome_count(__func__, connection_fd(connection));
 }
 
 /* ---- for listeners, and those that connect ---- */
@@ -326,14 +333,16 @@ int mproc_connection_send(mproc_connection *connection, const void *data, size_t
 {
     int64_t deadline;
 
-    if ((!data && size) || size > FRAME_SIZE_MAX)
-        return -EINVAL;
+    if (!data && size)
+        return refuse(__func__, "data is NULL, but size is not 0");
+    if (size > FRAME_SIZE_MAX)
+        return refuse(__func__, "size is above 2^63 - 1");
     int result = begin_send(connection, timeout, &deadline);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result = send_message(connection, data, size, deadline);
     pthread_mutex_unlock(&connection->sending);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 static int send_descriptor(mproc_connection *connection, int fd, int64_t deadline)
@@ -361,10 +370,10 @@ int mproc_connection_send_fd(mproc_connection *connection, int fd, mproc_time ti
     if (!result)
         result = begin_send(connection, timeout, &deadline);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result = send_descriptor(connection, fd, deadline);
     pthread_mutex_unlock(&connection->sending);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 /* ---- receiving ---- */
@@ -375,14 +384,14 @@ int mproc_connection_recv(mproc_connection *connection, void *buffer, size_t cap
     size_t unused;
 
     if (!buffer && capacity)
-        return -EINVAL;
+        return refuse(__func__, "buffer is NULL, but capacity is not 0");
     int result = begin_receive(connection, timeout, &deadline);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result =
         receiver_get(&connection->receiver, &connection->stream, buffer, capacity, size ? size : &unused, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 int mproc_connection_recv_new(mproc_connection *connection, void **data, size_t *size, mproc_time timeout)
@@ -391,13 +400,13 @@ int mproc_connection_recv_new(mproc_connection *connection, void **data, size_t 
     size_t unused;
 
     if (!data)
-        return -EINVAL;
+        return refuse(__func__, "data is NULL");
     int result = begin_receive(connection, timeout, &deadline);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result = receiver_get_new(&connection->receiver, &connection->stream, data, size ? size : &unused, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 int mproc_connection_recv_fd(mproc_connection *connection, int *fd, mproc_time timeout)
@@ -405,13 +414,13 @@ int mproc_connection_recv_fd(mproc_connection *connection, int *fd, mproc_time t
     int64_t deadline;
 
     if (!fd)
-        return -EINVAL;
+        return refuse(__func__, "fd is NULL");
     int result = begin_receive(connection, timeout, &deadline);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result = receiver_get_descriptor(&connection->receiver, &connection->stream, fd, deadline);
     pthread_mutex_unlock(&connection->receiving);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 /* Another thread may read ahead what this one waits for; so it looks again after each nap. */
@@ -419,14 +428,14 @@ int mproc_connection_poll(mproc_connection *connection, mproc_time timeout)
 {
     int result = check(connection, CONNECTION_RECEIVES, timeout);
     if (result)
-        return result;
+        return outcome(__func__, result);
     int64_t deadline = os_deadline(timeout);
     do {
         if (receiver_is_ready(&connection->receiver))
             return 0;
         result = stream_nap(&connection->stream, POLLIN, deadline);
     } while (result == -EAGAIN);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 bool connection_is_ready(const mproc_connection *connection)

@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/file.h"
 #include "os/openssl.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -38,8 +39,10 @@ int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
 {
     unsigned char bytes[MPROC_KEY_MAX + 2]; /* with a newline, and one more that is too many */
 
-    if ((!key && capacity) || !size)
-        return -EINVAL;
+    if (!key && capacity)
+        return refuse(__func__, "key is NULL, but capacity is not 0");
+    if (!size)
+        return refuse(__func__, "size is NULL");
     ssize_t have = read_up_to(fd, bytes, sizeof bytes);
     if (have > 0 && bytes[have - 1] == '\n')
         have--;
@@ -53,19 +56,23 @@ int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
     if (!result)
         memcpy(key, bytes, *size);
     mac_forget(bytes, sizeof bytes);
-    return result;
+    return outcome(__func__, result);
 }
 
 int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *size)
 {
-    if (!path || (!key && capacity) || !size)
-        return -EINVAL;
+    if (!path)
+        return refuse(__func__, "path is NULL");
+    if (!key && capacity)
+        return refuse(__func__, "key is NULL, but capacity is not 0");
+    if (!size)
+        return refuse(__func__, "size is NULL");
     int fd = os_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return fd;
+        return outcome(__func__, fd);
     int result = os_is_private(fd);
     if (!result)
         result = mproc_key_from_fd(fd, key, capacity, size);
     os_close(fd);
-    return result;
+    return retold(__func__, result);
 }

@@ -18,6 +18,7 @@
 #include "os/listen.h"
 #include "os/poll.h"
 #include "os/thread.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -175,6 +176,7 @@ mproc_listener *mproc_listener_free(mproc_listener *listener)
 {
     if (!listener)
         return NULL;
+    failure_hold();
     while (listener->peers)
         drop_peer(listener, listener->peers);
     if (listener->socket_is_watched && listener->set.fd >= 0)
@@ -187,6 +189,7 @@ mproc_listener *mproc_listener_free(mproc_listener *listener)
     pthread_mutex_destroy(&listener->turn);
     mac_forget(listener->key_bytes, listener->key.size);
     free(listener);
+    failure_release();
     return NULL;
 }
 
@@ -207,23 +210,31 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
 
     if (!options)
         options = &defaults;
-    if (!listener || !reserved_is_zero(options->reserved, sizeof options->reserved) || options->backlog < 0 ||
-        !os_option_is_valid(options->handshake_time) || options->handshake_time.nanoseconds < 0 ||
-        !os_option_is_valid(options->silence_time))
-        return -EINVAL;
+    if (!listener)
+        return refuse(__func__, "listener is NULL");
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return refuse(__func__, "a word of options.reserved is not 0");
+    if (options->backlog < 0)
+        return refuse(__func__, "options.backlog is negative");
+    if (!os_option_is_valid(options->handshake_time))
+        return refuse(__func__, "options.handshake_time is under 100 us: its unit is missing");
+    if (options->handshake_time.nanoseconds < 0)
+        return refuse(__func__, "options.handshake_time is negative");
+    if (!os_option_is_valid(options->silence_time))
+        return refuse(__func__, "options.silence_time is negative, or under 100 us: its unit is missing");
     int result = address_parse(&parsed, address);
     if (!result)
         result = key_check(&(struct handshake_key){options->key, options->key_size, false}, &parsed, options->any_user);
     if (result)
-        return result;
+        return outcome(__func__, result);
     mproc_listener *made = make(options);
     if (!made)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     enlist(made);
     result = open_listener(made, &parsed, options->backlog ? options->backlog : BACKLOG);
     if (result) {
         mproc_listener_free(made);
-        return result;
+        return outcome(__func__, result);
     }
     *listener = made;
     return 0;
@@ -436,17 +447,21 @@ static int accept_next(mproc_listener *listener, mproc_connection **connection, 
 
 int mproc_listener_accept(mproc_listener *listener, mproc_connection **connection, mproc_time timeout)
 {
-    if (!listener || !connection || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!listener)
+        return refuse(__func__, "listener is NULL");
+    if (!connection)
+        return refuse(__func__, "connection is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     if (listener->endpoint.fd < 0)
-        return -EBADF;
+        return outcome(__func__, -EBADF);
     int64_t deadline = os_deadline(timeout);
     int result = os_mutex_take(&listener->turn, deadline);
     if (result)
-        return os_outcome(result, timeout);
+        return outcome(__func__, os_outcome(result, timeout));
     result = accept_next(listener, connection, deadline);
     pthread_mutex_unlock(&listener->turn);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 /* ---- what is known ---- */
@@ -459,14 +474,16 @@ const char *mproc_listener_address(const mproc_listener *listener)
 int mproc_listener_fileno(const mproc_listener *listener)
 {
     if (!listener)
-        return -EINVAL;
-    return listener->set.fd >= 0 ? listener->set.fd : -EBADF;
+        return refuse(__func__, "listener is NULL");
+    return outcome_count(__func__, listener->set.fd >= 0 ? listener->set.fd : -EBADF);
 }
 
 int mproc_listener_last_accepted(mproc_listener *listener, char *address, size_t capacity)
 {
-    if (!listener || !address)
-        return -EINVAL;
+    if (!listener)
+        return refuse(__func__, "listener is NULL");
+    if (!address)
+        return refuse(__func__, "address is NULL");
     connection_hold_forks();
     size_t size = strlen(listener->last_accepted) + 1;
     int result = listener->has_accepted ? 0 : MPROC_NOT_FOUND;
@@ -475,5 +492,5 @@ int mproc_listener_last_accepted(mproc_listener *listener, char *address, size_t
     if (!result)
         memcpy(address, listener->last_accepted, size);
     connection_let_forks();
-    return result;
+    return outcome(__func__, result);
 }

@@ -7,6 +7,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
@@ -33,14 +34,14 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
 {
     _Static_assert(sizeof(struct mproc_queue) + 4096 <= RING_BLOCK, "the base segment has room for some messages");
     if (!queue)
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL");
     *queue = NULL;
     if (options && !reserved_is_zero(options->reserved, sizeof options->reserved))
-        return -EINVAL;
+        return refuse(__func__, "a word of options.reserved is not 0");
     void *block;
     int result = heap_alloc_zeroed(RING_BLOCK, NULL, &block);
     if (result)
-        return result;
+        return outcome(__func__, result);
     mproc_queue *made = block;
     made->maxsize = options && options->maxsize ? options->maxsize : SIZE_MAX;
     ring_init(made);
@@ -146,10 +147,10 @@ static bool is_sealed(mproc_queue *queue)
 int mproc_queue_close(mproc_queue *queue)
 {
     if (!is_queue(queue))
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL, or no queue");
     int result = member_need();
     if (result)
-        return result;
+        return outcome(__func__, result);
     atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
     if (holds(&queue->put.hold, &queue->put.lock) || ring_lock_put(queue, LOCK_GRACE))
         wake_everybody(queue);
@@ -284,15 +285,19 @@ static bool is_message(const void *data, size_t size)
 
 int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_time timeout)
 {
-    if (!is_queue(queue) || !is_message(data, size) || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!is_message(data, size))
+        return refuse(__func__, "data is NULL, but size is not 0; or size is above 2^47");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct position position;
     int result = begin_record(queue, size, timeout, &position);
     if (result)
-        return result;
+        return outcome(__func__, result);
     ring_copy_in(queue, &position, data, size);
     ring_finish(&position, size);
-    return end_put(queue, &position, 1);
+    return outcome(__func__, end_put(queue, &position, 1));
 }
 
 /* The bytes that all these records take, or 0 when one is no message. */
@@ -311,35 +316,49 @@ static size_t records_size(const mproc_message *messages, size_t count)
 
 int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size_t count, mproc_time timeout)
 {
-    if (!is_queue(queue) || !messages || count == 0 || count > queue->maxsize || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!messages)
+        return refuse(__func__, "messages is NULL");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
+    if (count > queue->maxsize)
+        return refuse(__func__, "count is above the maxsize of the queue");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     size_t remaining = records_size(messages, count);
     if (remaining == 0)
-        return -EINVAL;
+        return refuse(__func__, "remaining is 0");
     int result = begin_put(queue, count, timeout);
     if (result)
-        return result;
+        return outcome(__func__, result);
     struct position position = ring_put_position(queue);
     for (size_t i = 0; i < count; i++) {
         size_t size = messages[i].size;
         result = ring_make_room(queue, &position, size, remaining);
         if (result)
-            return give_up_put(queue, result);
+            return outcome(__func__, give_up_put(queue, result));
         ring_copy_in(queue, &position, messages[i].data, size);
         ring_finish(&position, size);
         remaining -= ring_record_size(size);
     }
-    return end_put(queue, &position, count);
+    return outcome(__func__, end_put(queue, &position, count));
 }
 
 int mproc_queue_reserve(mproc_queue *queue, void **data, size_t size, mproc_time timeout)
 {
-    if (!is_queue(queue) || !data || size > RING_LARGEST || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!data)
+        return refuse(__func__, "data is NULL");
+    if (size > RING_LARGEST)
+        return refuse(__func__, "size is above 2^47");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct position position;
     int result = begin_record(queue, size, timeout, &position);
     if (result)
-        return result;
+        return outcome(__func__, result);
     queue->put.hold = (struct hold){.thread = this_thread(), .position = position, .size = size};
     *data = ring_data(&position);
     return 0;
@@ -348,24 +367,24 @@ int mproc_queue_reserve(mproc_queue *queue, void **data, size_t size, mproc_time
 int mproc_queue_commit(mproc_queue *queue, size_t size)
 {
     if (!is_queue(queue))
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->put.hold, &queue->put.lock))
-        return -EPERM;
+        return outcome(__func__, -EPERM);
     if (size > queue->put.hold.size)
-        return -EINVAL;
+        return refuse(__func__, "size is above what was reserved");
     struct position position = queue->put.hold.position;
     queue->put.hold.thread = NULL;
     ring_finish(&position, size);
-    return end_put(queue, &position, 1);
+    return outcome(__func__, end_put(queue, &position, 1));
 }
 
 int mproc_queue_abandon(mproc_queue *queue)
 {
     if (!is_queue(queue))
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->put.hold, &queue->put.lock))
-        return -EPERM;
-    return give_up_put(queue, 0);
+        return outcome(__func__, -EPERM);
+    return outcome(__func__, give_up_put(queue, 0));
 }
 
 /* ---- getting ---- */
@@ -447,13 +466,17 @@ static inline void end_get(mproc_queue *queue, const struct position *position, 
 
 int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *size, mproc_time timeout)
 {
-    if (!is_queue(queue) || (!buffer && capacity) || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!buffer && capacity)
+        return refuse(__func__, "buffer is NULL, but capacity is not 0");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct position position;
     size_t length = 0;
     int result = begin_look(queue, timeout, &position, &length);
     if (result)
-        return result;
+        return outcome(__func__, result);
     if (size)
         *size = length;
     if (length > capacity) {
@@ -469,17 +492,23 @@ int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *s
 
 int mproc_queue_get_new(mproc_queue *queue, void **data, size_t *size, mproc_time timeout)
 {
-    if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!data)
+        return refuse(__func__, "data is NULL");
+    if (!size)
+        return refuse(__func__, "size is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct position position;
     size_t length = 0;
     int result = begin_look(queue, timeout, &position, &length);
     if (result)
-        return result;
+        return outcome(__func__, result);
     void *copy = os_malloc(length ? length : 1);
     if (!copy) {
         unlock_get(queue);
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     }
     memcpy(copy, ring_data(&position), length);
     ring_pass(&position, length);
@@ -513,12 +542,20 @@ static size_t copy_many(mproc_queue *queue, mproc_message *messages, size_t coun
 
 int mproc_queue_get_many(mproc_queue *queue, mproc_message *messages, size_t count, size_t *got, mproc_time timeout)
 {
-    if (!is_queue(queue) || !messages || count == 0 || !got || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!messages)
+        return refuse(__func__, "messages is NULL");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
+    if (!got)
+        return refuse(__func__, "got is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     *got = 0;
     int result = begin_get(queue, timeout);
     if (result)
-        return result;
+        return outcome(__func__, result);
     struct position position = ring_get_position(queue);
     *got = copy_many(queue, messages, count, &position);
     if (*got == 0) {
@@ -531,12 +568,18 @@ int mproc_queue_get_many(mproc_queue *queue, mproc_message *messages, size_t cou
 
 int mproc_queue_peek(mproc_queue *queue, const void **data, size_t *size, mproc_time timeout)
 {
-    if (!is_queue(queue) || !data || !size || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!data)
+        return refuse(__func__, "data is NULL");
+    if (!size)
+        return refuse(__func__, "size is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct position position;
     int result = begin_look(queue, timeout, &position, size);
     if (result)
-        return result;
+        return outcome(__func__, result);
     *data = ring_data(&position);
     queue->get.hold = (struct hold){.thread = this_thread(), .position = position, .size = *size};
     return 0;
@@ -545,9 +588,9 @@ int mproc_queue_peek(mproc_queue *queue, const void **data, size_t *size, mproc_
 int mproc_queue_release(mproc_queue *queue, bool take)
 {
     if (!is_queue(queue))
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->get.hold, &queue->get.lock))
-        return -EPERM;
+        return outcome(__func__, -EPERM);
     queue->get.hold.thread = NULL;
     if (!take) {
         unlock_get(queue);
@@ -565,13 +608,13 @@ int mproc_queue_release(mproc_queue *queue, bool take)
 int mproc_queue_task_done(mproc_queue *queue)
 {
     if (!is_queue(queue))
-        return -EINVAL;
+        return refuse(__func__, "queue is NULL, or no queue");
     uint64_t dones = load(&queue->dones);
     uint64_t puts;
     do {
         puts = ring_count(load(&queue->put.word));
         if (dones >= puts)
-            return -EPERM;
+            return outcome(__func__, -EPERM);
     } while (!atomic_compare_exchange_weak_explicit(&queue->dones, &dones, dones + 1, memory_order_seq_cst,
                                                     memory_order_seq_cst));
     if (dones + 1 == puts)
@@ -586,15 +629,17 @@ static bool is_done(mproc_queue *queue)
 
 int mproc_queue_join(mproc_queue *queue, mproc_time timeout)
 {
-    if (!is_queue(queue) || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!is_queue(queue))
+        return refuse(__func__, "queue is NULL, or no queue");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     int64_t deadline = os_deadline(timeout);
     while (!is_done(queue)) {
         uint32_t seen = cell_prepare(&queue->done);
         if (is_done(queue))
             break;
         if (cell_sleep(&queue->done, seen, deadline))
-            return is_done(queue) ? 0 : os_outcome(MPROC_TIMEOUT, timeout);
+            return outcome(__func__, is_done(queue) ? 0 : os_outcome(MPROC_TIMEOUT, timeout));
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "os/leave.h"
 #include "os/named_memory.h"
 #include "os/random.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/shared_memory.h>
 #include <stdio.h>
@@ -161,13 +162,17 @@ int mproc_shared_memory_create(mproc_shared_memory **memory, const char *name, s
 {
     char wanted[NAME_LONGEST + 2];
     if (!memory)
-        return -EINVAL;
+        return refuse(__func__, "memory is NULL");
     *memory = NULL;
-    if (size == 0 || size > PTRDIFF_MAX || (name && !read_name(name, wanted)))
-        return -EINVAL;
+    if (size == 0)
+        return refuse(__func__, "size is 0");
+    if (size > PTRDIFF_MAX)
+        return refuse(__func__, "size is above PTRDIFF_MAX");
+    if (name && !read_name(name, wanted))
+        return refuse(__func__, "name is empty, too long or has a slash in it");
     mproc_shared_memory *made = new_handle(size);
     if (!made)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     if (name)
         memcpy(made->name, wanted, sizeof wanted);
     int result = create(made, name);
@@ -175,27 +180,27 @@ int mproc_shared_memory_create(mproc_shared_memory **memory, const char *name, s
         free(made);
     else
         *memory = made;
-    return result;
+    return outcome(__func__, result);
 }
 
 int mproc_shared_memory_attach(mproc_shared_memory **memory, const char *name)
 {
     char wanted[NAME_LONGEST + 2];
     if (!memory)
-        return -EINVAL;
+        return refuse(__func__, "memory is NULL");
     *memory = NULL;
     if (!read_name(name, wanted))
-        return -EINVAL;
+        return refuse(__func__, "name is NULL, empty, too long or has a slash in it");
     mproc_shared_memory *made = new_handle(0);
     if (!made)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     memcpy(made->name, wanted, sizeof wanted);
     int result = attach(made);
     if (result)
         free(made);
     else
         *memory = made;
-    return result;
+    return outcome(__func__, result);
 }
 
 void *mproc_shared_memory_data(const mproc_shared_memory *memory)
@@ -216,7 +221,7 @@ const char *mproc_shared_memory_name(const mproc_shared_memory *memory)
 int mproc_shared_memory_own(mproc_shared_memory *memory, bool owns)
 {
     if (!memory)
-        return -EINVAL;
+        return refuse(__func__, "memory is NULL");
     pthread_mutex_lock(&mutex);
     memory->owner = owns ? getpid() : 0;
     pthread_mutex_unlock(&mutex);
@@ -226,13 +231,14 @@ int mproc_shared_memory_own(mproc_shared_memory *memory, bool owns)
 int mproc_shared_memory_unlink(const char *name)
 {
     char wanted[NAME_LONGEST + 2];
-    return read_name(name, wanted) ? os_named_memory_unlink(wanted) : -EINVAL;
+    return outcome(__func__, read_name(name, wanted) ? os_named_memory_unlink(wanted) : -EINVAL);
 }
 
 mproc_shared_memory *mproc_shared_memory_free(mproc_shared_memory *memory)
 {
     if (!memory)
         return NULL;
+    failure_hold();
     pthread_mutex_lock(&mutex);
     *memory->at = memory->next;
     if (memory->next)
@@ -241,5 +247,6 @@ mproc_shared_memory *mproc_shared_memory_free(mproc_shared_memory *memory)
     remove_name(memory);
     os_named_memory_unmap(memory->data, memory->size);
     free(memory);
+    failure_release();
     return NULL;
 }

@@ -2,6 +2,7 @@
  * own, so there is nothing to mend: a writer that dies leaves what it had written. */
 #include "manager/object.h"
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,16 +130,18 @@ int mproc_array_create(mproc_array **array, size_t count, size_t element_size)
 {
     size_t size;
     if (!array)
-        return -EINVAL;
+        return refuse(__func__, "array is NULL");
     *array = NULL;
-    if (count == 0 || element_size == 0)
-        return -EINVAL;
+    if (count == 0)
+        return refuse(__func__, "count is 0");
+    if (element_size == 0)
+        return refuse(__func__, "element_size is 0");
     if (__builtin_mul_overflow(count, element_size, &size) || __builtin_add_overflow(size, sizeof **array, &size))
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     void *block;
     int result = object_create(size, &block);
     if (result)
-        return result;
+        return outcome(__func__, result);
     mproc_array *made = block;
     made->count = count;
     made->element_size = element_size;
@@ -184,12 +187,13 @@ void *mproc_array_data(mproc_array *array)
 
 int mproc_array_lock(mproc_array *array, mproc_time timeout)
 {
-    return object_is_near(&object_array, array) ? mproc_rlock_acquire(&array->lock, timeout) : -EINVAL;
+    return retold(__func__,
+                  object_is_near(&object_array, array) ? mproc_rlock_acquire(&array->lock, timeout) : -EINVAL);
 }
 
 int mproc_array_unlock(mproc_array *array)
 {
-    return object_is_near(&object_array, array) ? mproc_rlock_release(&array->lock) : -EINVAL;
+    return retold(__func__, object_is_near(&object_array, array) ? mproc_rlock_release(&array->lock) : -EINVAL);
 }
 
 /* Through a proxy. What the server sends is taken only if it is as much as was asked for. */
@@ -211,22 +215,34 @@ static int read_far(mproc_array *array, size_t index, size_t count, void *elemen
 
 int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
-    if ((!elements && count) || !os_timeout_is_valid(timeout) || index > INT64_MAX || count > INT64_MAX)
-        return -EINVAL;
+    if (!elements && count)
+        return refuse(__func__, "elements is NULL, but count is not 0");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    if (index > INT64_MAX)
+        return refuse(__func__, "index is above INT64_MAX");
+    if (count > INT64_MAX)
+        return refuse(__func__, "count is above INT64_MAX");
     if (object_is_near(&object_array, array))
-        return os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout);
-    return read_far(array, index, count, elements, timeout);
+        return retold(__func__,
+                      os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout));
+    return retold(__func__, read_far(array, index, count, elements, timeout));
 }
 
 int mproc_array_write(mproc_array *array, size_t index, size_t count, const void *elements, mproc_time timeout)
 {
     size_t size;
-    if ((!elements && count) || !os_timeout_is_valid(timeout) || index > INT64_MAX)
-        return -EINVAL;
+    if (!elements && count)
+        return refuse(__func__, "elements is NULL, but count is not 0");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    if (index > INT64_MAX)
+        return refuse(__func__, "index is above INT64_MAX");
     if (object_is_near(&object_array, array))
-        return os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout);
+        return retold(__func__,
+                      os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout));
     if (__builtin_mul_overflow(count, mproc_array_element_size(array), &size))
         return MPROC_NOT_FOUND;
     mproc_value args[] = {mproc_int((int64_t)index), mproc_bytes(elements, size)};
-    return object_call_for(&object_array, array, ARRAY_WRITE, args, 2, NULL, timeout);
+    return retold(__func__, object_call_for(&object_array, array, ARRAY_WRITE, args, 2, NULL, timeout));
 }

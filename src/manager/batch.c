@@ -2,6 +2,7 @@
 #include "manager/proxy.h"
 
 #include "os/allocate.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -67,19 +68,25 @@ static int make_all(struct mproc_batch *batch)
 int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch)
 {
     if (!batch)
-        return -EINVAL;
+        return refuse(__func__, "batch is NULL");
     *batch = NULL;
-    if (!manager || !calls || count == 0 || count > UINT32_MAX)
-        return -EINVAL;
+    if (!manager)
+        return refuse(__func__, "manager is NULL");
+    if (!calls)
+        return refuse(__func__, "calls is NULL");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
+    if (count > UINT32_MAX)
+        return refuse(__func__, "count is above 2^32 - 1");
     struct mproc_batch *made = os_malloc(sizeof *made + count * sizeof *made->begun);
     if (!made)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     *made = (struct mproc_batch){
         .manager = manager, .waiter = {.wake = PTHREAD_COND_INITIALIZER}, .calls = calls, .count = count};
     int result = make_all(made);
     if (result) {
         free(made);
-        return result;
+        return outcome(__func__, result);
     }
     begin(made);
     *batch = made;
@@ -110,8 +117,10 @@ static void finish(struct mproc_batch *batch)
 
 int mproc_batch_wait(mproc_batch *batch, mproc_time timeout)
 {
-    if (!batch || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!batch)
+        return refuse(__func__, "batch is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     struct link *link = &batch->manager->link;
     int result = 0;
     pthread_mutex_lock(&link->mutex);
@@ -120,13 +129,14 @@ int mproc_batch_wait(mproc_batch *batch, mproc_time timeout)
     if (!result)
         finish(batch);
     pthread_mutex_unlock(&link->mutex);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 mproc_batch *mproc_batch_free(mproc_batch *batch)
 {
     if (!batch)
         return NULL;
+    failure_hold();
     struct link *link = &batch->manager->link;
     pthread_mutex_lock(&link->mutex);
     finish(batch);
@@ -135,6 +145,7 @@ mproc_batch *mproc_batch_free(mproc_batch *batch)
     if (is_ours) /* else a thread may wait that is not here */
         pthread_cond_destroy(&batch->waiter.wake);
     free(batch);
+    failure_release();
     return NULL;
 }
 
@@ -160,13 +171,13 @@ int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, 
 {
     mproc_batch *batch;
     if (!os_timeout_is_valid(timeout))
-        return -EINVAL;
+        return refuse(__func__, "timeout is negative");
     revive(manager, calls, count, os_deadline(timeout));
     int result = mproc_manager_send(manager, calls, count, &batch);
     if (result)
-        return result;
+        return retold(__func__, result);
     result = mproc_batch_wait(batch, timeout);
     mproc_batch_free(batch);
     note(manager, calls, count);
-    return result;
+    return retold(__func__, result);
 }

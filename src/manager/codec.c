@@ -6,6 +6,7 @@
 #include "manager/key.h"
 
 #include "os/allocate.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <msgpack.h>
 
@@ -119,15 +120,17 @@ void value_encode_into(const mproc_value *value, unsigned char *data)
 
 int mproc_value_encode(mproc_value value, void **data, size_t *size)
 {
-    if (!data || !size)
-        return -EINVAL;
+    if (!data)
+        return refuse(__func__, "data is NULL");
+    if (!size)
+        return refuse(__func__, "size is NULL");
     int result = value_check(&value);
     if (result)
-        return result;
+        return outcome(__func__, result);
     size_t needed = value_encoded_size(&value);
     void *stored = os_malloc(needed);
     if (!stored)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     value_encode_into(&value, stored);
     *data = stored;
     *size = needed;
@@ -372,10 +375,10 @@ int value_decode(mproc_value *value, const void *data, size_t size)
 int mproc_value_decode(mproc_value *value, const void *data, size_t size)
 {
     if (!value)
-        return -EINVAL;
+        return refuse(__func__, "value is NULL");
     if (!data) {
         *value = mproc_nil();
-        return -EINVAL;
+        return outcome(__func__, -EINVAL);
     }
-    return value_decode(value, data, size);
+    return outcome(__func__, value_decode(value, data, size));
 }

@@ -1,6 +1,8 @@
 /* Equality and order of values as Python has them, in one walk over both. */
 #include "manager/value.h"
 
+#include "util/failure.h"
+
 #include <errno.h>
 #include <math.h>
 
@@ -148,11 +150,13 @@ int mproc_value_order(mproc_value a, mproc_value b, int *order)
     if (!result)
         result = value_check(&b);
     if (result)
-        return result;
+        return outcome(__func__, result);
     bool has_order = is_number(&a) || a.kind == MPROC_STRING || a.kind == MPROC_BYTES || a.kind == MPROC_LIST;
     enum verdict verdict = has_order ? compare(&a, &b) : UNEQUAL;
-    if (!order || verdict == UNEQUAL)
-        return -EINVAL;
+    if (!order)
+        return refuse(__func__, "order is NULL");
+    if (verdict == UNEQUAL)
+        return refuse(__func__, "values of these kinds have no order");
     *order = verdict == EQUAL ? 0 : verdict == LESS ? -1 : 1;
     return 0;
 }

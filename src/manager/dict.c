@@ -3,6 +3,7 @@
 #include "manager/dict.h"
 
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 
 enum {
@@ -354,7 +355,7 @@ static int ask(mproc_dict *dict, unsigned method, const mproc_value *args, mproc
 
 int mproc_dict_create(mproc_dict **dict)
 {
-    return container_create(&object_dict, (void **)dict);
+    return outcome(__func__, container_create(&object_dict, (void **)dict));
 }
 
 mproc_dict *mproc_dict_free(mproc_dict *dict)
@@ -365,22 +366,22 @@ mproc_dict *mproc_dict_free(mproc_dict *dict)
 
 int mproc_dict_set(mproc_dict *dict, mproc_value key, mproc_value value, mproc_time timeout)
 {
-    return call(dict, DICT_SET, (mproc_value[]){key, value}, NULL, timeout);
+    return outcome(__func__, call(dict, DICT_SET, (mproc_value[]){key, value}, NULL, timeout));
 }
 
 int mproc_dict_get(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
 {
-    return call(dict, DICT_GET, &key, value, timeout);
+    return outcome(__func__, call(dict, DICT_GET, &key, value, timeout));
 }
 
 int mproc_dict_delete(mproc_dict *dict, mproc_value key, mproc_time timeout)
 {
-    return call(dict, DICT_DELETE, &key, NULL, timeout);
+    return outcome(__func__, call(dict, DICT_DELETE, &key, NULL, timeout));
 }
 
 int mproc_dict_pop(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
 {
-    return ask(dict, DICT_POP, &key, value, timeout);
+    return outcome(__func__, ask(dict, DICT_POP, &key, value, timeout));
 }
 
 static bool has_memory(const mproc_value *value)
@@ -392,17 +393,19 @@ static bool has_memory(const mproc_value *value)
 int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
 {
     mproc_value pair;
-    if (!key || !value)
-        return -EINVAL;
+    if (!key)
+        return refuse(__func__, "key is NULL");
+    if (!value)
+        return refuse(__func__, "value is NULL");
     *key = *value = mproc_nil();
     int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
     if (result)
-        return result;
+        return retold(__func__, result);
     result = mproc_value_copy(key, pair.items[0]);
     if (result) {
         mproc_dict_set(dict, pair.items[0], pair.items[1], MPROC_FOREVER);
         mproc_value_free(&pair);
-        return result;
+        return retold(__func__, result);
     }
     *value = pair.items[1];
     if (has_memory(value))
@@ -414,50 +417,50 @@ int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, m
 
 int mproc_dict_setdefault(mproc_dict *dict, mproc_value key, mproc_value value, mproc_value *found, mproc_time timeout)
 {
-    return call(dict, DICT_SETDEFAULT, (mproc_value[]){key, value}, found, timeout);
+    return outcome(__func__, call(dict, DICT_SETDEFAULT, (mproc_value[]){key, value}, found, timeout));
 }
 
 int mproc_dict_replace(mproc_dict *dict, mproc_value key, mproc_value expected, mproc_value value, mproc_time timeout)
 {
-    return call(dict, DICT_REPLACE, (mproc_value[]){key, expected, value}, NULL, timeout);
+    return outcome(__func__, call(dict, DICT_REPLACE, (mproc_value[]){key, expected, value}, NULL, timeout));
 }
 
 int mproc_dict_add(mproc_dict *dict, mproc_value key, mproc_value number, mproc_value *sum, mproc_time timeout)
 {
-    return call(dict, DICT_ADD, (mproc_value[]){key, number}, sum, timeout);
+    return outcome(__func__, call(dict, DICT_ADD, (mproc_value[]){key, number}, sum, timeout));
 }
 
 int mproc_dict_update(mproc_dict *dict, mproc_value map, mproc_time timeout)
 {
-    return call(dict, DICT_UPDATE, &map, NULL, timeout);
+    return outcome(__func__, call(dict, DICT_UPDATE, &map, NULL, timeout));
 }
 
 int mproc_dict_clear(mproc_dict *dict, mproc_time timeout)
 {
-    return call(dict, DICT_CLEAR, NULL, NULL, timeout);
+    return outcome(__func__, call(dict, DICT_CLEAR, NULL, NULL, timeout));
 }
 
 int mproc_dict_length(mproc_dict *dict, size_t *length, mproc_time timeout)
 {
-    return object_count_for(&object_dict, dict, DICT_LENGTH, NULL, 0, length, timeout);
+    return outcome(__func__, object_count_for(&object_dict, dict, DICT_LENGTH, NULL, 0, length, timeout));
 }
 
 int mproc_dict_keys(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return ask(dict, DICT_KEYS, NULL, result, timeout);
+    return outcome(__func__, ask(dict, DICT_KEYS, NULL, result, timeout));
 }
 
 int mproc_dict_values(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return ask(dict, DICT_VALUES, NULL, result, timeout);
+    return outcome(__func__, ask(dict, DICT_VALUES, NULL, result, timeout));
 }
 
 int mproc_dict_items(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return ask(dict, DICT_ITEMS, NULL, result, timeout);
+    return outcome(__func__, ask(dict, DICT_ITEMS, NULL, result, timeout));
 }
 
 int mproc_dict_copy(mproc_dict *dict, mproc_value *map, mproc_time timeout)
 {
-    return ask(dict, DICT_COPY, NULL, map, timeout);
+    return outcome(__func__, ask(dict, DICT_COPY, NULL, map, timeout));
 }

@@ -3,6 +3,7 @@
 #include "manager/key.h"
 
 #include "os/allocate.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <math.h>
 
@@ -92,8 +93,10 @@ static uint64_t hash_of(const mproc_value *key)
 
 int mproc_value_hash(mproc_value value, uint64_t *hash)
 {
-    if (!hash || !value_is_key(&value))
-        return -EINVAL;
+    if (!hash)
+        return refuse(__func__, "hash is NULL");
+    if (!value_is_key(&value))
+        return refuse(__func__, "value is no valid value, or a list or map, which cannot be a key");
     *hash = hash_of(&value);
     return 0;
 }

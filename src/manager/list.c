@@ -4,6 +4,7 @@
 #include "manager/snapshot.h"
 #include "manager/sort.h"
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -402,7 +403,7 @@ static int ask(mproc_list *list, unsigned method, const mproc_value *args, mproc
 
 int mproc_list_create(mproc_list **list)
 {
-    return container_create(&object_list, (void **)list);
+    return outcome(__func__, container_create(&object_list, (void **)list));
 }
 
 mproc_list *mproc_list_free(mproc_list *list)
@@ -414,100 +415,100 @@ mproc_list *mproc_list_free(mproc_list *list)
 int mproc_list_get(mproc_list *list, int64_t index, mproc_value *value, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(index)};
-    return ask(list, LIST_GET, args, value, timeout);
+    return outcome(__func__, ask(list, LIST_GET, args, value, timeout));
 }
 
 int mproc_list_set(mproc_list *list, int64_t index, mproc_value value, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(index), value};
-    return call(list, LIST_SET, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_SET, args, NULL, timeout));
 }
 
 int mproc_list_delete(mproc_list *list, int64_t index, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(index)};
-    return call(list, LIST_DELETE, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_DELETE, args, NULL, timeout));
 }
 
 int mproc_list_pop(mproc_list *list, int64_t index, mproc_value *value, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(index)};
-    return ask(list, LIST_POP, args, value, timeout);
+    return outcome(__func__, ask(list, LIST_POP, args, value, timeout));
 }
 
 int mproc_list_append(mproc_list *list, mproc_value value, mproc_time timeout)
 {
-    return call(list, LIST_APPEND, &value, NULL, timeout);
+    return outcome(__func__, call(list, LIST_APPEND, &value, NULL, timeout));
 }
 
 int mproc_list_extend(mproc_list *list, mproc_value items, mproc_time timeout)
 {
-    return call(list, LIST_EXTEND, &items, NULL, timeout);
+    return outcome(__func__, call(list, LIST_EXTEND, &items, NULL, timeout));
 }
 
 int mproc_list_insert(mproc_list *list, int64_t index, mproc_value value, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(index), value};
-    return call(list, LIST_INSERT, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_INSERT, args, NULL, timeout));
 }
 
 int mproc_list_remove(mproc_list *list, mproc_value value, mproc_time timeout)
 {
-    return call(list, LIST_REMOVE, &value, NULL, timeout);
+    return outcome(__func__, call(list, LIST_REMOVE, &value, NULL, timeout));
 }
 
 int mproc_list_index(mproc_list *list, mproc_value value, size_t *index, mproc_time timeout)
 {
-    return object_count_for(&object_list, list, LIST_INDEX, &value, 1, index, timeout);
+    return outcome(__func__, object_count_for(&object_list, list, LIST_INDEX, &value, 1, index, timeout));
 }
 
 int mproc_list_count(mproc_list *list, mproc_value value, size_t *count, mproc_time timeout)
 {
-    return object_count_for(&object_list, list, LIST_COUNT, &value, 1, count, timeout);
+    return outcome(__func__, object_count_for(&object_list, list, LIST_COUNT, &value, 1, count, timeout));
 }
 
 int mproc_list_reverse(mproc_list *list, mproc_time timeout)
 {
-    return call(list, LIST_REVERSE, NULL, NULL, timeout);
+    return outcome(__func__, call(list, LIST_REVERSE, NULL, NULL, timeout));
 }
 
 int mproc_list_sort(mproc_list *list, bool descending, mproc_time timeout)
 {
     mproc_value args[] = {mproc_bool(descending)};
-    return call(list, LIST_SORT, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_SORT, args, NULL, timeout));
 }
 
 int mproc_list_clear(mproc_list *list, mproc_time timeout)
 {
-    return call(list, LIST_CLEAR, NULL, NULL, timeout);
+    return outcome(__func__, call(list, LIST_CLEAR, NULL, NULL, timeout));
 }
 
 int mproc_list_length(mproc_list *list, size_t *length, mproc_time timeout)
 {
-    return object_count_for(&object_list, list, LIST_LENGTH, NULL, 0, length, timeout);
+    return outcome(__func__, object_count_for(&object_list, list, LIST_LENGTH, NULL, 0, length, timeout));
 }
 
 int mproc_list_get_slice(mproc_list *list, int64_t start, int64_t stop, int64_t step, mproc_value *items,
                          mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(start), mproc_int(stop), mproc_int(step)};
-    return ask(list, LIST_GET_SLICE, args, items, timeout);
+    return outcome(__func__, ask(list, LIST_GET_SLICE, args, items, timeout));
 }
 
 int mproc_list_set_slice(mproc_list *list, int64_t start, int64_t stop, int64_t step, mproc_value items,
                          mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(start), mproc_int(stop), mproc_int(step), items};
-    return call(list, LIST_SET_SLICE, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_SET_SLICE, args, NULL, timeout));
 }
 
 int mproc_list_delete_slice(mproc_list *list, int64_t start, int64_t stop, int64_t step, mproc_time timeout)
 {
     mproc_value args[] = {mproc_int(start), mproc_int(stop), mproc_int(step)};
-    return call(list, LIST_DELETE_SLICE, args, NULL, timeout);
+    return outcome(__func__, call(list, LIST_DELETE_SLICE, args, NULL, timeout));
 }
 
 int mproc_list_copy(mproc_list *list, mproc_value *items, mproc_time timeout)
 {
-    return ask(list, LIST_COPY, NULL, items, timeout);
+    return outcome(__func__, ask(list, LIST_COPY, NULL, items, timeout));
 }

@@ -12,6 +12,7 @@
 #include "os/socket_file.h"
 #include "os/socket_folder.h"
 #include "os/thread.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,12 +131,14 @@ static int connect_by(const struct serve_plan *plan, mproc_manager **manager, in
 int mproc_manager_connect(mproc_manager **manager, const char *address, const mproc_manager_options *options,
                           mproc_time timeout)
 {
-    if (!manager || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!manager)
+        return refuse(__func__, "manager is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     *manager = NULL;
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return -ENOMEM;
+        return retold(__func__, -ENOMEM);
     int result = serve_plan(plan, address, options);
     if (!result && ((plan->way.address.scheme == ADDRESS_UNIX && !plan->way.address.path[0]) ||
                     (plan->way.address.scheme == ADDRESS_TCP && !plan->way.address.port)))
@@ -146,7 +149,7 @@ int mproc_manager_connect(mproc_manager **manager, const char *address, const mp
         result = connect_by(plan, manager, os_deadline(timeout));
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return os_outcome(result, timeout);
+    return retold(__func__, os_outcome(result, timeout));
 }
 
 const char *mproc_manager_address(const mproc_manager *manager)
@@ -353,11 +356,11 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
 int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options)
 {
     if (!manager)
-        return -EINVAL;
+        return refuse(__func__, "manager is NULL");
     *manager = NULL;
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return -ENOMEM;
+        return retold(__func__, -ENOMEM);
     int result = serve_plan(plan, options && options->address ? options->address : "unix:", options);
     plan->is_child = true;
     plan->stop_fd = -1;
@@ -367,7 +370,7 @@ int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *o
         result = create(plan, manager, options ? options->method : MPROC_START_DEFAULT);
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return result;
+    return retold(__func__, result);
 }
 
 /* ---- the end ---- */
@@ -381,26 +384,31 @@ static int call_server(mproc_manager *manager, const char *method, const mproc_v
 
 int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
 {
-    if (!manager || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!manager)
+        return refuse(__func__, "manager is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     int64_t deadline = os_deadline(timeout);
     int result = call_server(manager, "shutdown", NULL, 0, timeout);
     if (result || !manager->server)
-        return result;
-    return mproc_process_join(manager->server, os_timeout_left(deadline));
+        return retold(__func__, result);
+    return retold(__func__, mproc_process_join(manager->server, os_timeout_left(deadline)));
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
 {
-    if (!manager || !os_timeout_is_valid(timeout))
-        return -EINVAL;
-    return call_server(manager, "save", NULL, 0, timeout);
+    if (!manager)
+        return refuse(__func__, "manager is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    return outcome(__func__, call_server(manager, "save", NULL, 0, timeout));
 }
 
 mproc_manager *mproc_manager_free(mproc_manager *manager)
 {
     if (!manager)
         return NULL;
+    failure_hold();
     if (manager->server && mproc_process_is_alive(manager->server))
         call_server(manager, "shutdown", NULL, 0, manager->server_saves ? SAVE_TIME : END_TIME);
     else if (manager->link.is_connected && !manager->server)
@@ -409,6 +417,7 @@ mproc_manager *mproc_manager_free(mproc_manager *manager)
     estate_free(manager->estate);
     remove_folder(manager->folder, &manager->link.way);
     destroy(manager);
+    failure_release();
     return NULL;
 }
 
@@ -446,28 +455,28 @@ static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc
 
 int mproc_manager_dict(mproc_manager *manager, mproc_dict **dict, const char *name, mproc_time timeout)
 {
-    return obtain(manager, (void **)dict, (struct wish){"dict", name, NULL, 0}, timeout);
+    return outcome(__func__, obtain(manager, (void **)dict, (struct wish){"dict", name, NULL, 0}, timeout));
 }
 
 int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *name, mproc_time timeout)
 {
-    return obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout);
+    return outcome(__func__, obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout));
 }
 
 int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout)
 {
-    return obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout);
+    return outcome(__func__, obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout));
 }
 
 int mproc_manager_namespace(mproc_manager *manager, mproc_namespace **names, const char *name, mproc_time timeout)
 {
-    return obtain(manager, (void **)names, (struct wish){"namespace", name, NULL, 0}, timeout);
+    return outcome(__func__, obtain(manager, (void **)names, (struct wish){"namespace", name, NULL, 0}, timeout));
 }
 
 int mproc_manager_variable(mproc_manager *manager, mproc_variable **variable, const char *name, mproc_value value,
                            mproc_time timeout)
 {
-    return obtain(manager, (void **)variable, (struct wish){"variable", name, &value, 1}, timeout);
+    return outcome(__func__, obtain(manager, (void **)variable, (struct wish){"variable", name, &value, 1}, timeout));
 }
 
 int mproc_manager_array(mproc_manager *manager, mproc_array **array, const char *name, size_t count,
@@ -475,14 +484,14 @@ int mproc_manager_array(mproc_manager *manager, mproc_array **array, const char 
 {
     const mproc_value args[] = {mproc_int(count > INT64_MAX ? 0 : (int64_t)count),
                                 mproc_int(element_size > INT64_MAX ? 0 : (int64_t)element_size)};
-    return obtain(manager, (void **)array, (struct wish){"array", name, args, 2}, timeout);
+    return outcome(__func__, obtain(manager, (void **)array, (struct wish){"array", name, args, 2}, timeout));
 }
 
 int mproc_manager_remote(mproc_manager *manager, mproc_remote **remote, enum mproc_remote_kind kind, int64_t number,
                          const char *name, mproc_time timeout)
 {
     const mproc_value args[] = {mproc_int(kind), mproc_int(number)};
-    return obtain(manager, (void **)remote, (struct wish){"remote", name, args, 2}, timeout);
+    return outcome(__func__, obtain(manager, (void **)remote, (struct wish){"remote", name, args, 2}, timeout));
 }
 
 int mproc_manager_object(mproc_manager *manager, mproc_object **object, const char *type, const char *name,
@@ -491,15 +500,23 @@ int mproc_manager_object(mproc_manager *manager, mproc_object **object, const ch
     char full[256];
     if (object)
         *object = NULL;
-    if (!type || (!args && count) || (size_t)snprintf(full, sizeof full, "type:%s", type) >= sizeof full)
-        return -EINVAL;
-    return obtain(manager, (void **)object, (struct wish){full, name, args, count}, timeout);
+    if (!type)
+        return refuse(__func__, "type is NULL");
+    if (!args && count)
+        return refuse(__func__, "args is NULL, but count is not 0");
+    if ((size_t)snprintf(full, sizeof full, "type:%s", type) >= sizeof full)
+        return refuse(__func__, "type is too long");
+    return outcome(__func__, obtain(manager, (void **)object, (struct wish){full, name, args, count}, timeout));
 }
 
 int mproc_manager_forget(mproc_manager *manager, const char *name, mproc_time timeout)
 {
-    if (!manager || !name || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!manager)
+        return refuse(__func__, "manager is NULL");
+    if (!name)
+        return refuse(__func__, "name is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     const mproc_value value = mproc_string(name);
-    return call_server(manager, "forget", &value, 1, timeout);
+    return outcome(__func__, call_server(manager, "forget", &value, 1, timeout));
 }

@@ -1,5 +1,7 @@
 /* mproc_namespace: a dict whose keys are names. */
 #include "manager/dict.h"
+
+#include "util/failure.h"
 #include <errno.h>
 
 struct mproc_namespace {
@@ -60,7 +62,7 @@ const struct object_type object_namespace = {
 
 int mproc_namespace_create(mproc_namespace **names)
 {
-    return container_create(&object_namespace, (void **)names);
+    return outcome(__func__, container_create(&object_namespace, (void **)names));
 }
 
 mproc_namespace *mproc_namespace_free(mproc_namespace *names)
@@ -72,9 +74,9 @@ mproc_namespace *mproc_namespace_free(mproc_namespace *names)
 int mproc_namespace_set(mproc_namespace *names, const char *name, mproc_value value, mproc_time timeout)
 {
     if (!name)
-        return -EINVAL;
+        return refuse(__func__, "name is NULL");
     mproc_value args[] = {mproc_string(name), value};
-    return object_call_for(&object_namespace, names, NAMESPACE_SET, args, 2, NULL, timeout);
+    return outcome(__func__, object_call_for(&object_namespace, names, NAMESPACE_SET, args, 2, NULL, timeout));
 }
 
 int mproc_namespace_get(mproc_namespace *names, const char *name, mproc_value *value, mproc_time timeout)
@@ -82,20 +84,21 @@ int mproc_namespace_get(mproc_namespace *names, const char *name, mproc_value *v
     if (value)
         *value = mproc_nil();
     if (!name)
-        return -EINVAL;
+        return refuse(__func__, "name is NULL");
     mproc_value args[] = {mproc_string(name)};
-    return object_call_for(&object_namespace, names, NAMESPACE_GET, args, 1, value, timeout);
+    return outcome(__func__, object_call_for(&object_namespace, names, NAMESPACE_GET, args, 1, value, timeout));
 }
 
 int mproc_namespace_delete(mproc_namespace *names, const char *name, mproc_time timeout)
 {
     if (!name)
-        return -EINVAL;
+        return refuse(__func__, "name is NULL");
     mproc_value args[] = {mproc_string(name)};
-    return object_call_for(&object_namespace, names, NAMESPACE_DELETE, args, 1, NULL, timeout);
+    return outcome(__func__, object_call_for(&object_namespace, names, NAMESPACE_DELETE, args, 1, NULL, timeout));
 }
 
 int mproc_namespace_copy(mproc_namespace *names, mproc_value *map, mproc_time timeout)
 {
-    return map ? object_call_for(&object_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout) : -EINVAL;
+    return outcome(__func__,
+                   map ? object_call_for(&object_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout) : -EINVAL);
 }

@@ -2,6 +2,7 @@
  * methods by name. */
 #include "manager/proxy.h"
 #include "os/crash.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -65,88 +66,88 @@ static int ask(const mproc_remote *remote, const char *method, const mproc_value
 
 int mproc_remote_acquire(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "acquire", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "acquire", NULL, NULL, timeout));
 }
 
 int mproc_remote_release(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "release", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "release", NULL, NULL, timeout));
 }
 
 int mproc_remote_set(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "set", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "set", NULL, NULL, timeout));
 }
 
 int mproc_remote_clear(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "clear", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "clear", NULL, NULL, timeout));
 }
 
 int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
 {
     mproc_value found = mproc_nil();
     if (!is_set)
-        return -EINVAL;
+        return refuse(__func__, "is_set is NULL");
     int result = ask(remote, "is_set", NULL, &found, timeout);
     *is_set = !result && found.kind == MPROC_BOOL && found.boolean;
     mproc_value_free(&found);
-    return result;
+    return retold(__func__, result);
 }
 
 int mproc_remote_wait(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "wait", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "wait", NULL, NULL, timeout));
 }
 
 int mproc_remote_notify(mproc_remote *remote, size_t count, mproc_time timeout)
 {
     const mproc_value most = mproc_int(count > INT64_MAX ? INT64_MAX : (int64_t)count);
-    return ask(remote, "notify", &most, NULL, timeout);
+    return outcome(__func__, ask(remote, "notify", &most, NULL, timeout));
 }
 
 int mproc_remote_abort(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "abort", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "abort", NULL, NULL, timeout));
 }
 
 int mproc_remote_reset(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "reset", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "reset", NULL, NULL, timeout));
 }
 
 int mproc_remote_put(mproc_remote *remote, mproc_value value, mproc_time timeout)
 {
-    return ask(remote, "put", &value, NULL, timeout);
+    return outcome(__func__, ask(remote, "put", &value, NULL, timeout));
 }
 
 int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeout)
 {
     if (!value)
-        return -EINVAL;
+        return refuse(__func__, "value is NULL");
     *value = mproc_nil();
-    return ask(remote, "get", NULL, value, timeout);
+    return outcome(__func__, ask(remote, "get", NULL, value, timeout));
 }
 
 int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
 {
     mproc_value found = mproc_nil();
     if (!size)
-        return -EINVAL;
+        return refuse(__func__, "size is NULL");
     int result = ask(remote, "size", NULL, &found, timeout);
     *size = !result && found.kind == MPROC_INT ? (size_t)found.integer : 0;
     mproc_value_free(&found);
-    return result;
+    return retold(__func__, result);
 }
 
 int mproc_remote_task_done(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "task_done", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "task_done", NULL, NULL, timeout));
 }
 
 int mproc_remote_join(mproc_remote *remote, mproc_time timeout)
 {
-    return ask(remote, "join", NULL, NULL, timeout);
+    return outcome(__func__, ask(remote, "join", NULL, NULL, timeout));
 }
 
 /* ---- types of the program's own ---- */
@@ -171,8 +172,15 @@ int mproc_object_call(mproc_object *object, const char *method, const mproc_valu
     struct proxy *proxy = proxy_of_object(object);
     if (result)
         *result = mproc_nil();
-    if (!proxy || !method || (!args && count) || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!proxy)
+        return refuse(__func__, "the object is no proxy of a manager");
+    if (!method)
+        return refuse(__func__, "method is NULL");
+    if (!args && count)
+        return refuse(__func__, "args is NULL, but count is not 0");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     const struct link_request request = {.method = method, .args = args, .count = count};
-    return os_outcome(proxy_call(proxy->manager, proxy, &request, result, os_deadline(timeout)), timeout);
+    return outcome(__func__,
+                   os_outcome(proxy_call(proxy->manager, proxy, &request, result, os_deadline(timeout)), timeout));
 }

@@ -4,6 +4,7 @@
 
 #include "os/allocate.h"
 #include "util/double_text.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -227,6 +228,5 @@ char *mproc_value_repr(mproc_value value)
     if (!result)
         return text.data;
     free(text.data);
-    errno = -result;
-    return NULL;
+    return outcome_null(__func__, result);
 }

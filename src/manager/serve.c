@@ -10,6 +10,7 @@
 #include "os/openssl.h"
 #include "os/random.h"
 #include "process/authkey.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -157,14 +158,14 @@ static bool has_key(const mproc_manager_options *options)
 int mproc_manager_serve(const char *address, const mproc_manager_options *options)
 {
     if (!has_key(options))
-        return -EINVAL;
+        return refuse(__func__, "options.key is NULL: a random one would be known to nobody");
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return -ENOMEM;
+        return retold(__func__, -ENOMEM);
     int result = serve_plan(plan, address, options);
     if (!result)
         result = serve(plan, nobody_waits, NULL);
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return result;
+    return retold(__func__, result);
 }

@@ -1,6 +1,7 @@
 /* mproc_set: a table of keys without values. */
 #include "manager/dict.h"
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 
 struct mproc_set {
@@ -131,7 +132,7 @@ static int call(mproc_set *set, unsigned method, const mproc_value *args, mproc_
 
 int mproc_set_create(mproc_set **set)
 {
-    return container_create(&object_set, (void **)set);
+    return outcome(__func__, container_create(&object_set, (void **)set));
 }
 
 mproc_set *mproc_set_free(mproc_set *set)
@@ -142,45 +143,45 @@ mproc_set *mproc_set_free(mproc_set *set)
 
 int mproc_set_add(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return call(set, SET_ADD, &item, NULL, timeout);
+    return outcome(__func__, call(set, SET_ADD, &item, NULL, timeout));
 }
 
 int mproc_set_contains(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return call(set, SET_CONTAINS, &item, NULL, timeout);
+    return outcome(__func__, call(set, SET_CONTAINS, &item, NULL, timeout));
 }
 
 int mproc_set_remove(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return call(set, SET_REMOVE, &item, NULL, timeout);
+    return outcome(__func__, call(set, SET_REMOVE, &item, NULL, timeout));
 }
 
 int mproc_set_discard(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return call(set, SET_DISCARD, &item, NULL, timeout);
+    return outcome(__func__, call(set, SET_DISCARD, &item, NULL, timeout));
 }
 
 int mproc_set_pop(mproc_set *set, mproc_value *item, mproc_time timeout)
 {
-    return item ? call(set, SET_POP, NULL, item, timeout) : -EINVAL;
+    return outcome(__func__, item ? call(set, SET_POP, NULL, item, timeout) : -EINVAL);
 }
 
 int mproc_set_update(mproc_set *set, mproc_value items, mproc_time timeout)
 {
-    return call(set, SET_UPDATE, &items, NULL, timeout);
+    return outcome(__func__, call(set, SET_UPDATE, &items, NULL, timeout));
 }
 
 int mproc_set_clear(mproc_set *set, mproc_time timeout)
 {
-    return call(set, SET_CLEAR, NULL, NULL, timeout);
+    return outcome(__func__, call(set, SET_CLEAR, NULL, NULL, timeout));
 }
 
 int mproc_set_length(mproc_set *set, size_t *length, mproc_time timeout)
 {
-    return object_count_for(&object_set, set, SET_LENGTH, NULL, 0, length, timeout);
+    return outcome(__func__, object_count_for(&object_set, set, SET_LENGTH, NULL, 0, length, timeout));
 }
 
 int mproc_set_copy(mproc_set *set, mproc_value *items, mproc_time timeout)
 {
-    return items ? call(set, SET_COPY, NULL, items, timeout) : -EINVAL;
+    return outcome(__func__, items ? call(set, SET_COPY, NULL, items, timeout) : -EINVAL);
 }

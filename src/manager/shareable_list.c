@@ -8,6 +8,8 @@
  * count and offsets never change; they are checked once, and kept. Formats and codes may be changed by anybody at any
  * time: each is read once, and checked. */
 #include "os/allocate.h"
+
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/shareable_list.h>
 #include <stdio.h>
@@ -230,20 +232,22 @@ static void fill(mproc_shareable_list *list, const mproc_value *items)
 int mproc_shareable_list_create(mproc_shareable_list **list, const char *name, mproc_value items)
 {
     if (!list)
-        return -EINVAL;
+        return refuse(__func__, "list is NULL");
     *list = NULL;
-    if (items.kind != MPROC_LIST || (items.size && !items.items))
-        return -EINVAL;
+    if (items.kind != MPROC_LIST)
+        return refuse(__func__, "items is no list");
+    if (items.size && !items.items)
+        return refuse(__func__, "items.items is NULL, but items.size is not 0");
     mproc_shareable_list *made = new_list(items.size);
     if (!made)
-        return -ENOMEM;
+        return retold(__func__, -ENOMEM);
     size_t size;
     int result = measure(made, items.items, &size);
     if (!result)
         result = mproc_shared_memory_create(&made->memory, name, size);
     if (result) {
         free(made);
-        return result;
+        return retold(__func__, result);
     }
     fill(made, items.items);
     *list = made;
@@ -283,16 +287,16 @@ static int read_layout(mproc_shareable_list **list, mproc_shared_memory *memory)
 int mproc_shareable_list_attach(mproc_shareable_list **list, const char *name)
 {
     if (!list)
-        return -EINVAL;
+        return refuse(__func__, "list is NULL");
     *list = NULL;
     mproc_shared_memory *memory;
     int result = mproc_shared_memory_attach(&memory, name);
     if (result)
-        return result;
+        return retold(__func__, result);
     result = read_layout(list, memory);
     if (result)
         mproc_shared_memory_free(memory);
-    return result;
+    return retold(__func__, result);
 }
 
 mproc_shared_memory *mproc_shareable_list_memory(const mproc_shareable_list *list)
@@ -325,34 +329,40 @@ static bool find(const mproc_shareable_list *list, int64_t index, size_t *at)
 int mproc_shareable_list_get(const mproc_shareable_list *list, int64_t index, mproc_value *value)
 {
     size_t at;
-    if (!list || !value)
-        return -EINVAL;
+    if (!list)
+        return refuse(__func__, "list is NULL");
+    if (!value)
+        return refuse(__func__, "value is NULL");
     *value = mproc_nil();
-    return find(list, index, &at) ? load(list, at, value) : MPROC_NOT_FOUND;
+    return retold(__func__, find(list, index, &at) ? load(list, at, value) : MPROC_NOT_FOUND);
 }
 
 int mproc_shareable_list_set(mproc_shareable_list *list, int64_t index, mproc_value value)
 {
     size_t at;
     struct packed packed;
-    if (!list || (is_text(&value) && value.size && !value.string))
-        return -EINVAL;
+    if (!list)
+        return refuse(__func__, "list is NULL");
+    if (is_text(&value) && value.size && !value.string)
+        return refuse(__func__, "value.string is NULL, but value.size is not 0");
     if (!find(list, index, &at))
         return MPROC_NOT_FOUND;
     int result = pack(&packed, &value, list->offsets[at + 1] - list->offsets[at]);
     if (!result)
         store(list, at, &packed);
-    return result;
+    return retold(__func__, result);
 }
 
 int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *items)
 {
-    if (!list || !items)
-        return -EINVAL;
+    if (!list)
+        return refuse(__func__, "list is NULL");
+    if (!items)
+        return refuse(__func__, "items is NULL");
     *items = mproc_nil();
     mproc_value *all = os_malloc((list->count + 1) * sizeof *all);
     if (!all)
-        return -ENOMEM;
+        return retold(__func__, -ENOMEM);
     int result = 0;
     size_t count = 0;
     while (!result && count < list->count) {
@@ -364,7 +374,7 @@ int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *ite
     while (count > 0)
         mproc_value_free(&all[--count]);
     free(all);
-    return result;
+    return retold(__func__, result);
 }
 
 /* Count equal items from the first on; where is the first, or stays. */
@@ -386,14 +396,16 @@ static int seek(const mproc_shareable_list *list, mproc_value value, size_t *cou
 int mproc_shareable_list_index(const mproc_shareable_list *list, mproc_value value, size_t *index)
 {
     size_t count;
-    if (!list || !index)
-        return -EINVAL;
+    if (!list)
+        return refuse(__func__, "list is NULL");
+    if (!index)
+        return refuse(__func__, "index is NULL");
     int result = seek(list, value, &count, index);
-    return result || count ? result : MPROC_NOT_FOUND;
+    return retold(__func__, result || count ? result : MPROC_NOT_FOUND);
 }
 
 int mproc_shareable_list_count(const mproc_shareable_list *list, mproc_value value, size_t *count)
 {
     size_t first;
-    return list && count ? seek(list, value, count, &first) : -EINVAL;
+    return retold(__func__, list && count ? seek(list, value, count, &first) : -EINVAL);
 }

@@ -5,6 +5,7 @@
 
 #include "os/allocate.h"
 #include "process/local.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -34,24 +35,33 @@ const mproc_manager_method *types_method(const mproc_manager_type *type, const c
     return NULL;
 }
 
-static bool is_whole(const mproc_manager_type *type)
+/* What is wrong with a type, or NULL. */
+static const char *wrong_type(const mproc_manager_type *type)
 {
-    if (!type || !type->name || !*type->name || !type->construct || (type->method_count && !type->methods) ||
-        !type->save != !type->restore || !reserved_is_zero(type->reserved, sizeof type->reserved))
-        return false;
+    if (!type || !type->name || !*type->name)
+        return "type or type.name is NULL, or the name is empty";
+    if (!type->construct)
+        return "type.construct is NULL";
+    if (type->method_count && !type->methods)
+        return "type.methods is NULL, but type.method_count is not 0";
+    if (!type->save != !type->restore)
+        return "type has one of save and restore without the other";
+    if (!reserved_is_zero(type->reserved, sizeof type->reserved))
+        return "a word of type.reserved is not 0";
     for (size_t i = 0; i < type->method_count; i++)
         if (!type->methods[i].name || !type->methods[i].function)
-            return false;
-    return true;
+            return "one of type.methods has no name or no function";
+    return NULL;
 }
 
 int mproc_manager_register(const mproc_manager_type *type)
 {
-    if (!is_whole(type))
-        return -EINVAL;
+    const char *wrong = wrong_type(type);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     struct type *entry = os_malloc(sizeof *entry);
     if (!entry)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     local_lock();
     bool is_new = !types_find(type->name);
     *entry = (struct type){.next = atomic_load_explicit(&types, memory_order_relaxed), .type = type};
@@ -60,7 +70,7 @@ int mproc_manager_register(const mproc_manager_type *type)
     local_unlock();
     if (!is_new)
         free(entry);
-    return is_new ? 0 : -EEXIST;
+    return outcome(__func__, is_new ? 0 : failure(-EEXIST, "there is a type of this name"));
 }
 
 /* ---- for a server that is started afresh ---- */

@@ -3,6 +3,7 @@
 #include "manager/value.h"
 
 #include "os/allocate.h"
+#include "util/failure.h"
 #include <errno.h>
 
 /* ---- whether something is a value ---- */
@@ -160,13 +161,13 @@ int mproc_value_copy(mproc_value *copy, mproc_value value)
     struct value_block block;
 
     if (!copy)
-        return -EINVAL;
+        return refuse(__func__, "copy is NULL");
     *copy = mproc_nil();
     int result = value_measure(&value, &measure);
     if (!result)
         result = value_block_create(&block, &measure);
     if (result)
-        return result;
+        return outcome(__func__, result);
     *copy = copy_into(&block, &value);
     copy->memory = block.memory;
     return 0;

@@ -2,6 +2,7 @@
  * container. */
 #include "manager/object.h"
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 
 struct mproc_variable {
@@ -76,18 +77,18 @@ const struct object_type object_variable = {
 int mproc_variable_create(mproc_variable **variable, mproc_value value)
 {
     if (!variable)
-        return -EINVAL;
+        return refuse(__func__, "variable is NULL");
     *variable = NULL;
     void *made;
     int result = value_check(&value);
     if (!result)
         result = object_create(sizeof **variable, &made);
     if (result)
-        return result;
+        return retold(__func__, result);
     result = put(made, &value);
     if (result) {
         heap_free(made);
-        return result;
+        return retold(__func__, result);
     }
     object_finish(&object_variable, made);
     *variable = made;
@@ -102,10 +103,11 @@ mproc_variable *mproc_variable_free(mproc_variable *variable)
 
 int mproc_variable_set(mproc_variable *variable, mproc_value value, mproc_time timeout)
 {
-    return object_call_for(&object_variable, variable, VARIABLE_SET, &value, 1, NULL, timeout);
+    return outcome(__func__, object_call_for(&object_variable, variable, VARIABLE_SET, &value, 1, NULL, timeout));
 }
 
 int mproc_variable_get(mproc_variable *variable, mproc_value *value, mproc_time timeout)
 {
-    return value ? object_call_for(&object_variable, variable, VARIABLE_GET, NULL, 0, value, timeout) : -EINVAL;
+    return outcome(__func__, value ? object_call_for(&object_variable, variable, VARIABLE_GET, NULL, 0, value, timeout)
+                                   : -EINVAL);
 }

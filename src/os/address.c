@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "util/failure.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +71,7 @@ static int resolve_error(int error)
 {
     switch (error) {
     case EAI_SYSTEM:
-        return -errno;
+        return failed_call("getaddrinfo");
     case EAI_MEMORY:
         return -ENOMEM;
     case EAI_AGAIN:

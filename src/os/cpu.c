@@ -4,6 +4,7 @@
 
 #include "os/cgroup.h"
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
 #include <mproc/base.h>
@@ -25,7 +26,7 @@ static int count_affinity(int cpus)
     if (!set)
         return -ENOMEM;
     size_t size = CPU_ALLOC_SIZE(cpus);
-    int count = sched_getaffinity(0, size, set) ? -errno : CPU_COUNT_S(size, set);
+    int count = sched_getaffinity(0, size, set) ? failed_call("sched_getaffinity") : CPU_COUNT_S(size, set);
     CPU_FREE(set);
     return count;
 }
@@ -49,12 +50,12 @@ static int pin(unsigned index, int cpus)
     if (!set)
         return -ENOMEM;
     size_t size = CPU_ALLOC_SIZE(cpus);
-    int result = sched_getaffinity(0, size, set) ? -errno : 0;
+    int result = sched_getaffinity(0, size, set) ? failed_call("sched_getaffinity") : 0;
     if (!result) {
         int cpu = find_cpu(set, size, index, CPU_COUNT_S(size, set));
         CPU_ZERO_S(size, set);
         CPU_SET_S((size_t)cpu, size, set);
-        result = sched_setaffinity(0, size, set) ? -errno : 0;
+        result = sched_setaffinity(0, size, set) ? failed_call("sched_setaffinity") : 0;
     }
     CPU_FREE(set);
     return result;

@@ -8,6 +8,7 @@
 #include "os/crash.h"
 
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -35,11 +36,11 @@ static int set_stack(void)
     void *memory =
         mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     const stack_t stack = {.ss_sp = memory, .ss_size = STACK_SIZE};
     if (sigaltstack(&none, NULL) == 0 && sigaltstack(&stack, NULL) == 0)
         return 0;
-    int result = -errno;
+    int result = failed_call("sigaltstack");
     munmap(memory, STACK_SIZE);
     return result;
 }

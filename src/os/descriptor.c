@@ -7,6 +7,7 @@
 #include "os/descriptor.h"
 
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -119,7 +120,7 @@ static int move_up(int fd)
     int fault = os_fault(OS_DUP);
     int higher = fault ? fault : fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
     if (!fault && higher < 0)
-        higher = -errno;
+        higher = failed_call("fcntl");
     close(fd);
     return higher;
 }
@@ -171,7 +172,7 @@ int os_close(int fd)
     uint64_t kind = kind_noted(fd);
     if (kind_in(kind) != NOT_NOTED && !is_same(fd, kind))
         return fault;
-    int result = close(fd) ? -errno : 0; /* after a fault too: Linux always frees the descriptor */
+    int result = close(fd) ? failed_call("close") : 0; /* after a fault too: Linux always frees the descriptor */
     return fault ? fault : result;
 }
 
@@ -199,7 +200,7 @@ int os_duplicate_above(int fd, int below)
         return fault;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, below + 1);
     if (copy < 0)
-        return errno == EINVAL ? -EMFILE : -errno; /* the limit is as low as that */
+        return errno == EINVAL ? -EMFILE : failed_call("fcntl"); /* the limit is as low as that */
     take_same_note(copy, fd);
     return copy;
 }
@@ -209,7 +210,7 @@ int os_replace(int fd, int target)
     int fault = os_fault(OS_DUP);
     if (fault)
         return fault;
-    return dup2(fd, target) < 0 ? -errno : 0;
+    return dup2(fd, target) < 0 ? failed_call("dup2") : 0;
 }
 
 int os_set_close_on_exec(int fd)
@@ -217,7 +218,7 @@ int os_set_close_on_exec(int fd)
     int fault = os_fault(OS_FCNTL);
     if (fault)
         return fault;
-    return fcntl(fd, F_SETFD, FD_CLOEXEC) ? -errno : 0;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) ? failed_call("fcntl") : 0;
 }
 
 bool os_is_open(int fd)

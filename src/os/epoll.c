@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/refused.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@ int os_epoll_create(void)
     if (fault)
         return fault;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    return epoll < 0 ? -errno : os_keep(epoll);
+    return epoll < 0 ? failed_call("epoll_create1") : os_keep(epoll);
 }
 
 static int control(int epoll, int operation, int fd, uint32_t events, void *data)
@@ -24,7 +25,7 @@ static int control(int epoll, int operation, int fd, uint32_t events, void *data
     if (fault)
         return fault;
     struct epoll_event event = {.events = events, .data.ptr = data};
-    return epoll_ctl(epoll, operation, fd, &event) ? -errno : 0;
+    return epoll_ctl(epoll, operation, fd, &event) ? failed_call("epoll_ctl") : 0;
 }
 
 int os_epoll_add(int epoll, int fd, uint32_t events, void *data)
@@ -60,9 +61,9 @@ int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t n
     if (!atomic_load_explicit(&is_coarse, memory_order_relaxed)) {
         count = epoll_pwait2(epoll, events, capacity, &span, NULL);
         if (count >= 0 || !os_is_refused(errno))
-            return count < 0 ? -errno : count;
+            return count < 0 ? failed_call("epoll_pwait2") : count;
         atomic_store_explicit(&is_coarse, true, memory_order_relaxed);
     }
     count = epoll_wait_coarse(epoll, events, capacity, nanoseconds);
-    return count < 0 ? -errno : count;
+    return count < 0 ? failed_call("epoll_pwait2") : count;
 }

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -14,7 +15,7 @@ int os_eventfd_create(void)
     if (fault)
         return fault;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("eventfd") : os_keep(fd);
 }
 
 int os_eventfd_ring(int fd)
@@ -25,7 +26,7 @@ int os_eventfd_ring(int fd)
     const uint64_t one = 1;
     while (write(fd, &one, sizeof one) < 0) {
         if (errno != EINTR)
-            return errno == EAGAIN ? 0 : -errno; /* a full counter is readable as it is */
+            return errno == EAGAIN ? 0 : failed_call("write"); /* a full counter is readable as it is */
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,7 +28,7 @@ int os_open(const char *path, int flags)
     if (fault)
         return fault;
     int fd = open(path, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("open") : os_keep(fd);
 }
 
 FILE *os_open_text(const char *path)
@@ -58,7 +59,7 @@ ssize_t os_read(int fd, void *buffer, size_t size)
     if (fault)
         return fault;
     ssize_t count = read(fd, buffer, size);
-    return count < 0 ? -errno : count;
+    return count < 0 ? failed_call("read") : count;
 }
 
 ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset)
@@ -67,7 +68,7 @@ ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset)
     if (fault)
         return fault;
     ssize_t count = pread(fd, buffer, size, (off_t)offset);
-    return count < 0 ? -errno : count;
+    return count < 0 ? failed_call("pread") : count;
 }
 
 ssize_t os_write(int fd, const void *data, size_t size)
@@ -80,7 +81,7 @@ ssize_t os_write(int fd, const void *data, size_t size)
     if (is_limited)
         os_signals_hold(&held, &before);
     ssize_t count = write(fd, data, size);
-    ssize_t result = count < 0 ? -errno : count;
+    ssize_t result = count < 0 ? failed_call("write") : count;
     if (is_limited)
         os_signals_release(&held, &before, result == -EFBIG);
     return result;
@@ -103,7 +104,7 @@ int os_set_size(int fd, size_t size)
     bool is_limited = os_file_limit() != SIZE_MAX;
     if (is_limited)
         os_signals_hold(&held, &before);
-    int result = ftruncate(fd, (off_t)size) ? -errno : 0;
+    int result = ftruncate(fd, (off_t)size) ? failed_call("ftruncate") : 0;
     if (is_limited)
         os_signals_release(&held, &before, result == -EFBIG);
     return result;
@@ -143,7 +144,7 @@ int os_write_all(int fd, const void *data, size_t size)
 
 int os_change_directory(int fd)
 {
-    return fchdir(fd) ? -errno : 0;
+    return fchdir(fd) ? failed_call("fchdir") : 0;
 }
 
 int os_is_private(int fd)
@@ -153,7 +154,7 @@ int os_is_private(int fd)
     if (fault)
         return fault;
     if (fstat(fd, &status))
-        return -errno;
+        return failed_call("fstat");
     return S_ISREG(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 077) ? 0 : -EPERM;
 }
 
@@ -164,7 +165,7 @@ static int map(int fd, const unsigned char **bytes, size_t *size)
     if (fault)
         return fault;
     if (fstat(fd, &status))
-        return -errno;
+        return failed_call("fstat");
     if (!S_ISREG(status.st_mode) || status.st_size <= 0)
         return -EINVAL;
     fault = os_fault(OS_MMAP);
@@ -172,7 +173,7 @@ static int map(int fd, const unsigned char **bytes, size_t *size)
         return fault;
     void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (memory == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     *bytes = memory;
     *size = (size_t)status.st_size;
     return 0;
@@ -197,10 +198,10 @@ int os_may_execute(const char *path)
 {
     struct stat status;
     if (stat(path, &status))
-        return -errno;
+        return failed_call("stat");
     if (!S_ISREG(status.st_mode))
         return -EACCES;
-    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) ? -errno : 0;
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) ? failed_call("stat") : 0;
 }
 
 bool os_is_there(const char *path)
@@ -213,7 +214,7 @@ int os_absolute_path(const char *path, char *absolute, size_t size)
     size_t length = 0;
     if (path[0] != '/') {
         if (!getcwd(absolute, size))
-            return errno == ERANGE ? -ENAMETOOLONG : -errno;
+            return errno == ERANGE ? -ENAMETOOLONG : failed_call("getcwd");
         length = strlen(absolute);
     }
     int more = snprintf(absolute + length, size - length, "%s%s", length ? "/" : "", path);
@@ -228,10 +229,10 @@ int os_scratch_file(void)
     int fd = memfd_create("mproc-start", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag, which others insist on */
         fd = memfd_create("mproc-start", MFD_CLOEXEC);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("memfd_create") : os_keep(fd);
 }
 
 int os_rewind(int fd)
 {
-    return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+    return lseek(fd, 0, SEEK_SET) < 0 ? failed_call("lseek") : 0;
 }

@@ -4,6 +4,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ int os_open_in(int folder, const char *name, int flags, mode_t mode)
     if (fault)
         return fault;
     int fd = openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("openat") : os_keep(fd);
 }
 
 int os_rename_in(int folder, const char *from, const char *to)
@@ -25,7 +26,7 @@ int os_rename_in(int folder, const char *from, const char *to)
     int fault = os_fault(OS_RENAME);
     if (fault)
         return fault;
-    return renameat(folder, from, folder, to) ? -errno : 0;
+    return renameat(folder, from, folder, to) ? failed_call("renameat") : 0;
 }
 
 void os_unlink_in(int folder, const char *name)
@@ -38,7 +39,7 @@ int os_sync(int fd)
     int fault = os_fault(OS_FSYNC);
     if (fault)
         return fault;
-    return fsync(fd) ? -errno : 0;
+    return fsync(fd) ? failed_call("fsync") : 0;
 }
 
 int os_file_lock(int fd)
@@ -46,7 +47,7 @@ int os_file_lock(int fd)
     int fault = os_fault(OS_FLOCK);
     if (fault)
         return fault;
-    return flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+    return flock(fd, LOCK_EX | LOCK_NB) ? failed_call("flock") : 0;
 }
 
 int os_has_name(int fd)
@@ -55,5 +56,5 @@ int os_has_name(int fd)
     int fault = os_fault(OS_FSTAT);
     if (fault)
         return fault;
-    return fstat(fd, &status) ? -errno : status.st_nlink > 0;
+    return fstat(fd, &status) ? failed_call("fstat") : status.st_nlink > 0;
 }

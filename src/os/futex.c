@@ -4,6 +4,7 @@
 
 #include "os/fault.h"
 #include "os/wait_check.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -20,7 +21,7 @@ int os_futex_wait(const _Atomic(uint32_t) *word, uint32_t expected, int64_t nano
         return 0;
     if (errno == EINTR)
         os_wait_signalled();
-    return -errno;
+    return failed_call("futex");
 }
 
 int os_futex_wake(const _Atomic(uint32_t) *word, int count)
@@ -29,5 +30,5 @@ int os_futex_wake(const _Atomic(uint32_t) *word, int count)
     if (fault)
         return fault;
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
-    return woken < 0 ? -errno : (int)woken;
+    return woken < 0 ? failed_call("futex") : (int)woken;
 }

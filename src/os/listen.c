@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/refused.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -30,7 +31,7 @@ int os_socket_create(const struct os_address *address)
         return fault;
     int fd = socket(address->as.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return -errno;
+        return failed_call("socket");
     fd = os_keep(fd);
     if (fd >= 0 && !os_address_is_local(address)) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -48,7 +49,7 @@ int os_socket_bind(int fd, const struct os_address *address)
     int by;
     int result = os_address_shorten(address, false, &near, &by);
     if (!result && bind(fd, &near.as.any, near.size))
-        result = -errno;
+        result = failed_call("bind");
     if (by >= 0)
         os_close(by);
     return result;
@@ -59,7 +60,7 @@ int os_socket_listen(int fd, int backlog)
     int fault = os_fault(OS_LISTEN);
     if (fault)
         return fault;
-    return listen(fd, backlog) ? -errno : 0;
+    return listen(fd, backlog) ? failed_call("listen") : 0;
 }
 
 int os_socket_address(int fd, struct os_address *address)
@@ -68,7 +69,7 @@ int os_socket_address(int fd, struct os_address *address)
     if (fault)
         return fault;
     address->size = sizeof address->as;
-    return getsockname(fd, &address->as.any, &address->size) ? -errno : 0;
+    return getsockname(fd, &address->as.any, &address->size) ? failed_call("getsockname") : 0;
 }
 
 /* A firewall's EPERM would come from both calls, so the second one decides. */
@@ -91,7 +92,7 @@ int os_socket_accept(int fd, struct os_address *from)
     from->size = sizeof from->as;
     int peer = accept_private(fd, from);
     if (peer < 0)
-        return -errno;
+        return failed_call("accept4");
     peer = os_keep(peer);
     if (peer >= 0 && !os_address_is_local(from))
         send_at_once(peer);
@@ -114,7 +115,7 @@ int os_socket_connect(int fd, const struct os_address *address)
     int by;
     int result = os_address_shorten(address, true, &near, &by);
     if (!result && connect(fd, &near.as.any, near.size) && errno != EISCONN)
-        result = errno == EALREADY ? -EINPROGRESS : -errno;
+        result = errno == EALREADY ? -EINPROGRESS : failed_call("connect");
     if (by >= 0)
         os_close(by);
     if (!result)
@@ -130,7 +131,7 @@ int os_socket_error(int fd)
     if (fault)
         return fault;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size))
-        return -errno;
+        return failed_call("getsockopt");
     if (!error)
         let_block(fd);
     return -error;
@@ -194,7 +195,7 @@ int os_socket_peer_user(int fd, uid_t *user)
     if (fault)
         return fault;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-        return -errno;
+        return failed_call("getsockopt");
     *user = peer.uid;
     return 0;
 }
@@ -210,5 +211,5 @@ int os_socket_peer_address(int fd, struct os_address *address)
     if (fault)
         return fault;
     address->size = sizeof address->as;
-    return getpeername(fd, &address->as.any, &address->size) ? -errno : 0;
+    return getpeername(fd, &address->as.any, &address->size) ? failed_call("getpeername") : 0;
 }

@@ -7,6 +7,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/room.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ static int memory_file(const char *name)
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag */
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("memfd_create") : os_keep(fd);
 }
 
 static int memory_size_and_seal(int fd, size_t size)
@@ -52,7 +53,7 @@ static int memory_size_and_seal(int fd, size_t size)
     int fault = os_fault(OS_SEAL);
     if (fault)
         return fault;
-    return fcntl(fd, F_ADD_SEALS, OUR_SEALS) ? -errno : 0;
+    return fcntl(fd, F_ADD_SEALS, OUR_SEALS) ? failed_call("fcntl") : 0;
 }
 
 int os_memory_create(const char *name, size_t size)
@@ -83,7 +84,7 @@ int64_t os_memory_size(int fd)
         return fault;
     struct stat status;
     if (fstat(fd, &status))
-        return -errno;
+        return failed_call("fstat");
     return os_memory_is_sealed(fd) ? status.st_size : -EINVAL;
 }
 
@@ -94,7 +95,7 @@ static int map_at(void *address, size_t size, int protection, int flags, int fd,
         return fault;
     void *place = mmap(address, size, protection, flags | MAP_FIXED_NOREPLACE | MAP_NORESERVE, fd, (off_t)offset);
     if (place == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     if (place != address) { /* a kernel before 4.17 takes the address for a hint */
         munmap(place, size);
         return -EEXIST;
@@ -110,7 +111,7 @@ int os_memory_is_free(void *address, size_t size)
         return fault;
     void *place = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
-        return errno == EAGAIN ? 0 : -errno;
+        return errno == EAGAIN ? 0 : failed_call("mmap");
     munmap(place, size);
     return place == address ? 0 : -EEXIST;
 }
@@ -155,7 +156,7 @@ int os_memory_map_unlocked(void *address, size_t size, int fd, size_t offset)
         }
     }
     if (!result && mprotect(address, size, PROT_READ | PROT_WRITE))
-        result = -errno;
+        result = failed_call("mprotect");
     if (result && done)
         munmap(address, done);
     else if (!result)
@@ -168,7 +169,7 @@ int os_memory_extend(void *address, size_t size, size_t new_size)
     int fault = os_fault(OS_MMAP);
     if (fault)
         return fault;
-    return mremap(address, size, new_size, 0) == MAP_FAILED ? -errno : 0;
+    return mremap(address, size, new_size, 0) == MAP_FAILED ? failed_call("mremap") : 0;
 }
 
 int os_memory_unmap(void *address, size_t size)
@@ -176,7 +177,7 @@ int os_memory_unmap(void *address, size_t size)
     int fault = os_fault(OS_MUNMAP);
     if (fault)
         return fault;
-    return munmap(address, size) ? -errno : 0;
+    return munmap(address, size) ? failed_call("munmap") : 0;
 }
 
 /* Kilobytes that this process has locked; -1 when the kernel does not tell. */
@@ -222,7 +223,7 @@ static int allocate(int fd, int mode, size_t offset, size_t size)
     do {
         result = os_fault(OS_FALLOCATE);
         if (!result && fallocate(fd, FALLOC_FL_KEEP_SIZE | mode, (off_t)offset, (off_t)size))
-            result = -errno;
+            result = failed_call("fallocate");
     } while (result == -EINTR);
     return result == -ENOSPC ? -ENOMEM : result;
 }
@@ -256,7 +257,7 @@ static int advise(void *address, size_t size, int advice)
     size += (uintptr_t)address - begin;
     int result;
     do {
-        result = madvise((void *)begin, (size + PIN_SIZE - 1) & ~(PIN_SIZE - 1), advice) ? -errno : 0;
+        result = madvise((void *)begin, (size + PIN_SIZE - 1) & ~(PIN_SIZE - 1), advice) ? failed_call("madvise") : 0;
     } while (result == -EINTR || result == -EAGAIN);
     return result;
 }
@@ -284,7 +285,7 @@ int64_t os_memory_resident(int fd)
     struct stat status;
     if (!os_is_kept(fd))
         return -EBADF;
-    return fstat(fd, &status) ? -errno : (int64_t)status.st_blocks * 512;
+    return fstat(fd, &status) ? failed_call("fstat") : (int64_t)status.st_blocks * 512;
 }
 
 static int set_lock(int fd, int command, short type, int64_t byte)
@@ -297,7 +298,7 @@ static int set_lock(int fd, int command, short type, int64_t byte)
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     if (fcntl(fd, command, &lock) == 0)
         return 0;
-    return errno == EACCES ? -EAGAIN : -errno;
+    return errno == EACCES ? -EAGAIN : failed_call("fcntl");
 }
 
 int os_record_lock(int fd, int64_t byte)
@@ -322,7 +323,7 @@ int os_record_holder(int fd, int64_t byte, int64_t count)
         return fault - 1;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
     if (fcntl(fd, F_GETLK, &lock))
-        return -errno - 1;
+        return failed_call("fcntl") - 1;
     if (lock.l_type == F_UNLCK) /* as it also is in a file that has nothing to do with us */
         return os_is_kept(fd) ? 0 : -EBADF - 1;
     return lock.l_pid > 0 ? lock.l_pid : -1;
@@ -344,10 +345,10 @@ int os_memory_pin(int fd, void **pin)
         return fault;
     void *page = mmap(NULL, PIN_SIZE, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (page == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     fault = os_fault(OS_MADVISE);
     if (fault || madvise(page, PIN_SIZE, MADV_DONTFORK)) {
-        int result = fault ? fault : -errno;
+        int result = fault ? fault : failed_call("madvise");
         munmap(page, PIN_SIZE);
         return result;
     }

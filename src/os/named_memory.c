@@ -5,6 +5,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/memory.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,7 +18,7 @@ static int open_named(const char *name, int flags)
     if (fault)
         return fault;
     int fd = shm_open(name, flags | O_RDWR, S_IRUSR | S_IWUSR); /* close-on-exec by itself */
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("shm_open") : os_keep(fd);
 }
 
 static int set_size(int fd, size_t size)
@@ -50,7 +51,7 @@ static int look_at(int fd, size_t *size)
     if (fault)
         return fault;
     if (fstat(fd, &status))
-        return -errno;
+        return failed_call("fstat");
     *size = (size_t)status.st_size;
     return status.st_uid == geteuid() ? 0 : -EPERM;
 }
@@ -69,7 +70,7 @@ int os_named_memory_unlink(const char *name)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    return shm_unlink(name) ? -errno : 0;
+    return shm_unlink(name) ? failed_call("shm_unlink") : 0;
 }
 
 int os_named_memory_map(int fd, size_t size, void **data)
@@ -79,7 +80,7 @@ int os_named_memory_map(int fd, size_t size, void **data)
         return fault;
     void *place = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (place == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     *data = place;
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ int os_packet_pair(int fds[2])
     if (fault)
         return fault;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
-        return -errno;
+        return failed_call("socketpair");
     return os_keep_pair(fds);
 }
 
@@ -44,7 +45,7 @@ int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t
         header->cmsg_len = CMSG_LEN(count * sizeof *fds);
         memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
     }
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
 }
 
 static size_t take_descriptors(struct msghdr *message, int fds[OS_PACKET_FDS])
@@ -84,7 +85,7 @@ ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_F
     };
     ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0)
-        return -errno;
+        return failed_call("recvmsg");
     *count = take_descriptors(&message, fds);
     bool whole = keep_descriptors(fds, *count) && !(message.msg_flags & MSG_CTRUNC);
     if (whole)

@@ -7,6 +7,7 @@
 #include "os/poll.h"
 #include "os/process.h"
 #include "os/signal.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,7 +22,7 @@ int os_pidfd_open(pid_t pid)
     if (fault)
         return fault;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? -errno : os_keep(fd);
+    return fd < 0 ? failed_call("pidfd_open") : os_keep(fd);
 }
 
 int os_pidfd_of_child(pid_t pid)
@@ -31,7 +32,7 @@ int os_pidfd_of_child(pid_t pid)
     if (fault)
         return fault;
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
-        return -errno;
+        return failed_call("waitid");
     return os_pidfd_open(pid);
 }
 
@@ -42,7 +43,7 @@ int os_pidfd_signal(int fd, int signal)
         return fault;
     if (!os_is_kept(fd))
         return -EBADF;
-    return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 ? -errno : 0;
+    return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 ? failed_call("pidfd_send_signal") : 0;
 }
 
 int os_pidfd_wait(int fd, int64_t nanoseconds)
@@ -116,7 +117,7 @@ int os_pidfd_reap(int fd, int *exitcode)
     do {
         result = os_fault(OS_WAITID);
         if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | __WALL))
-            result = -errno;
+            result = failed_call("waitid");
     } while (result == -EINTR);
     if (result == -ECHILD)
         return end_by_descriptor(fd, exitcode);
@@ -159,7 +160,7 @@ int os_reap(pid_t pid, int *exitcode)
     do {
         result = os_fault(OS_WAITID);
         if (!result && waitid(P_PID, (id_t)pid, &info, WEXITED))
-            result = -errno;
+            result = failed_call("waitid");
     } while (result == -EINTR);
     if (!result && exitcode)
         *exitcode = exitcode_of(&info);

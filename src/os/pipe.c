@@ -6,6 +6,7 @@
 #include "os/poll.h"
 #include "os/refused.h"
 #include "os/signal.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,15 +27,15 @@ int os_pipe(int fds[2])
     int fault = os_fault(OS_SOCKETPAIR);
     if (fault)
         return fault;
-    return pipe2(fds, O_CLOEXEC) ? -errno : os_keep_pair(fds);
+    return pipe2(fds, O_CLOEXEC) ? failed_call("pipe2") : os_keep_pair(fds);
 }
 
 /* The result of a call that the caller can do without. */
-static ssize_t outcome(ssize_t size)
+static ssize_t size_of(const char *call, ssize_t size)
 {
     if (size >= 0)
         return size;
-    return os_is_refused(errno) ? -EOPNOTSUPP : -errno;
+    return os_is_refused(errno) ? -EOPNOTSUPP : failed_call(call);
 }
 
 static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int flags)
@@ -43,7 +44,7 @@ static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int f
 
     os_signals_hold(&held, &before);
     ssize_t size = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
-    ssize_t result = flags ? outcome(size) : size < 0 ? -errno : size;
+    ssize_t result = flags ? size_of("pwritev2", size) : size < 0 ? failed_call("writev") : size;
     os_signals_release(&held, &before, result == -EPIPE || result == -EFBIG);
     return result;
 }
@@ -86,7 +87,7 @@ ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe
         return write_polled(fd, parts, count);
     if (ability == OS_PIPE_NOWAIT)
         return write_quietly(fd, parts, count, RWF_NOWAIT);
-    return outcome(pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL));
+    return size_of("pwritev2", pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL));
 }
 
 static ssize_t read_polled(int fd, void *buffer, size_t size)
@@ -97,7 +98,7 @@ static ssize_t read_polled(int fd, void *buffer, size_t size)
     if (ready <= 0)
         return ready ? ready : -EAGAIN;
     ssize_t got = read(fd, buffer, size);
-    return got < 0 ? -errno : got;
+    return got < 0 ? failed_call("read") : got;
 }
 
 ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability ability)
@@ -108,5 +109,5 @@ ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability abi
     if (ability == OS_PIPE_POLLED)
         return read_polled(fd, buffer, size);
     struct iovec part = {.iov_base = buffer, .iov_len = size};
-    return outcome(preadv2(fd, &part, 1, -1, RWF_NOWAIT));
+    return size_of("preadv2", preadv2(fd, &part, 1, -1, RWF_NOWAIT));
 }

@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/wait_check.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -17,7 +18,7 @@ int os_poll(struct pollfd *watches, size_t count, int64_t nanoseconds)
     int ready = ppoll(watches, count, &span, NULL);
     if (ready < 0 && errno == EINTR)
         os_wait_signalled();
-    return ready < 0 ? -errno : ready;
+    return ready < 0 ? failed_call("ppoll") : ready;
 }
 
 static int watch_edges(int edge, int fd)
@@ -26,7 +27,7 @@ static int watch_edges(int edge, int fd)
     if (fault)
         return fault;
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    return epoll_ctl(edge, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+    return epoll_ctl(edge, EPOLL_CTL_ADD, fd, &event) ? failed_call("epoll_ctl") : 0;
 }
 
 int os_edge_create(int fd)
@@ -35,7 +36,7 @@ int os_edge_create(int fd)
     if (fault)
         return fault;
     int edge = epoll_create1(EPOLL_CLOEXEC);
-    edge = edge < 0 ? -errno : os_keep(edge);
+    edge = edge < 0 ? failed_call("epoll_create1") : os_keep(edge);
     if (edge < 0)
         return edge;
     int result = watch_edges(edge, fd);
@@ -52,7 +53,7 @@ int os_edge_clear(int edge)
     if (fault)
         return fault;
     struct epoll_event event;
-    return epoll_wait(edge, &event, 1, 0) < 0 ? -errno : 0;
+    return epoll_wait(edge, &event, 1, 0) < 0 ? failed_call("epoll_wait") : 0;
 }
 
 int os_set_create(void)
@@ -61,7 +62,7 @@ int os_set_create(void)
     if (fault)
         return fault;
     int set = epoll_create1(EPOLL_CLOEXEC);
-    return set < 0 ? -errno : os_keep(set);
+    return set < 0 ? failed_call("epoll_create1") : os_keep(set);
 }
 
 static int control(int set, int operation, int fd, short events)
@@ -70,7 +71,7 @@ static int control(int set, int operation, int fd, short events)
     if (fault)
         return fault;
     struct epoll_event event = {.events = (events & POLLIN ? EPOLLIN : 0u) | (events & POLLOUT ? EPOLLOUT : 0u)};
-    return epoll_ctl(set, operation, fd, &event) ? -errno : 0;
+    return epoll_ctl(set, operation, fd, &event) ? failed_call("epoll_ctl") : 0;
 }
 
 int os_set_add(int set, int fd, short events)

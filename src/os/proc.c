@@ -7,6 +7,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/pidfd.h"
+#include "util/failure.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -288,7 +289,7 @@ int os_limit_memory(size_t bytes)
     if (fault)
         return fault;
     const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    return setrlimit(RLIMIT_DATA, &limit) ? -errno : 0;
+    return setrlimit(RLIMIT_DATA, &limit) ? failed_call("setrlimit") : 0;
 }
 
 int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg)
@@ -297,7 +298,7 @@ int os_proc_each(void (*visit)(const struct os_proc *proc, void *arg), void *arg
     struct dirent *entry;
     struct os_proc proc;
     if (!folder)
-        return -errno;
+        return failed_call("opendir");
     while ((entry = readdir(folder)) != NULL) {
         pid_t pid = (pid_t)atoi(entry->d_name);
         if (pid > 0 && os_proc_read(pid, &proc) == 0)
@@ -404,9 +405,9 @@ int os_set_lock_limit(uint64_t limit)
         return fault;
     struct rlimit now;
     if (getrlimit(RLIMIT_LOCKS, &now))
-        return -errno;
+        return failed_call("getrlimit");
     now.rlim_cur = limit < now.rlim_max ? limit : now.rlim_max;
-    return setrlimit(RLIMIT_LOCKS, &now) ? -errno : 0;
+    return setrlimit(RLIMIT_LOCKS, &now) ? failed_call("setrlimit") : 0;
 }
 
 uint64_t os_proc_now(void)

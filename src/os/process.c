@@ -6,6 +6,7 @@
 #include "os/fault.h"
 #include "os/fork.h"
 #include "os/refused.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,7 +35,7 @@ OS_FORK_PATH pid_t os_fork(void)
     if (fault)
         return fault;
     pid_t pid = fork();
-    return pid < 0 ? -errno : pid;
+    return pid < 0 ? failed_call("fork") : pid;
 }
 
 /* What the C library notes about its thread in the kernel: where it keeps the thread's number, and its list of robust
@@ -79,7 +80,7 @@ pid_t os_fork_sibling(void)
 #endif
     if (pid == 0 && notes.robust_list)
         begin_robust_list(notes);
-    return pid < 0 ? -errno : (pid_t)pid;
+    return pid < 0 ? failed_call("clone") : (pid_t)pid;
 }
 
 /* A child whose descriptor could not be kept above stdio. */
@@ -99,14 +100,14 @@ pid_t os_fork_bare(int *pidfd)
     int fd = -1;
     long pid = syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, &fd, NULL, NULL); /* no signal at its end */
     if (pid <= 0)
-        return pid < 0 ? -errno : 0;
+        return pid < 0 ? failed_call("clone") : 0;
     *pidfd = os_keep(fd);
     return *pidfd < 0 ? undo_fork((pid_t)pid, *pidfd) : (pid_t)pid;
 }
 
 static int close_from_to(int first, int last)
 {
-    return first <= last && close_range((unsigned)first, (unsigned)last, 0) ? -errno : 0;
+    return first <= last && close_range((unsigned)first, (unsigned)last, 0) ? failed_call("close_range") : 0;
 }
 
 static int close_ranges(int low, int high)
@@ -157,7 +158,7 @@ static int close_listed(int first, int low, int high)
     bool some;
     int listing = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (listing < 0)
-        return -errno;
+        return failed_call("open");
     do {
         ssize_t size;
         some = false;
@@ -201,7 +202,7 @@ int os_own_executable(char *path, size_t size)
         return fault;
     ssize_t length = readlink(OWN_EXECUTABLE, path, size - 1);
     if (length < 0)
-        return -errno;
+        return failed_call("readlink");
     path[length] = '\0';
     if (!is_own_executable(path)) /* replaced or deleted: the link still leads to what runs here */
         memcpy(path, OWN_EXECUTABLE, sizeof OWN_EXECUTABLE);
@@ -225,7 +226,7 @@ int os_signal_me_at_hangup(int fd, int signal)
     if (fault)
         return fault;
     if (fcntl(fd, F_SETSIG, signal) || fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK))
-        return -errno;
+        return failed_call("fcntl");
     if (has_hung_up(fd))
         raise(signal); /* it happened before the kernel knew whom to tell */
     return 0;

@@ -3,6 +3,7 @@
 #include "os/program.h"
 
 #include "os/fault.h"
+#include "util/failure.h"
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -189,7 +190,7 @@ int os_mapped_path(const void *address, char *path, size_t size)
         return fault;
     FILE *list = fopen("/proc/self/maps", "re");
     if (!list)
-        return -errno;
+        return failed_call("fopen");
     int result = copy_mapped(list, address, path, size);
     fclose(list);
     return result;
@@ -208,9 +209,9 @@ long os_program_arguments(char *text, size_t size)
         return fault;
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return failed_call("open");
     ssize_t count = read(fd, text, size);
-    long result = count < 0 ? -errno : (long)count;
+    long result = count < 0 ? failed_call("read") : (long)count;
     close(fd);
     return result;
 }

@@ -3,6 +3,7 @@
 
 #include "os/fault.h"
 #include "os/refused.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/random.h>
@@ -13,9 +14,9 @@ static int read_device(void *buffer, size_t size)
 {
     int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return failed_call("open");
     ssize_t count = read(fd, buffer, size);
-    int result = count < 0 ? -errno : (size_t)count < size ? -EIO : 0;
+    int result = count < 0 ? failed_call("read") : (size_t)count < size ? -EIO : 0;
     close(fd);
     return result;
 }
@@ -31,5 +32,5 @@ int os_random(void *buffer, size_t size)
     } while (count < 0 && errno == EINTR);
     if (count < 0 && os_is_refused(errno))
         return read_device(buffer, size);
-    return count < 0 ? -errno : 0;
+    return count < 0 ? failed_call("getrandom") : 0;
 }

@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/wait_check.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -25,7 +26,7 @@ static int socket_option(int fd, int option)
     int fault = os_fault(OS_FCNTL);
     if (fault)
         return fault;
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) ? -errno : value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) ? failed_call("getsockopt") : value;
 }
 
 static int identify_socket(int fd, struct os_stream *stream)
@@ -52,7 +53,7 @@ int os_stream_identify(int fd, struct os_stream *stream)
     if (fault)
         return fault;
     if (fstat(fd, &status))
-        return -errno;
+        return failed_call("fstat");
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || flags & O_PATH)
         return -EBADF;
@@ -71,7 +72,7 @@ int os_socket_pair(int fds[2])
     int fault = os_fault(OS_SOCKETPAIR);
     if (fault)
         return fault;
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ? -errno : os_keep_pair(fds);
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ? failed_call("socketpair") : os_keep_pair(fds);
 }
 
 ssize_t os_socket_send(int fd, const struct iovec *parts, int count)
@@ -81,7 +82,7 @@ ssize_t os_socket_send(int fd, const struct iovec *parts, int count)
         return fault;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
     ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent < 0 ? -errno : sent;
+    return sent < 0 ? failed_call("sendmsg") : sent;
 }
 
 static ssize_t receive_bytes(int fd, void *buffer, size_t size, int flags)
@@ -90,7 +91,7 @@ static ssize_t receive_bytes(int fd, void *buffer, size_t size, int flags)
     if (fault)
         return fault;
     ssize_t got = recv(fd, buffer, size, flags);
-    return got < 0 ? -errno : got;
+    return got < 0 ? failed_call("recv") : got;
 }
 
 ssize_t os_socket_receive(int fd, void *buffer, size_t size)
@@ -104,7 +105,7 @@ int os_socket_set_wait(int fd, int64_t nanoseconds)
     int fault = os_fault(OS_SETSOCKOPT);
     if (fault)
         return fault;
-    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof span) ? -errno : 0;
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &span, sizeof span) ? failed_call("setsockopt") : 0;
 }
 
 void os_socket_shut(int fd)
@@ -131,7 +132,7 @@ int os_socket_send_descriptor(int fd, unsigned char byte, int passed)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof passed);
     memcpy(CMSG_DATA(header), &passed, sizeof passed);
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
 }
 
 /* The first descriptor among what came; the others are closed. */
@@ -171,7 +172,7 @@ static ssize_t receive_descriptor(int fd, void *buffer, size_t size, int *passed
     };
     ssize_t got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
     if (got < 0)
-        return -errno;
+        return failed_call("recvmsg");
     if (message.msg_controllen)
         *passed = keep_first(&message);
     if (*passed >= 0 && (*passed = os_keep_received(*passed)) < 0)

@@ -6,6 +6,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ int os_socket_file_find(const char *path, struct os_file_identity *identity)
     if (fault)
         return fault;
     if (lstat(path, &status))
-        return -errno;
+        return failed_call("lstat");
     if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
         return -EEXIST;
     identity->device = status.st_dev;
@@ -35,7 +36,7 @@ int os_socket_file_allow(const char *path, bool all)
     int fault = os_fault(OS_LINK);
     if (fault)
         return fault;
-    return chmod(path, all ? 0666 : 0600) ? -errno : 0;
+    return chmod(path, all ? 0666 : 0600) ? failed_call("chmod") : 0;
 }
 
 int os_socket_file_link(const char *from, const char *to)
@@ -43,12 +44,12 @@ int os_socket_file_link(const char *from, const char *to)
     int fault = os_fault(OS_LINK);
     if (fault)
         return fault;
-    return link(from, to) ? -errno : 0;
+    return link(from, to) ? failed_call("link") : 0;
 }
 
 int os_socket_file_unlink(const char *path)
 {
-    return unlink(path) ? -errno : 0;
+    return unlink(path) ? failed_call("unlink") : 0;
 }
 
 /* A socket of another type is refused because of its type where there is somebody, and else because there is nobody. */
@@ -75,7 +76,7 @@ int os_folder_lock(const char *path)
         return fd;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
-    int result = -errno;
+    int result = failed_call("flock");
     os_close(fd);
     return result;
 }

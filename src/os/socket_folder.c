@@ -11,6 +11,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/folder.h"
+#include "util/failure.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +54,7 @@ static int folder_create_in(const char *parent, char *path, size_t size, int *lo
         if (length < 0 || (size_t)length >= size)
             return -ENAMETOOLONG;
         if (!mkdtemp(path))
-            return -errno;
+            return failed_call("mkdtemp");
         result = folder_lock(path, lock);
         if (result && result != -EAGAIN)
             (void)rmdir(path);
@@ -77,7 +78,7 @@ int os_socket_folder_create(char *path, size_t size, int *lock)
 
 int os_socket_folder_remove(const char *path)
 {
-    return rmdir(path) ? -errno : 0;
+    return rmdir(path) ? failed_call("rmdir") : 0;
 }
 
 /* ---- sweeping ---- */

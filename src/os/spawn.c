@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -149,7 +150,7 @@ static pid_t copy(const struct program *program)
 {
     int failure[2], error = 0;
     if (pipe2(failure, O_CLOEXEC))
-        return -errno;
+        return failed_call("pipe2");
     pid_t pid = copy_with(program, failure);
     close(failure[1]);
     ssize_t size = 0;

@@ -4,6 +4,7 @@
 
 #include "os/clock.h"
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,7 +22,7 @@ int os_reap_any(struct os_end *end)
         return fault;
     siginfo_t info = {.si_pid = 0};
     if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage))
-        return -errno;
+        return failed_call("waitid");
     if (info.si_pid == 0)
         return 0;
     *end = (struct os_end){.pid = info.si_pid,
@@ -36,7 +37,7 @@ int os_signal_child(pid_t pid, int signal)
     int fault = os_fault(OS_KILL);
     if (fault)
         return fault;
-    return kill(pid, signal) ? -errno : 0;
+    return kill(pid, signal) ? failed_call("kill") : 0;
 }
 
 int os_die_with_parent(pid_t parent)
@@ -45,7 +46,7 @@ int os_die_with_parent(pid_t parent)
     if (fault)
         return fault;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-        return -errno;
+        return failed_call("prctl");
     return getppid() == parent ? 0 : -ESRCH; /* it may have ended before the kernel knew what to do then */
 }
 

@@ -2,6 +2,7 @@
 #include "os/terminal.h"
 
 #include "os/fault.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <sys/ioctl.h>
 
@@ -11,5 +12,5 @@ int os_terminal_width(int fd)
     if (fault)
         return fault;
     struct winsize size;
-    return ioctl(fd, TIOCGWINSZ, &size) ? -errno : size.ws_col;
+    return ioctl(fd, TIOCGWINSZ, &size) ? failed_call("ioctl") : size.ws_col;
 }

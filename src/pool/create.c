@@ -6,6 +6,7 @@
 #include "os/sanitizer.h"
 #include "pool/host.h"
 #include "process/fresh.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -157,26 +158,64 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     return result;
 }
 
-static bool are_valid(const mproc_pool_options *options)
+/* What is wrong with the numbers of workers, or NULL. */
+static const char *wrong_workers(const mproc_pool_options *options)
+{
+    if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX)
+        return "options.workers or options.max_workers is above 1024";
+    if (options->max_workers && options->workers > options->max_workers)
+        return "options.workers is above options.max_workers";
+    if (options->min_workers > POOL_WORKERS_MAX)
+        return "options.min_workers is above 1024";
+    if (options->min_workers && !options->idle_time.nanoseconds)
+        return "options.min_workers needs an options.idle_time";
+    return NULL;
+}
+
+static const char *wrong_times(const mproc_pool_options *options)
+{
+    if (options->grace.nanoseconds < 0)
+        return "options.grace is negative";
+    if (!os_option_is_valid(options->grace))
+        return "options.grace is under 100 us: its unit is missing";
+    if (options->idle_time.nanoseconds < OS_FOREVER)
+        return "options.idle_time is negative";
+    if (!os_option_is_valid(options->idle_time))
+        return "options.idle_time is under 100 us: its unit is missing";
+    return NULL;
+}
+
+static const char *wrong_arg(const mproc_pool_options *options)
+{
+    if (!options->initializer && options->arg)
+        return "options.arg is of no use without an options.initializer";
+    if (!options->arg && options->arg_size)
+        return "options.arg is NULL, but options.arg_size is not 0";
+    return NULL;
+}
+
+static const char *wrong_kind(const mproc_pool_options *options)
 {
     if (!reserved_is_zero(options->reserved, sizeof options->reserved))
-        return false;
-    if (options->workers > POOL_WORKERS_MAX || options->max_workers > POOL_WORKERS_MAX ||
-        (options->max_workers && options->workers > options->max_workers) || !is_method(options->method))
-        return false;
+        return "a word of options.reserved is not 0";
+    if (!is_method(options->method))
+        return "options.method is no start method of a pool";
     if ((unsigned)options->interrupt > MPROC_INTERRUPT_TERMINATE)
-        return false;
-    if (options->grace.nanoseconds < 0 || !os_option_is_valid(options->grace) ||
-        !os_option_is_valid(options->idle_time) || (!options->initializer && options->arg))
-        return false;
-    if (options->min_workers && (!options->idle_time.nanoseconds || options->min_workers > POOL_WORKERS_MAX))
-        return false;
+        return "options.interrupt is none of enum mproc_interrupt";
     if (options->threads &&
         (options->method || options->max_memory || options->memory_limit || options->idle_time.nanoseconds))
-        return false;
+        return "options.threads excludes method, max_memory, memory_limit and idle_time";
     if (options->inherited_memory && options->method == MPROC_START_SPAWN)
-        return false;
-    return options->arg || !options->arg_size;
+        return "options.inherited_memory needs a server that is forked";
+    return NULL;
+}
+
+static const char *wrong_options(const mproc_pool_options *options)
+{
+    const char *wrong = wrong_kind(options);
+    wrong = wrong ? wrong : wrong_workers(options);
+    wrong = wrong ? wrong : wrong_times(options);
+    return wrong ? wrong : wrong_arg(options);
 }
 
 int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
@@ -185,17 +224,18 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
     mproc_pool *made = NULL;
     options = options ? options : &defaults;
     if (!pool)
-        return -EINVAL;
+        return refuse(__func__, "pool is NULL");
     *pool = NULL;
-    if (!are_valid(options))
-        return -EINVAL;
+    const char *wrong = wrong_options(options);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     int result = make(&made, options);
     if (result)
-        return result;
+        return retold(__func__, result);
     result = host_start(made);
     if (result) {
         mproc_pool_free(made);
-        return result;
+        return retold(__func__, result);
     }
     interrupt_add(made, options->interrupt);
     watch_exit();
@@ -206,33 +246,36 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
 int mproc_pool_close(mproc_pool *pool)
 {
     int result = host_check(pool);
-    return result ? result : host_set_state(pool, POOL_CLOSED);
+    return outcome(__func__, result ? result : host_set_state(pool, POOL_CLOSED));
 }
 
 int mproc_pool_terminate(mproc_pool *pool)
 {
     int result = host_check(pool);
-    return result ? result : host_set_state(pool, POOL_TERMINATED);
+    return outcome(__func__, result ? result : host_set_state(pool, POOL_TERMINATED));
 }
 
 int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
 {
     int result = host_check(pool);
     if (result)
-        return result;
-    if (!os_timeout_is_valid(timeout) || pool_state(pool->shared) == POOL_OPEN)
-        return -EINVAL;
+        return retold(__func__, result);
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    if (pool_state(pool->shared) == POOL_OPEN)
+        return refuse(__func__, "the pool is open: close or terminate it first");
     if (callbacks_is_caller(pool))
-        return -EDEADLK;
+        return retold(__func__, -EDEADLK);
     int64_t deadline = os_deadline(timeout);
     result = host_wait_end(pool, deadline);
-    return os_outcome(result ? result : callbacks_await(pool, deadline), timeout);
+    return retold(__func__, os_outcome(result ? result : callbacks_await(pool, deadline), timeout));
 }
 
 mproc_pool *mproc_pool_free(mproc_pool *pool)
 {
     if (!pool)
         return NULL;
+    failure_hold();
     if (host_check(pool) == 0 && !callbacks_is_caller(pool)) {
         host_set_state(pool, POOL_TERMINATED);
         host_wait_end(pool, OS_NEVER);
@@ -240,5 +283,6 @@ mproc_pool *mproc_pool_free(mproc_pool *pool)
         interrupt_remove(pool);
         destroy(pool);
     }
+    failure_release();
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "pool/map.h"
 #include "pool/postmortem.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
@@ -53,7 +54,7 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
                       size_t in_size, size_t out_size)
 {
     const mproc_submit_options options = {.in = in, .in_size = in_size, .out_size = out_size};
-    return mproc_pool_submit_with(pool, future, fn, ctx, &options);
+    return retold(__func__, mproc_pool_submit_with(pool, future, fn, ctx, &options));
 }
 
 int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
@@ -77,28 +78,28 @@ int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *
                             .count = 1,
                             .chunk = 1};
     if (!future)
-        return -EINVAL;
+        return refuse(__func__, "future is NULL");
     *future = NULL;
     bool is_valid = fn && reserved_is_zero(options->reserved, sizeof options->reserved) &&
                     !options->in == !options->in_size && (ctx || !options->ctx_size) &&
                     host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
     int result = is_valid ? host_check(pool) : -EINVAL;
-    return result ? result : submit(pool, &wish, future);
+    return outcome(__func__, result ? result : submit(pool, &wish, future));
 }
 
 int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const mproc_map *map)
 {
     if (!future)
-        return -EINVAL;
+        return refuse(__func__, "future is NULL");
     *future = NULL;
     struct host_job wish;
     int result = map_plan(pool, fn, ctx, map, false, &wish);
     if (result || map->count == 0 || map->progress || map->show || map->died)
-        return result ? result : -EINVAL;
+        return outcome(__func__, result ? result : -EINVAL);
     result = submit(pool, &wish, future);
     if (!result)
         (*future)->map = *map;
-    return result;
+    return outcome(__func__, result);
 }
 
 /* 0; -EINVAL; -EPERM; -ESTALE: it was freed, or its pool. */
@@ -125,7 +126,7 @@ static bool is_done(const mproc_future *future)
 }
 
 /* How it ended. A job that was cancelled has written no status; a map has one for each item. */
-static mproc_item_status outcome(const mproc_future *future)
+static mproc_item_status end_of(const mproc_future *future)
 {
     int result = job_result(job_flags(future->job), job_is_whole(future->job));
     if (future->map.count || result == MPROC_CANCELLED || result == MPROC_BROKEN || result == MPROC_NO_FUNCTION)
@@ -157,18 +158,18 @@ static int wait_for(mproc_future *future, mproc_time timeout)
 
 int mproc_future_wait(mproc_future *future, mproc_time timeout)
 {
-    return wait_for(future, timeout);
+    return outcome(__func__, wait_for(future, timeout));
 }
 
 int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
 {
     int result = wait_for(future, timeout);
     if (result)
-        return result;
-    mproc_item_status status = outcome(future);
+        return outcome(__func__, result);
+    mproc_item_status status = end_of(future);
     if (out && future->job->out && (status.result == 0 || status.result == MPROC_TASK_FAILED || future->map.count))
         memcpy(out, future->job->out, future->job->count * future->job->out_size);
-    return status.result;
+    return outcome(__func__, status.result);
 }
 
 /* What a task, not a map, has left in blocks of its own; NULL when it is not done. */
@@ -187,7 +188,7 @@ static const void *result_of(mproc_future *future, size_t *size)
     if (result)
         return result;
     *size = 0;
-    if (check(future) || !is_done(future) || outcome(future).result == MPROC_CANCELLED)
+    if (check(future) || !is_done(future) || end_of(future).result == MPROC_CANCELLED)
         return NULL;
     *size = future->job->out ? future->job->count * future->job->out_size : 0;
     return future->job->out;
@@ -225,10 +226,10 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
     int result = status ? check(future) : -EINVAL;
     if (result)
-        return result;
+        return outcome(__func__, result);
     if (!is_done(future))
         return MPROC_RUNNING;
-    *status = outcome(future);
+    *status = end_of(future);
     return 0;
 }
 
@@ -241,11 +242,11 @@ int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmorte
 {
     int result = postmortem ? check(future) : -EINVAL;
     if (result)
-        return result;
+        return outcome(__func__, result);
     bool done = is_done(future); /* before the look, so that there is none to come */
     if (postmortem_read(future->job, number, 0, postmortem))
         return 0;
-    return done ? MPROC_CLOSED : MPROC_RUNNING;
+    return outcome(__func__, done ? MPROC_CLOSED : MPROC_RUNNING);
 }
 
 int mproc_future_cancel(mproc_future *future)
@@ -253,16 +254,16 @@ int mproc_future_cancel(mproc_future *future)
     int result = check(future);
     if (!result)
         host_stop(future->pool, future->job);
-    return result;
+    return outcome(__func__, result);
 }
 
 int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg)
 {
     int result = check(future);
     if (result)
-        return result;
+        return outcome(__func__, result);
     const struct callback wish = {.future = future, .job = future->job, .success = success, .error = error, .arg = arg};
-    return callbacks_add(future->pool, &future->callback, &wish);
+    return outcome(__func__, callbacks_add(future->pool, &future->callback, &wish));
 }
 
 mproc_future *mproc_future_free(mproc_future *future)

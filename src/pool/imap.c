@@ -7,6 +7,7 @@
 #include "pool/inputs.h"
 #include "pool/postmortem.h"
 #include "pool/progress.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
@@ -358,20 +359,20 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
     if (!result)
         result = host_check(imap->pool);
     if (result)
-        return result;
+        return outcome(__func__, result);
     int64_t deadline = os_deadline(timeout);
     forget_last(imap);
     for (;;) {
         fill(imap);
         if (imap->busy) {
             result = await_result(imap, deadline);
-            return result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index);
+            return outcome(__func__, result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index));
         }
         if (imap->end)
-            return end(imap);
+            return outcome(__func__, end(imap));
         if (os_until(deadline) == 0) {
             host_look(imap->pool);
-            return os_outcome(MPROC_TIMEOUT, timeout);
+            return outcome(__func__, os_outcome(MPROC_TIMEOUT, timeout));
         }
         host_nap(imap->pool); /* a worker is about to leave a job that could be launched then */
     }
@@ -443,9 +444,11 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 {
     int result = check(imap);
     if (result)
-        return result;
-    if (!status || !imap->has_status)
-        return -EINVAL;
+        return outcome(__func__, result);
+    if (!status)
+        return refuse(__func__, "status is NULL");
+    if (!imap->has_status)
+        return refuse(__func__, "no result was got from this imap yet");
     *status = imap->last;
     return 0;
 }
@@ -454,12 +457,14 @@ int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 {
     int result = check(imap);
     if (result)
-        return result;
-    if (!postmortem || !imap->has_status)
-        return -EINVAL;
+        return outcome(__func__, result);
+    if (!postmortem)
+        return refuse(__func__, "postmortem is NULL");
+    if (!imap->has_status)
+        return refuse(__func__, "no result was got from this imap yet");
     const struct window *window = imap->last_window;
     bool died = window && postmortem_read_item(window->job, imap->last_item, window->first, postmortem);
-    return died ? 0 : MPROC_CLOSED;
+    return outcome(__func__, died ? 0 : MPROC_CLOSED);
 }
 
 /* ---- making and freeing ---- */
@@ -568,7 +573,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
 int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *ctx, const mproc_imap_options *options)
 {
     if (!imap)
-        return -EINVAL;
+        return refuse(__func__, "imap is NULL");
     *imap = NULL;
     mproc_imap *made;
     struct host_job wish;
@@ -576,11 +581,11 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     if (!result)
         result = make(pool, options, &wish, &made);
     if (result)
-        return result;
+        return outcome(__func__, result);
     result = host_promise(pool);
     if (result) {
         discard(made);
-        return result;
+        return outcome(__func__, result);
     }
     result = make_jobs(made);
     if (!result)
@@ -589,7 +594,7 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
         mproc_imap_free(made);
     else
         *imap = made;
-    return result;
+    return outcome(__func__, result);
 }
 
 mproc_imap *mproc_imap_free(mproc_imap *imap)
@@ -602,5 +607,6 @@ mproc_imap *mproc_imap_free(mproc_imap *imap)
         host_end_promise(imap->pool);
     }
     discard(imap);
+    failure_release();
     return NULL;
 }

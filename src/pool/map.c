@@ -4,6 +4,7 @@
 #include "os/clock.h"
 #include "pool/inputs.h"
 #include "pool/portions.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
@@ -101,13 +102,13 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
     int64_t deadline = os_deadline(timeout);
     int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, true, &wish) : -EINVAL;
     if (result || map->count == 0)
-        return result;
-    return os_outcome(portions_run(pool, map, &wish, deadline), timeout);
+        return outcome(__func__, result);
+    return outcome(__func__, os_outcome(portions_run(pool, map, &wish, deadline), timeout));
 }
 
 int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
                     size_t out_size, mproc_time timeout)
 {
     const mproc_map map = {.count = 1, .in = in, .in_size = in_size, .out = out, .out_size = out_size};
-    return mproc_pool_map(pool, fn, ctx, &map, timeout);
+    return retold(__func__, mproc_pool_map(pool, fn, ctx, &map, timeout));
 }

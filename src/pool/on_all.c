@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "pool/map.h"
 #include "pool/portions.h"
+#include "util/failure.h"
 #include <errno.h>
 
 static bool try_turn(mproc_pool *pool)
@@ -71,8 +72,8 @@ int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mpr
     if (!result)
         result = take_turn(pool, deadline);
     if (result)
-        return os_outcome(result, timeout);
+        return outcome(__func__, os_outcome(result, timeout));
     result = run(pool, &all, &wish, deadline);
     end_turn(pool);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }

@@ -3,6 +3,7 @@
 #include "os/descriptor.h"
 #include "os/proc.h"
 #include "pool/host.h"
+#include "util/failure.h"
 #include <errno.h>
 
 /* The pid of the worker that lives in a slot, or 0. */
@@ -18,7 +19,7 @@ int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
 {
     int result = capacity && !pids ? -EINVAL : host_check(pool);
     if (result)
-        return result;
+        return outcome_count(__func__, result);
     int count = 0;
     host_look(pool);
     for (unsigned i = 0; i < pool->shared->worker_count; i++) {
@@ -34,13 +35,15 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
 {
     int result = host_check(pool);
     if (result)
-        return result;
+        return outcome(__func__, result);
     struct pool *shared = pool->shared;
-    if (workers == 0 || workers > shared->worker_count)
-        return -EINVAL;
+    if (workers == 0)
+        return refuse(__func__, "workers is 0");
+    if (workers > shared->worker_count)
+        return refuse(__func__, "workers is above the max_workers of the pool");
     result = pool_lock(shared);
     if (result)
-        return result;
+        return outcome(__func__, result);
     shared->full = workers;
     atomic_store_explicit(&shared->wanted, workers, memory_order_release);
     pool_excuse_surplus(shared);
@@ -90,7 +93,7 @@ int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_
 {
     int result = capacity && !workers ? -EINVAL : host_check(pool);
     if (result)
-        return result;
+        return outcome_count(__func__, result);
     struct pool *shared = pool->shared;
     uint64_t items = atomic_load_explicit(&shared->past_items, memory_order_relaxed);
     unsigned alive = 0;

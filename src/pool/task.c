@@ -2,6 +2,8 @@
  * text of an error. A job that has such inputs or results is run through worker_run_task(), any other without it. */
 #include "pool/worker.h"
 
+#include "util/failure.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -62,10 +64,10 @@ int mproc_task_fail(const char *format, ...)
 {
     const struct worker *worker = worker_is_copy() ? NULL : worker_at_item();
     if (!worker || !worker->yield || !worker->job->takes_texts || !format)
-        return EXIT_FAILURE;
+        return outcome(__func__, EXIT_FAILURE);
     va_list values;
     va_start(values, format);
     yield_set_text(worker->yield, format, values);
     va_end(values);
-    return EXIT_FAILURE;
+    return outcome(__func__, EXIT_FAILURE);
 }

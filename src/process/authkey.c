@@ -4,6 +4,7 @@
 
 #include "os/random.h"
 #include "process/local.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
 #include <string.h>
@@ -16,8 +17,12 @@ static size_t key_size;
 
 int mproc_authkey_set(const void *key, size_t size)
 {
-    if (!key || size == 0 || size > AUTHKEY_MAX)
-        return -EINVAL;
+    if (!key)
+        return refuse(__func__, "key is NULL");
+    if (size == 0)
+        return refuse(__func__, "size is 0");
+    if (size > AUTHKEY_MAX)
+        return refuse(__func__, "size is above 256");
     local_lock();
     memcpy(key_bytes, key, size);
     key_size = size;
@@ -45,16 +50,18 @@ bool authkey_is_settled(void)
 
 int mproc_authkey_get(void *key, size_t capacity, size_t *size)
 {
-    if ((!key && capacity) || !size)
-        return -EINVAL;
+    if (!key && capacity)
+        return refuse(__func__, "key is NULL, but capacity is not 0");
+    if (!size)
+        return refuse(__func__, "size is NULL");
     int result = authkey_settle();
     if (result)
-        return result;
+        return outcome(__func__, result);
     local_lock();
     *size = key_size;
     if (capacity)
         memcpy(key, key_bytes, capacity < key_size ? capacity : key_size);
     result = capacity < key_size ? MPROC_TOO_SMALL : 0;
     local_unlock();
-    return result;
+    return outcome(__func__, result);
 }

@@ -6,6 +6,7 @@
 #include "os/process.h"
 #include "os/program.h"
 #include "process/local.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
 #include <stdatomic.h>
@@ -34,7 +35,7 @@ int mproc_executable_set(const char *path)
     }
     if (result) {
         free(copy);
-        return result;
+        return outcome(__func__, result);
     }
     local_lock();
     char *before = chosen;

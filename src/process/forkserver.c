@@ -19,6 +19,7 @@
 #include "process/life.h"
 #include "process/server.h"
 #include "process/streams.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -111,15 +112,15 @@ static char **copy_list(const char *const *names, size_t count)
 int mproc_forkserver_preload(const char *const *names, size_t count)
 {
     if (!names && count)
-        return -EINVAL;
+        return refuse(__func__, "libraries is NULL, but count is not 0");
     for (size_t i = 0; i < count; i++)
         if (!names[i] || !names[i][0])
-            return -EINVAL;
+            return refuse(__func__, "libraries[%zu] is NULL or empty", i);
     char **list = copy_list(names, count);
     if (!list)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     os_mutex_lock(&lock);
-    int result = server.handle.pid ? -EBUSY : 0;
+    int result = server.handle.pid ? failure(-EBUSY, "the fork server runs already") : 0;
     char **unused = list;
     if (!result) {
         unused = libraries;
@@ -127,7 +128,7 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
     }
     pthread_mutex_unlock(&lock);
     free_list(unused);
-    return result;
+    return outcome(__func__, result);
 }
 
 /* ---- the server; all with the lock ---- */

@@ -9,6 +9,7 @@
 #include "os/random.h"
 #include "process/local.h"
 #include "process/tree.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -46,16 +47,16 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
 {
     uint64_t random;
     if (!group)
-        return -EINVAL;
+        return refuse(__func__, "group is NULL");
     *group = NULL;
     if (options && !reserved_is_zero(options->reserved, sizeof options->reserved))
-        return -EINVAL;
+        return refuse(__func__, "a word of options.reserved is not 0");
     int result = os_random(&random, sizeof random);
     if (result)
-        return result;
+        return outcome(__func__, result);
     struct mproc_group *made = os_malloc(sizeof *made);
     if (!made)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     *made = (struct mproc_group){.stop_on_failure = options && options->stop_on_failure, .kill_at = OS_NEVER};
     made->end = &made->first;
     made->generation = local_generation();
@@ -93,12 +94,12 @@ int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target 
     if (process)
         *process = NULL;
     if (!group)
-        return -EINVAL;
+        return refuse(__func__, "group is NULL");
     if (!is_own(group))
-        return -ECHILD;
+        return retold(__func__, -ECHILD);
     int result = start_process(&handle, fn, arg, options, group);
     if (result)
-        return result;
+        return retold(__func__, result);
     local_lock();
     *group->end = handle;
     group->end = &handle->sibling;
@@ -168,13 +169,13 @@ static int choose_members(struct mproc_group *group, member_choice *choose, stru
 int mproc_group_size(mproc_group *group)
 {
     if (!group)
-        return -EINVAL;
+        return refuse(__func__, "group is NULL");
     if (!is_own(group))
-        return -ECHILD;
+        return outcome_count(__func__, -ECHILD);
     struct selection running;
     int result = choose_members(group, is_running, &running);
     if (result)
-        return result;
+        return outcome_count(__func__, result);
     int count = 0;
     for (size_t i = 0; i < running.count; i++)
         count += handle_look(running.members[i]) == HANDLE_RUNNING;
@@ -186,6 +187,7 @@ mproc_group *mproc_group_free(mproc_group *group)
 {
     if (!group)
         return NULL;
+    failure_hold();
     struct mproc_process *next;
     for (struct mproc_process *member = group->first; member; member = next) {
         next = member->sibling;
@@ -195,6 +197,7 @@ mproc_group *mproc_group_free(mproc_group *group)
         handle_put(member);
     }
     free(group);
+    failure_release();
     return NULL;
 }
 
@@ -277,16 +280,18 @@ static int end_members(struct mproc_group *group)
 
 int mproc_group_terminate(mproc_group *group, mproc_time grace)
 {
-    if (!group || !os_timeout_is_valid(grace))
-        return -EINVAL;
+    if (!group)
+        return refuse(__func__, "group is NULL");
+    if (!os_timeout_is_valid(grace))
+        return refuse(__func__, "grace is negative");
     if (!is_own(group))
-        return -ECHILD;
+        return retold(__func__, -ECHILD);
     struct tree tree;
     int64_t deadline = os_deadline(grace);
     begin_tree(group, &tree);
     int result = find_all(group, &tree);
     if (result)
-        return result;
+        return retold(__func__, result);
     if (grace.nanoseconds != 0)
         ask_to_end(&tree);
     if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
@@ -294,7 +299,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
     int ended = end_members(group);
     result = tree.error ? tree.error : ended;
     tree_destroy(&tree);
-    return result;
+    return retold(__func__, result);
 }
 
 /* ---- waiting ---- */
@@ -386,11 +391,15 @@ static struct mproc_process *take_ended(struct selection *selection)
 
 int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time timeout)
 {
-    if (!group || !ended || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!group)
+        return refuse(__func__, "group is NULL");
+    if (!ended)
+        return refuse(__func__, "ended is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     *ended = NULL;
     if (!is_own(group))
-        return -ECHILD;
+        return outcome(__func__, -ECHILD);
     int64_t deadline = os_deadline(timeout);
     for (;;) {
         struct selection untold;
@@ -406,9 +415,9 @@ int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time t
             note_end(group, *ended);
         enforce(group);
         if (*ended || result < 0)
-            return result < 0 ? result : 0;
+            return outcome(__func__, result < 0 ? result : 0);
         if (os_until(deadline) == 0)
-            return os_outcome(MPROC_TIMEOUT, timeout);
+            return outcome(__func__, os_outcome(MPROC_TIMEOUT, timeout));
     }
 }
 
@@ -433,16 +442,18 @@ static int result_of_all(struct mproc_group *group)
 
 int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
 {
-    if (!group || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!group)
+        return refuse(__func__, "group is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     if (!is_own(group))
-        return -ECHILD;
+        return outcome(__func__, -ECHILD);
     int64_t deadline = os_deadline(timeout);
     for (;;) {
         struct selection running;
         int result = choose_members(group, is_running, &running);
         if (result)
-            return result;
+            return outcome(__func__, result);
         bool done = running.count == 0;
         if (!done)
             result = sleep_on(group, &running, deadline);
@@ -451,10 +462,10 @@ int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
         release(&running);
         enforce(group);
         if (done)
-            return result_of_all(group);
+            return outcome(__func__, result_of_all(group));
         if (result < 0)
-            return result;
+            return outcome(__func__, result);
         if (result == 0 && os_until(deadline) == 0)
-            return os_outcome(MPROC_TIMEOUT, timeout);
+            return outcome(__func__, os_outcome(MPROC_TIMEOUT, timeout));
     }
 }

@@ -3,6 +3,7 @@
 #include "os/pidfd.h"
 #include "process/local.h"
 #include "process/self.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -20,18 +21,18 @@ static bool is_parent(const mproc_process *process)
 int mproc_process_join(mproc_process *process, mproc_time timeout)
 {
     if (!os_timeout_is_valid(timeout))
-        return -EINVAL;
+        return refuse(__func__, "timeout is negative");
     if (is_self(process))
-        return -EDEADLK;
+        return outcome(__func__, -EDEADLK);
     if (is_parent(process))
-        return -ECHILD;
+        return outcome(__func__, -ECHILD);
     int64_t deadline = os_deadline(timeout);
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return -EINVAL;
+        return refuse(__func__, "process is NULL, or no handle that is in use");
     int result = handle_is_own(handle) ? handle_wait(handle, deadline) : -ECHILD;
     handle_put(handle);
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 static int exitcode_of(struct mproc_process *handle, int *exitcode)
@@ -52,17 +53,17 @@ static int exitcode_of(struct mproc_process *handle, int *exitcode)
 int mproc_process_exitcode(mproc_process *process, int *exitcode)
 {
     if (!exitcode)
-        return -EINVAL;
+        return refuse(__func__, "exitcode is NULL");
     if (is_self(process))
         return MPROC_RUNNING;
     if (is_parent(process))
-        return -ECHILD;
+        return outcome(__func__, -ECHILD);
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return -EINVAL;
+        return refuse(__func__, "process is NULL, or no handle that is in use");
     int result = exitcode_of(handle, exitcode);
     handle_put(handle);
-    return result;
+    return outcome(__func__, result);
 }
 
 static bool runs(int pidfd)
@@ -96,7 +97,7 @@ pid_t mproc_process_pid(const mproc_process *process)
         return process->pid;
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return -EINVAL;
+        return refuse(__func__, "process is NULL, or no handle that is in use");
     pid_t pid = handle->pid;
     handle_put(handle);
     return pid;
@@ -132,7 +133,7 @@ int mproc_process_sentinel(const mproc_process *process)
         return self.parent.pidfd;
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return -EINVAL;
+        return refuse(__func__, "process is NULL, or no handle that is in use");
     int fd = handle->pidfd;
     handle_put(handle);
     return fd;
@@ -154,17 +155,17 @@ static int send(mproc_process *process, int signal)
 
 int mproc_process_terminate(mproc_process *process)
 {
-    return send(process, SIGTERM);
+    return outcome(__func__, send(process, SIGTERM));
 }
 
 int mproc_process_kill(mproc_process *process)
 {
-    return send(process, SIGKILL);
+    return outcome(__func__, send(process, SIGKILL));
 }
 
 int mproc_process_interrupt(mproc_process *process)
 {
-    return send(process, SIGINT);
+    return outcome(__func__, send(process, SIGINT));
 }
 
 mproc_process *mproc_process_free(mproc_process *process)
@@ -172,9 +173,11 @@ mproc_process *mproc_process_free(mproc_process *process)
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return NULL;
+    failure_hold();
     if (!handle->group)
         handle_free(handle);
     handle_put(handle);
+    failure_release();
     return NULL;
 }
 
@@ -191,6 +194,6 @@ mproc_process *mproc_parent_process(void)
 int mproc_active_children(mproc_process **children, size_t capacity)
 {
     if (!children && capacity)
-        return -EINVAL;
+        return refuse(__func__, "children is NULL, but capacity is not 0");
     return (int)handle_active(children, capacity);
 }

@@ -13,6 +13,7 @@
 #include "process/group.h"
 #include "process/life.h"
 #include "process/local.h"
+#include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <stdio.h>
@@ -24,8 +25,10 @@ static _Atomic(int) default_method = MPROC_START_FORK;
 
 int mproc_start_method_set(enum mproc_start_method method)
 {
-    if ((int)method < MPROC_START_DEFAULT || method > MPROC_START_FORKSERVER)
-        return -EINVAL;
+    if ((int)method < MPROC_START_DEFAULT)
+        return refuse(__func__, "method is no start method");
+    if (method > MPROC_START_FORKSERVER)
+        return refuse(__func__, "method is no start method");
     atomic_store_explicit(&default_method, method == MPROC_START_DEFAULT ? MPROC_START_FORK : method,
                           memory_order_relaxed);
     return 0;
@@ -233,5 +236,5 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
 int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                         const mproc_process_options *options)
 {
-    return process ? start_process(process, fn, arg, options, NULL) : -EINVAL;
+    return outcome(__func__, process ? start_process(process, fn, arg, options, NULL) : -EINVAL);
 }

@@ -3,6 +3,7 @@
 #include "sync/note.h"
 #include "sync/object.h"
 #include "sync/pair.h"
+#include "util/failure.h"
 
 /* The low word, from below: how many have arrived in this phase, two flags, the number of the phase. */
 #define ARRIVED_BITS 17
@@ -72,7 +73,7 @@ static struct state failed(struct state state)
 
 /* How a phase that is over has ended. One of which nothing is known any more failed, for the barrier was reset since.
  */
-static int outcome(struct state state, uint64_t phase)
+static int result_of(struct state state, uint64_t phase)
 {
     uint64_t fail = state.high >> FAILED_SHIFT;
     if (phase >= fail)
@@ -132,9 +133,11 @@ int mproc_barrier_init(mproc_barrier *handle, unsigned parties, int (*action)(vo
     struct barrier *barrier = (struct barrier *)handle;
     int result = object_check_place(barrier, _Alignof(struct barrier));
     if (result)
-        return result;
-    if (parties == 0 || parties > MOST_PARTIES)
-        return -EINVAL;
+        return outcome(__func__, result);
+    if (parties == 0)
+        return refuse(__func__, "parties is 0");
+    if (parties > MOST_PARTIES)
+        return refuse(__func__, "parties is above 2^16");
     atomic_store_explicit(&barrier->state.low, 0, memory_order_relaxed);
     atomic_store_explicit(&barrier->state.high, 0, memory_order_relaxed);
     atomic_store_explicit(&barrier->cell.word, 0, memory_order_relaxed);
@@ -152,7 +155,7 @@ static int wait_for_end(struct barrier *barrier, uint64_t phase, int64_t deadlin
         uint32_t seen = cell_prepare(&barrier->cell);
         struct state state = load(barrier);
         if (phase_of(state) != phase)
-            return outcome(state, phase);
+            return result_of(state, phase);
         if (state.low & BROKEN)
             return MPROC_BROKEN;
         if (slept && break_phase(barrier, phase))
@@ -217,27 +220,29 @@ static int wait(struct barrier *barrier, struct note *note, unsigned *index, int
 int mproc_barrier_wait(mproc_barrier *handle, unsigned *index, mproc_time timeout)
 {
     struct barrier *barrier = barrier_from(handle);
-    if (!barrier || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!barrier)
+        return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     int result = member_need();
     if (result)
-        return result;
+        return outcome(__func__, result);
     note_ref ref = note_claim(member_slot(member_current()), barrier, object_nonce(&barrier->object));
     if (!ref)
-        return -ENOSPC;
+        return outcome(__func__, -ENOSPC);
     unsigned place = 0;
     result = wait(barrier, note_at(ref), &place, os_deadline(timeout));
     note_set_state(note_at(ref), NOTE_FREE);
     if (!result && index)
         *index = place;
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 int mproc_barrier_abort(mproc_barrier *handle)
 {
     struct barrier *barrier = barrier_from(handle);
     if (!barrier)
-        return -EINVAL;
+        return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
     struct state state = load(barrier);
     while (!(state.low & BROKEN) && !change(barrier, &state, with(state, BROKEN))) {
     }
@@ -249,7 +254,7 @@ int mproc_barrier_reset(mproc_barrier *handle)
 {
     struct barrier *barrier = barrier_from(handle);
     if (!barrier)
-        return -EINVAL;
+        return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
     struct state state = load(barrier);
     while ((state.low & BROKEN || arrived(state) > 0) && !change(barrier, &state, failed(state))) {
     }
@@ -269,19 +274,19 @@ int mproc_barrier_waiting(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
     if (!barrier)
-        return -EINVAL;
+        return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
     struct state state = load(barrier);
     if (arrived(state) > 0) {
         member_tick();
         state = load(barrier);
     }
-    return state.low & BROKEN ? 0 : (int)arrived(state);
+    return outcome_count(__func__, state.low & BROKEN ? 0 : (int)arrived(state));
 }
 
 int mproc_barrier_parties(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
-    return barrier ? (int)barrier->parties : -EINVAL;
+    return outcome_count(__func__, barrier ? (int)barrier->parties : -EINVAL);
 }
 
 /* ---- the sweep ---- */

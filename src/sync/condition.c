@@ -1,6 +1,7 @@
 /* mproc_condition: waiters in a list, first in, first out. */
 #include "sync/lock.h"
 #include "sync/note.h"
+#include "util/failure.h"
 
 /* The list is threaded through notes in the waiters' ledgers. Whoever changes it, or a note in it, has the lock.
  *
@@ -114,7 +115,7 @@ int mproc_condition_init(mproc_condition *handle)
     struct condition *condition = (struct condition *)handle;
     int result = object_check_place(condition, _Alignof(struct condition));
     if (result)
-        return result;
+        return outcome(__func__, result);
     atomic_store_explicit(&condition->lock.word, 0, memory_order_relaxed);
     store(&condition->first, 0);
     store(&condition->last, 0);
@@ -185,9 +186,13 @@ int mproc_condition_wait(mproc_condition *handle, mproc_lock *lock_handle, mproc
 {
     struct condition *condition = condition_from(handle);
     struct lock *lock = lock_from(lock_handle);
-    if (!condition || !lock || !os_timeout_is_valid(timeout))
-        return -EINVAL;
-    return os_outcome(wait(condition, lock, os_deadline(timeout)), timeout);
+    if (!condition)
+        return refuse(__func__, "condition is NULL, or mproc_condition_init() has not set it up");
+    if (!lock)
+        return refuse(__func__, "lock is NULL, or mproc_lock_init() has not set it up");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    return outcome(__func__, os_outcome(wait(condition, lock, os_deadline(timeout)), timeout));
 }
 
 int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, bool (*predicate)(void *arg), void *arg,
@@ -195,18 +200,24 @@ int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, b
 {
     struct condition *condition = condition_from(handle);
     struct lock *lock = lock_from(lock_handle);
-    if (!condition || !lock || !predicate || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!condition)
+        return refuse(__func__, "condition is NULL, or mproc_condition_init() has not set it up");
+    if (!lock)
+        return refuse(__func__, "lock is NULL, or mproc_lock_init() has not set it up");
+    if (!predicate)
+        return refuse(__func__, "predicate is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     if (!lock_is_mine(lock))
-        return -EPERM;
+        return outcome(__func__, -EPERM);
     int64_t deadline = os_deadline(timeout);
     int result = 0;
     while (!predicate(arg)) {
         if (result)
-            return os_outcome(result, timeout);
+            return outcome(__func__, os_outcome(result, timeout));
         result = wait(condition, lock, deadline);
         if (result && result != MPROC_TIMEOUT)
-            return result;
+            return outcome(__func__, result);
     }
     return 0;
 }
@@ -214,13 +225,15 @@ int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, b
 int mproc_condition_notify(mproc_condition *handle, unsigned count)
 {
     struct condition *condition = condition_from(handle);
-    if (!condition || count == 0)
-        return -EINVAL;
+    if (!condition)
+        return refuse(__func__, "condition is NULL, or mproc_condition_init() has not set it up");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
     if (atomic_load_explicit(&condition->first, memory_order_acquire) == 0)
         return 0;
     int result = enter(condition, OS_FOREVER);
     if (result)
-        return result;
+        return outcome(__func__, result);
     signal_some(condition, count);
     leave(condition);
     return 0;
@@ -228,7 +241,7 @@ int mproc_condition_notify(mproc_condition *handle, unsigned count)
 
 int mproc_condition_notify_all(mproc_condition *handle)
 {
-    return mproc_condition_notify(handle, UINT32_MAX);
+    return retold(__func__, mproc_condition_notify(handle, UINT32_MAX));
 }
 
 /* ---- the sweep ---- */

@@ -1,6 +1,7 @@
 /* mproc_event: a flag to wait for. */
 #include "sync/cell.h"
 #include "sync/object.h"
+#include "util/failure.h"
 
 #define SET  ((uint32_t)1)
 #define STEP ((uint32_t)2)
@@ -28,7 +29,7 @@ int mproc_event_init(mproc_event *handle)
     struct event *event = (struct event *)handle;
     int result = object_check_place(event, _Alignof(struct event));
     if (result)
-        return result;
+        return outcome(__func__, result);
     atomic_store_explicit(&event->word, 0, memory_order_relaxed);
     atomic_store_explicit(&event->cell.word, 0, memory_order_relaxed);
     object_set_up(OBJECT_EVENT, &event->object);
@@ -39,7 +40,7 @@ int mproc_event_set(mproc_event *handle)
 {
     struct event *event = event_from(handle);
     if (!event)
-        return -EINVAL;
+        return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
     uint32_t word = atomic_load_explicit(&event->word, memory_order_relaxed);
     while (!(word & SET) && !atomic_compare_exchange_weak_explicit(&event->word, &word, (word + STEP) | SET,
                                                                    memory_order_release, memory_order_relaxed)) {
@@ -52,7 +53,7 @@ int mproc_event_clear(mproc_event *handle)
 {
     struct event *event = event_from(handle);
     if (!event)
-        return -EINVAL;
+        return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
     atomic_fetch_and_explicit(&event->word, ~SET, memory_order_relaxed);
     return 0;
 }
@@ -73,8 +74,10 @@ static bool has_happened(struct event *event, uint32_t begin)
 int mproc_event_wait(mproc_event *handle, mproc_time timeout)
 {
     struct event *event = event_from(handle);
-    if (!event || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!event)
+        return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     uint32_t begin = atomic_load_explicit(&event->word, memory_order_relaxed);
     if (has_happened(event, begin))
         return 0;
@@ -83,7 +86,7 @@ int mproc_event_wait(mproc_event *handle, mproc_time timeout)
     int64_t deadline = os_deadline(timeout);
     for (int slept = 0;;) {
         if (slept)
-            return has_happened(event, begin) ? 0 : os_outcome(slept, timeout);
+            return outcome(__func__, has_happened(event, begin) ? 0 : os_outcome(slept, timeout));
         uint32_t seen = cell_prepare(&event->cell);
         if (has_happened(event, begin))
             return 0;

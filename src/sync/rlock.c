@@ -2,6 +2,7 @@
 #include "arena/owner_lock.h"
 #include "sync/object.h"
 #include "sync/thread_life.h"
+#include "util/failure.h"
 
 /* Invariant: thread is 0 where lock is free, and while its holder has just taken it or is about to release it.
  * Otherwise it is the name of the thread that holds the lock, or of one that is about to take it over from a dead
@@ -37,7 +38,7 @@ int mproc_rlock_init(mproc_rlock *handle)
     struct rlock *lock = (struct rlock *)handle;
     int result = object_check_place(lock, _Alignof(struct rlock));
     if (result)
-        return result;
+        return outcome(__func__, result);
     atomic_store_explicit(&lock->lock.word, 0, memory_order_relaxed);
     atomic_store_explicit(&lock->thread, 0, memory_order_relaxed);
     atomic_store_explicit(&lock->count, 0, memory_order_relaxed);
@@ -80,43 +81,46 @@ static enum owner_lock_look replace_dead(struct owner_lock *owner_lock, uint64_t
 int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
 {
     struct rlock *lock = rlock_from(handle);
-    if (!lock || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!lock)
+        return refuse(__func__, "lock is NULL, or mproc_rlock_init() has not set it up");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     int result = member_need();
     if (result)
-        return result;
+        return outcome(__func__, result);
     thread_name me = thread_self();
     if (atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
         uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
         if (count == INT32_MAX)
-            return -EOVERFLOW;
+            return outcome(__func__, -EOVERFLOW);
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
-    result = owner_lock_try(&lock->lock)
-                 ? 0
-                 : os_outcome(owner_lock_acquire_by(&lock->lock, replace_dead, lock, os_user_timeout(timeout)), timeout);
+    result =
+        owner_lock_try(&lock->lock)
+            ? 0
+            : os_outcome(owner_lock_acquire_by(&lock->lock, replace_dead, lock, os_user_timeout(timeout)), timeout);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
         atomic_store_explicit(&lock->count, 1, memory_order_relaxed);
     }
-    return result;
+    return outcome(__func__, result);
 }
 
 int mproc_rlock_release(mproc_rlock *handle)
 {
     struct rlock *lock = rlock_from(handle);
     if (!lock)
-        return -EINVAL;
+        return refuse(__func__, "lock is NULL, or mproc_rlock_init() has not set it up");
     if (!member_current() || atomic_load_explicit(&lock->thread, memory_order_relaxed) != thread_self())
-        return -EPERM;
+        return outcome(__func__, -EPERM);
     uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
     if (count > 1) {
         atomic_store_explicit(&lock->count, count - 1, memory_order_relaxed);
         return 0;
     }
     atomic_store_explicit(&lock->thread, 0, memory_order_relaxed);
-    return owner_lock_release(&lock->lock);
+    return outcome(__func__, owner_lock_release(&lock->lock));
 }
 
 bool mproc_rlock_is_locked(const mproc_rlock *handle)

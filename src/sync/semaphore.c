@@ -3,6 +3,7 @@
 #include "sync/semaphore.h"
 
 #include "sync/ledger.h"
+#include "util/failure.h"
 
 _Static_assert(sizeof(struct semaphore) == sizeof(mproc_semaphore), "the public type has room for it");
 _Static_assert(_Alignof(struct semaphore) == _Alignof(mproc_semaphore), "the public type is aligned for it");
@@ -174,9 +175,11 @@ int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags
     struct semaphore *semaphore = (struct semaphore *)handle;
     int result = object_check_place(semaphore, _Alignof(struct semaphore));
     if (result)
-        return result;
-    if (value > INT32_MAX || flags & ~(unsigned)(MPROC_SEMAPHORE_BOUNDED | MPROC_SEMAPHORE_SIGNAL))
-        return -EINVAL;
+        return outcome(__func__, result);
+    if (value > INT32_MAX)
+        return refuse(__func__, "value is above 2^31 - 1");
+    if (flags & ~(unsigned)(MPROC_SEMAPHORE_BOUNDED | MPROC_SEMAPHORE_SIGNAL))
+        return refuse(__func__, "flags has a bit that is no flag");
     atomic_store_explicit(&semaphore->state.low, value, memory_order_relaxed);
     atomic_store_explicit(&semaphore->state.high, 0, memory_order_relaxed);
     atomic_store_explicit(&semaphore->cell.word, 0, memory_order_relaxed);
@@ -190,10 +193,14 @@ int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags
 int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
 {
     struct semaphore *semaphore = semaphore_from(handle);
-    if (!semaphore || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!semaphore)
+        return refuse(__func__, "semaphore is NULL, or mproc_semaphore_init() has not set it up");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     int result = try_acquire(semaphore);
-    return result == MPROC_TIMEOUT ? os_outcome(acquire_slow(semaphore, os_user_timeout(timeout)), timeout) : result;
+    return outcome(__func__, result == MPROC_TIMEOUT
+                                 ? os_outcome(acquire_slow(semaphore, os_user_timeout(timeout)), timeout)
+                                 : result);
 }
 
 /* Give units back, of those that this process holds as far as it holds any. */
@@ -214,14 +221,16 @@ static int give(struct semaphore *semaphore, unsigned units)
 int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
 {
     struct semaphore *semaphore = semaphore_from(handle);
-    if (!semaphore || count == 0)
-        return -EINVAL;
+    if (!semaphore)
+        return refuse(__func__, "semaphore is NULL, or mproc_semaphore_init() has not set it up");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
     if (count > INT32_MAX)
-        return -EOVERFLOW;
+        return outcome(__func__, -EOVERFLOW);
     int result = give(semaphore, count);
     if (!result)
         cell_wake(&semaphore->cell, (int)count);
-    return result;
+    return outcome(__func__, result);
 }
 
 int mproc_semaphore_value(const mproc_semaphore *handle)
@@ -229,7 +238,9 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
     struct semaphore *semaphore = semaphore_from(handle);
     if (semaphore && value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
         member_tick(); /* whoever has the units may be dead */
-    return semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) : -EINVAL;
+    return outcome_count(__func__,
+                         semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed))
+                                   : -EINVAL);
 }
 
 /* ---- the sweep ---- */

@@ -5,6 +5,7 @@
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/say.h"
+#include "util/failure.h"
 #include "util/text.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -127,8 +128,10 @@ void mproc_log(int level, const char *format, ...)
 
 int mproc_log_set_level(int level)
 {
-    if (level < 1 || level > MPROC_LOG_OFF)
-        return -EINVAL;
+    if (level < 1)
+        return refuse(__func__, "level is below 1");
+    if (level > MPROC_LOG_OFF)
+        return refuse(__func__, "level is above MPROC_LOG_OFF");
     atomic_store_explicit(&level_now, level, memory_order_relaxed);
     return 0;
 }
@@ -141,7 +144,7 @@ int mproc_log_level(void)
 int mproc_log_to_stderr(int level)
 {
     int result = mproc_log_set_level(level);
-    return result ? result : mproc_log_to_callback(NULL, NULL);
+    return retold(__func__, result ? result : mproc_log_to_callback(NULL, NULL));
 }
 
 static struct sink *find_sink(mproc_log_callback *callback, const void *arg)
@@ -159,7 +162,7 @@ int mproc_log_to_callback(mproc_log_callback *callback, void *arg)
     if (callback && !sink) {
         sink = os_malloc(sizeof *sink);
         if (!sink)
-            return -ENOMEM;
+            return outcome(__func__, -ENOMEM);
         *sink = (struct sink){.callback = callback, .arg = arg};
         sink->previous = atomic_load_explicit(&sinks, memory_order_relaxed);
         while (!atomic_compare_exchange_weak_explicit(&sinks, &sink->previous, sink, memory_order_release,

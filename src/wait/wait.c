@@ -15,6 +15,7 @@
 #include "pool/future.h"
 #include "sync/bell.h"
 #include "sync/cell.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
 
@@ -223,16 +224,22 @@ int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_
     struct wait wait = {.items = items, .count = count, .watches = on_stack};
     size_t ready = 0;
 
-    if (!items || count == 0 || count >= SIZE_MAX / sizeof *on_stack || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!items)
+        return refuse(__func__, "items is NULL");
+    if (count == 0)
+        return refuse(__func__, "count is 0");
+    if (count >= SIZE_MAX / sizeof *on_stack)
+        return refuse(__func__, "count is too large");
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
     if (count >= WATCHES_ON_STACK)
         wait.watches = os_malloc((count + 1) * sizeof *wait.watches);
     if (!wait.watches)
-        return -ENOMEM;
+        return outcome(__func__, -ENOMEM);
     int result = wait_for(&wait, &ready, os_deadline(timeout));
     if (wait.watches != on_stack)
         free(wait.watches);
     if (ready_count && result >= 0)
         *ready_count = ready;
-    return os_outcome(result, timeout);
+    return outcome(__func__, os_outcome(result, timeout));
 }

@@ -33,6 +33,11 @@ static int call_version(void)
     return mproc_version()[0] ? 0 : -1;
 }
 
+static int call_last_error(void)
+{
+    return mproc_last_error()[0] ? 0 : -1;
+}
+
 static int call_cpu_count(void)
 {
     return mproc_cpu_count() >= 1 ? 0 : -1;
@@ -310,6 +315,7 @@ static const struct every_case list[] = {
     {"mproc_wait_check_set", NULL, &nothing, call_wait_check_set, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_strerror", NULL, &nothing, call_strerror, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_version", NULL, &nothing, call_version, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_last_error", NULL, &nothing, call_last_error, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_init", NULL, &nothing, mproc_init, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_cpu_count", NULL, &nothing, call_cpu_count, 0, CHILD_STAYS_OUT, .calls = CALLS},
     {"mproc_alloc", "small", &no_block, alloc_small, 0, CHILD_JOINS, .calls = CALLS_NONE},

@@ -214,7 +214,8 @@ static const struct every_scene being_killed = {begin_being_killed, NULL, end_he
  */
 static const struct every_case list[] = {
     {"mproc_group_create", "here", &none, create, 0, CHILD_MAY_NOT, .calls = CALLS},
-    {"mproc_group_create", "first of all", &none, create_and_free, 0, CHILD_ALONE, .calls = CALLS},
+    {"mproc_group_create", "first of all", &none, create_and_free, 0, CHILD_ALONE, .calls = CALLS,
+     .also = "mproc_group_start"},
     {"mproc_group_start", NULL, &empty, start, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_group_wait_any", "one has ended", &ended, wait_any, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_group_wait_any", "some time", &running, wait_any_for_a_while, MPROC_TIMEOUT, CHILD_MAY_NOT, .calls = CALLS},

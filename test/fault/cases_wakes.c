@@ -333,8 +333,10 @@ static const struct every_case list[] = {
      .calls = CALLS},
     {"mproc_semaphore_acquire", "a unit comes", &coming_unit, wait_for_unit, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_event_wait", "it is set", &coming_event, wait_for_event, 0, CHILD_STAYS_OUT, .calls = CALLS},
-    {"mproc_condition_wait", "it is notified", &coming_condition, wait_for_condition, 0, CHILD_JOINS, .calls = CALLS},
-    {"mproc_condition_wait_for", "it is notified", &coming_condition, wait_for_truth, 0, CHILD_JOINS, .calls = CALLS},
+    {"mproc_condition_wait", "it is notified", &coming_condition, wait_for_condition, 0, CHILD_JOINS, .calls = CALLS,
+     .also = "mproc_lock_acquire"},
+    {"mproc_condition_wait_for", "it is notified", &coming_condition, wait_for_truth, 0, CHILD_JOINS, .calls = CALLS,
+     .also = "mproc_lock_acquire"},
     {"mproc_barrier_wait", "the first", &coming_barrier, wait_at_barrier, 0, CHILD_JOINS, .calls = CALLS},
 };
 

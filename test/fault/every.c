@@ -233,6 +233,32 @@ static bool may_answer(int result, const struct fault *fault)
     return false;
 }
 
+static bool is_of(const char *words, const char *function)
+{
+    size_t length = strlen(function);
+    return strncmp(words, function, length) == 0 && strncmp(words + length, ": ", 2) == 0 && words[length + 2];
+}
+
+/* Whether the sentence about a failure has the name of the function and a cause: that of the call, where that failed in
+ * this thread and its error is the result. */
+static void judge_words(int result, const struct fault *fault)
+{
+    const char *words = mproc_last_error();
+
+    if (!is_of(words, now.is->function) && !(now.is->also && is_of(words, now.is->also)))
+        every_wrong(words);
+    if (result == -fault->error && fault_is_noted() && strcmp(strchr(words, ' ') + 1, mproc_strerror(result)) == 0)
+        every_wrong(words);
+}
+
+static void judge_error(int result, const struct fault *fault)
+{
+    if (result < 0)
+        judge_words(result, fault);
+    if (!now.is->is_final && result != MPROC_BROKEN)
+        judge_failure();
+}
+
 static void judge(int result, const struct fault *fault)
 {
     bool struck = fault->error != 0;
@@ -241,8 +267,8 @@ static void judge(int result, const struct fault *fault)
         judge_success(struck);
     else if (!struck || !may_answer(result, fault))
         every_wrong(mproc_strerror(result));
-    else if (!now.is->is_final && result != MPROC_BROKEN)
-        judge_failure();
+    else
+        judge_error(result, fault);
 }
 
 /* Make the call and judge it. */

@@ -49,6 +49,7 @@ struct every_case {
     int result;        /* of the call when nothing fails */
     enum every_child child;
     enum every_calls calls;
+    const char *also;           /* another function that the call makes and that may fail, or NULL */
     bool is_final;              /* after a failure the object is used up, as after MPROC_BROKEN, or half is done */
     long most;                  /* calls of each kind that fail, the first; 0: all of them */
     int answers[EVERY_ANSWERS]; /* other results by which it may tell of a failure, as documented */

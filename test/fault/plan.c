@@ -2,6 +2,8 @@
  * MPROC_FAULTS; tests arm it. It makes no system call that could itself be made to fail. */
 #include "plan.h"
 
+#include "util/failure.h"
+
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,6 +30,9 @@ static struct plan {
     atomic_long hits;
     atomic_long count[OS_CALL_COUNT];
 } * plan;
+
+/* Whether the armed fault has struck in this thread, with an error that the library makes a note of. */
+static _Thread_local bool noted;
 
 /* What was armed when this process suspended it. */
 static int suspended = NOTHING;
@@ -71,12 +76,20 @@ int os_fault(enum os_call call)
     if (atomic_fetch_sub_explicit(&plan->left, 1, memory_order_relaxed) != 0)
         return 0;
     atomic_fetch_add_explicit(&plan->hits, 1, memory_order_relaxed);
-    return -atomic_load_explicit(&plan->error, memory_order_relaxed);
+    errno = atomic_load_explicit(&plan->error, memory_order_relaxed);
+    noted = errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT && errno != EINPROGRESS;
+    return failed_call("a call that was made to fail");
+}
+
+bool fault_is_noted(void)
+{
+    return noted;
 }
 
 void fault_arm(enum os_call call, long after, int error)
 {
     fault_disarm();
+    noted = false;
     atomic_store_explicit(&plan->left, after, memory_order_relaxed);
     atomic_store_explicit(&plan->after, after, memory_order_relaxed);
     atomic_store_explicit(&plan->error, error, memory_order_relaxed);

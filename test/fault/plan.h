@@ -6,6 +6,7 @@
 #define TEST_FAULT_PLAN_H
 
 #include "os/fault.h"
+#include <stdbool.h>
 
 /* A call that fails once: after so many calls of its kind that are let through, with -error. */
 struct fault {
@@ -19,6 +20,9 @@ void fault_disarm(void);
 
 /* How often the armed fault has struck since it was armed: 0 or 1. */
 long fault_hits(void);
+
+/* Whether it has struck in this thread, with an error of which the library makes a note. */
+bool fault_is_noted(void);
 
 /* The armed fault, if it has struck; else error is 0. */
 void fault_struck(struct fault *fault);

@@ -1,0 +1,72 @@
+/* Why the last function of a thread failed: what mproc_last_error() tells.
+ *
+ * It is noted in two steps, both on the way of a failure only. Whoever finds that something is wrong notes the cause:
+ * failed_call() a system call, failure() a sentence. Then the public function that returns the failure puts its name
+ * before it: outcome(__func__, result). An argument that is wrong is both at once: refuse(__func__, "size is 0").
+ *
+ *     int mproc_thing_create(mproc_thing **thing, size_t size)
+ *     {
+ *         if (!thing)
+ *             return refuse(__func__, "thing is NULL");
+ *         ...
+ *         return outcome(__func__, make(thing, size));     // a system call in it has noted itself
+ *     }
+ *
+ * A cause belongs to the result that it was noted with: a result that nobody has noted gets the words of
+ * mproc_strerror(), and a cause that did not become a result is replaced by the next one. */
+#ifndef MPROC_UTIL_FAILURE_H
+#define MPROC_UTIL_FAILURE_H
+
+#include <errno.h>
+#include <mproc/base.h>
+
+void failure_note_call(const char *call, int error);
+int failure_tell(const char *function, int result);
+int failure_retell(const char *function, int result);
+
+/* Nothing that fails in this thread until failure_release() is noted or told: for what is given back, on the way of a
+ * failure too. */
+void failure_hold(void);
+void failure_release(void);
+
+/* A system call failed: its negative errno. Those that only say "not now" are no failures that anybody is told of. */
+static inline int failed_call(const char *call)
+{
+    int error = errno;
+    if (error != EAGAIN && error != EINTR && error != ETIMEDOUT && error != EINPROGRESS)
+        failure_note_call(call, error);
+    return -error;
+}
+
+/* Note a cause, and return the result that it is the cause of. */
+int failure(int result, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+
+/* An argument of a public function is wrong: -EINVAL. */
+int refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+
+/* The result of a public function. Of the conditions those are told that somebody noted a cause for. */
+static inline int outcome(const char *function, int result)
+{
+    if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
+        return failure_tell(function, result);
+    return result;
+}
+
+/* The same for a public function that calls others, which have told the result under their own name. */
+static inline int retold(const char *function, int result)
+{
+    if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
+        return failure_retell(function, result);
+    return result;
+}
+
+/* The same for one that returns a count: only what is negative is a failure. */
+static inline int outcome_count(const char *function, int count)
+{
+    return __builtin_expect(count < 0, 0) ? failure_tell(function, count) : count;
+}
+
+/* The same for one that returns NULL with errno. */
+void *outcome_null(const char *function, int result) __attribute__((cold));
+
+#endif
