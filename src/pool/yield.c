@@ -16,7 +16,7 @@ static void set(heap_place *place, const void *block)
     atomic_store_explicit(place, (uintptr_t)block, memory_order_release);
 }
 
-void yield_clear(struct yield *yield)
+void yield_free(struct yield *yield)
 {
     if (get(&yield->former) == get(&yield->result))
         set(&yield->former, NULL);
@@ -83,7 +83,8 @@ void yield_set_text(struct yield *yield, const char *format, va_list values)
 
 void yield_drop_text(struct yield *yield)
 {
-    heap_free_from(&yield->text);
+    if (get(&yield->text))
+        heap_free_from(&yield->text);
 }
 
 void *yield_result(const struct yield *yield, size_t *size)

@@ -24,8 +24,16 @@ struct yield {
     _Atomic(size_t) size; /* of the result, as the task asked for it; means nothing where there is none */
 };
 
-/* Free all that it names. */
-void yield_clear(struct yield *yield);
+/* Free all that it names; mostly that is nothing. */
+void yield_free(struct yield *yield);
+
+static inline void yield_clear(struct yield *yield)
+{
+    if (atomic_load_explicit(&yield->result, memory_order_acquire) ||
+        atomic_load_explicit(&yield->former, memory_order_acquire) ||
+        atomic_load_explicit(&yield->text, memory_order_acquire))
+        yield_free(yield);
+}
 
 /* Make the result so large; what it holds up to the smaller size stays. NULL with errno when it cannot; then it is as
  * it was. */
