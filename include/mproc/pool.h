@@ -157,7 +157,8 @@ typedef struct mproc_pool_options {
  * are used in place; ctx and arg may point anywhere. In turn a task that crashes takes the program along, and none can
  * be ended from outside: what is cancelled, or belongs to a map whose time is over, or to a pool that is terminated, is
  * finished first. A task that ends its thread is an item of MPROC_WORKER_DIED. method, max_memory, memory_limit,
- * idle_time and an item_timeout are not for them: -EINVAL. */
+ * idle_time and an item_timeout are not for them: -EINVAL. Prefer threads where tasks do little more than to read or
+ * write large arrays once: a process must first map the pages that another has filled. */
 
 /* How an item ended. */
 typedef struct mproc_item_status {

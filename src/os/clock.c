@@ -33,6 +33,13 @@ int64_t os_cpu_time(void)
     return os_usage_time(&own) + os_usage_time(&of_children);
 }
 
+int64_t os_thread_faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_minflt;
+}
+
 nanoseconds os_after(nanoseconds timeout)
 {
     int64_t users = timeout & 1;

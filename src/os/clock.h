@@ -38,6 +38,9 @@ int64_t os_now_coarse(void);
 /* Nanoseconds of CPU time that this process has used, with the children that it waited for. */
 int64_t os_cpu_time(void);
 
+/* How many faults of pages this thread has had for which nothing was read from a disk. */
+int64_t os_thread_faults(void);
+
 /* The same from what the kernel has told. */
 struct rusage;
 int64_t os_usage_time(const struct rusage *usage);

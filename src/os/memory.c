@@ -272,6 +272,17 @@ int os_memory_populate(void *address, size_t size)
     return result == -EFAULT ? -ENOMEM : result;
 }
 
+/* A fault by a read brings the pages around it too. */
+void os_memory_touch(const void *address, size_t size)
+{
+    const volatile unsigned char *bytes = address;
+    if (size == 0 || advise((void *)(uintptr_t)address, size, MADV_POPULATE_READ) == 0)
+        return;
+    for (size_t at = 0; at < size; at += PIN_SIZE)
+        (void)bytes[at];
+    (void)bytes[size - 1];
+}
+
 int os_memory_remove(void *address, size_t size)
 {
     return advise(address, size, MADV_REMOVE);

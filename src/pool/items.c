@@ -2,6 +2,7 @@
  * worker.c. */
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/memory.h"
 #include "pool/worker.h"
 #include "process/streams.h"
 #include <errno.h>
@@ -110,13 +111,58 @@ static size_t run(struct worker *worker, struct job *job, size_t item, size_t en
     return worker->pool->memory_limit ? run_each(worker, job, item, end) : run_items(worker, job, item, end);
 }
 
+/* ---- first touches ---- */
+
+/* Ranges below this are not worth a look; and what is touched at a time, unless one item is larger. */
+#define TOUCH_LEAST ((size_t)64 << 10)
+#define TOUCH_MOST  ((size_t)4 << 20)
+
+/* Whether a range has pages that this process has not touched. A fault brings its neighbours along, so the first page
+ * may be there when the others are not. */
+static bool is_untouched(const volatile unsigned char *range, size_t size)
+{
+    int64_t before = os_thread_faults();
+    (void)range[0];
+    (void)range[size / 2];
+    (void)range[size - 1];
+    return os_thread_faults() != before;
+}
+
+static void touch_range(const unsigned char *range, size_t size)
+{
+    if (size >= TOUCH_LEAST && is_untouched(range, size))
+        os_memory_touch(range, size);
+}
+
+/* Before its items write to arrays that are used in place: each page that this process has not touched costs a fault,
+ * which takes longer than to write it, and much less where many are touched at once. A look at what was touched before
+ * costs next to nothing. Returns up to which item it has done so. */
+static size_t touch_ahead(const struct worker *worker, const struct job *job, size_t item, size_t end)
+{
+    size_t bytes = job->in_size > job->out_size ? job->in_size : job->out_size;
+    size_t count = bytes > TOUCH_MOST ? 1 : bytes ? TOUCH_MOST / bytes : end - item;
+    size_t stop = end - item < count ? end : item + count;
+    if (worker->is_thread)
+        return end;
+    if (job->out && !job->own_out)
+        touch_range(job->out + item * job->out_size, (stop - item) * job->out_size);
+    if (job->in && !job->own_in && job->in != job->out)
+        touch_range(job->in + item * job->in_size, (stop - item) * job->in_size);
+    return stop;
+}
+
+/* ---- chunks ---- */
+
 /* Run a chunk from item on, and return where it stopped. */
 static size_t run_chunk_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     size_t bytes = job->out_size + (job->status ? sizeof *job->status : 0);
     size_t ahead = bytes ? ZERO_AHEAD / bytes + 1 : end - item;
+    size_t touched = item;
     while (item < end && !is_stopped(worker)) {
         size_t stop = end - item < ahead ? end : item + ahead;
+        if (item >= touched)
+            touched = touch_ahead(worker, job, item, end);
         if (job->out && job->zeroes_out)
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
         if (job->status)

@@ -349,6 +349,33 @@ static int map_sizes(void)
     return result;
 }
 
+static int fill(void *ctx, const void *item, void *result)
+{
+    (void)ctx;
+    (void)item;
+    memset(result, 1, LARGE);
+    return 0;
+}
+
+/* The pages of its array are touched at once. */
+static int map_large_output(void)
+{
+    unsigned char *result = mproc_alloc(LARGE);
+    const mproc_map map = {.count = 1, .out = result, .out_size = LARGE, .out_uninitialized = true};
+    every_must(result ? 0 : -ENOMEM);
+    int outcome = mproc_pool_map(pool, fill, NULL, &map, LONG);
+    if (outcome == 0 && result[LARGE - 1] != 1)
+        every_wrong("the output is not written");
+    mproc_free(result);
+    return outcome;
+}
+
+static void begin_large_output(void)
+{
+    begin_pool();
+    every_must(map_large_output());
+}
+
 /* As begin_pool(): the function is known. */
 static void begin_sizes(void)
 {
@@ -415,6 +442,7 @@ static int ask_outside(void)
 
 static const struct every_scene sizes = {begin_sizes, look, end_used};
 static const struct every_scene sizes_by_threads = {begin_sizes_by_threads, look, end_used};
+static const struct every_scene large_output = {begin_large_output, look, end_used};
 static const struct every_scene given = {begin_given, look, end_used};
 static const struct every_scene failed = {begin_failed, look, end_used};
 static const struct every_scene none = {begin_nothing, look, end};
@@ -451,6 +479,7 @@ static const struct every_case list[] = {
      .answers = {MPROC_TASK_FAILED}},
     {"mproc_pool_map", "the same by threads", &sizes_by_threads, map_sizes, 0, CHILD_MAY_NOT, .calls = CALLS,
      .answers = {MPROC_TASK_FAILED}},
+    {"mproc_pool_map", "a large output in place", &large_output, map_large_output, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_pool_submit_with", NULL, &open, submit_with_options, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_future_result_size", NULL, &given, future_result_size, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_future_take_result", NULL, &given, take_future_result, 1, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* ---- tasks ---- */
@@ -215,6 +216,42 @@ static void out_is_left_alone_when_it_is_wished(void **state)
     for (long i = 0; i < COUNT; i++)
         assert_int_equal(out[i], 0);
     mproc_pool_free(pool);
+    mproc_free(out);
+}
+
+#define LARGE_OUT ((size_t)2 << 20)
+
+/* How many pages have faulted while it wrote to out: to all of them, from the last to the first. */
+static int count_faults(void *ctx, const void *in, void *out)
+{
+    struct rusage before, after;
+    volatile unsigned char *bytes = out;
+    _Atomic(long) *most = ctx;
+    (void)in;
+    getrusage(RUSAGE_THREAD, &before);
+    for (size_t at = LARGE_OUT; at > 0; at -= 4096)
+        bytes[at - 1] = 1;
+    getrusage(RUSAGE_THREAD, &after);
+    long faults = after.ru_minflt - before.ru_minflt, known = atomic_load(most);
+    while (faults > known && !atomic_compare_exchange_weak(most, &known, faults))
+        ;
+    return 0;
+}
+
+static void large_outputs_cost_no_fault_for_each_page(void **state)
+{
+    enum {
+        ITEMS = 8
+    };
+    unsigned char *out = mproc_alloc(ITEMS * LARGE_OUT);
+    _Atomic(long) *most = mproc_calloc(1, sizeof *most);
+    mproc_pool *pool = make_pool(2);
+    (void)state;
+    const mproc_map map = {.count = ITEMS, .out = out, .out_size = LARGE_OUT, .out_uninitialized = true};
+    assert_int_equal(mproc_pool_map(pool, count_faults, most, &map, MPROC_FOREVER), 0);
+    assert_true(atomic_load(most) < 64); /* of 512 pages; a few, if the kernel is short of memory */
+    mproc_pool_free(pool);
+    mproc_free(most);
     mproc_free(out);
 }
 
@@ -562,6 +599,7 @@ int main(void)
         unit(a_failure_is_told_without_statuses),
         unit(out_is_zero_and_ctx_the_same_for_all),
         unit(out_is_left_alone_when_it_is_wished),
+        unit(large_outputs_cost_no_fault_for_each_page),
         unit(large_items_are_zeroed_and_copied_whole),
         unit(long_items_are_spread_over_the_workers),
         unit(each_worker_begins_with_the_same_part_of_shared_arrays_each_time),
