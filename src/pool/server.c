@@ -14,6 +14,7 @@
 #include "pool/oom.h"
 #include "pool/pool.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ struct server {
     int reason;      /* why the last worker ended in its initializer */
     bool was_broken; /* at the last look */
     int failure;     /* why the first workers could not be started, or 0 */
+    int refusal;     /* why the last process for a worker could not be had, or 0 */
 };
 
 static struct pool *own_pool; /* for the handler */
@@ -384,13 +386,27 @@ static bool is_short(const struct server *server)
     return false;
 }
 
+/* Nobody gets a result, so the log has a line when it begins and when it is over. */
+static void note_start(struct server *server, unsigned index, int result)
+{
+    if (result && result != server->refusal)
+        mproc_log(MPROC_LOG_WARNING, "the pool has no process for worker %u, and goes on trying: %s", index + 1,
+                  mproc_strerror(result));
+    if (!result && server->refusal)
+        mproc_log(MPROC_LOG_WARNING, "the pool has a process for worker %u again", index + 1);
+    server->refusal = result;
+}
+
 static void start_missing(struct server *server)
 {
     struct pool *pool = server->pool;
     if (!is_short(server) || !pool_wants_workers(pool) || os_now() < server->start_at)
         return;
     for (unsigned i = 0; i < pool_wanted(pool); i++) {
-        int result = word_of(&pool->workers[i]) ? 0 : start_worker(server, i);
+        if (word_of(&pool->workers[i]))
+            continue;
+        int result = start_worker(server, i);
+        note_start(server, i, result);
         if (result == 0)
             continue;
         note_failure(server);

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <mproc.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -120,6 +122,43 @@ static void each_failing_call_is_told_or_survived_with_spawn(void **state)
     assert_true(fault_walk(use_a_pool, check_use, &run) > 30);
 }
 
+/* ---- a worker that cannot be replaced ---- */
+
+static void count_line(void *arg, int level, const char *process, const char *text)
+{
+    (void)level;
+    (void)process;
+    if (strstr(text, "goes on trying") || strstr(text, "again"))
+        atomic_fetch_add((_Atomic(int) *)arg, 1);
+}
+
+static bool are_two(void *lines)
+{
+    return atomic_load((_Atomic(int) *)lines) == 2;
+}
+
+static void the_log_says_when_a_worker_cannot_be_replaced_and_when_it_can(void **state)
+{
+    _Atomic(int) *lines = mproc_calloc(1, sizeof *lines);
+    struct run run = {.method = MPROC_START_FORK};
+    mproc_pool *pool;
+    pid_t worker;
+    (void)state;
+    mproc_log_set_level(MPROC_LOG_WARNING);
+    mproc_log_to_callback(count_line, (void *)lines);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = MPROC_START_FORK}), 0);
+    assert_int_equal(mproc_pool_workers(pool, &worker, 1), 1);
+    fault_arm(OS_FORK, 0, EAGAIN);
+    assert_int_equal(kill(worker, SIGKILL), 0);
+    assert_true(wait_until(are_two, (void *)lines, 20000));
+    assert_int_equal(map(&run, pool), 0);
+    assert_int_equal(atomic_load(lines), 2);
+    fault_disarm();
+    mproc_pool_free(pool);
+    mproc_log_to_stderr(MPROC_LOG_OFF);
+    mproc_free((void *)lines);
+}
+
 static int make_first_pool(void **state)
 {
     mproc_pool *pool;
@@ -136,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(each_failing_call_is_told_or_survived_with_fork),
         unit(each_failing_call_is_told_or_survived_with_spawn),
+        unit(the_log_says_when_a_worker_cannot_be_replaced_and_when_it_can),
     };
     return cmocka_run_group_tests(tests, make_first_pool, NULL);
 }
