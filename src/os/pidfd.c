@@ -2,10 +2,14 @@
 #define _GNU_SOURCE
 #include "os/pidfd.h"
 
+#include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/poll.h"
+#include "os/proc.h"
 #include "os/process.h"
+#include "os/procfd.h"
+#include "os/refused.h"
 #include "os/signal.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -14,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 int os_pidfd_open(pid_t pid)
@@ -22,7 +27,50 @@ int os_pidfd_open(pid_t pid)
     if (fault)
         return fault;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    return fd < 0 ? failed_call("pidfd_open") : os_keep(fd);
+    if (fd >= 0)
+        return os_keep(fd);
+    int error = errno;
+    int result = failed_call("pidfd_open");
+    fd = os_is_refused(error) ? os_procfd_open(pid) : result;
+    return fd == -ENOSYS ? result : fd;
+}
+
+bool os_pidfd_is_refused(void)
+{
+    static _Atomic(int) known; /* 1: no; 2: yes */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer)
+        return answer == 2;
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    answer = fd < 0 && os_is_refused(errno) ? 2 : 1;
+    if (fd >= 0)
+        close(fd);
+    atomic_store_explicit(&known, answer, memory_order_relaxed);
+    return answer == 2;
+}
+
+bool os_pidfd_is_pollable(int fd)
+{
+    return !os_procfd_is(fd);
+}
+
+/* The number of a process that was not reaped. */
+static int number_of(int fd, pid_t *pid)
+{
+    if (os_procfd_is(fd))
+        return os_procfd_number(fd, pid);
+    return os_proc_is_ours() ? os_proc_number(fd, pid) : -ENOSYS;
+}
+
+/* Between the look and the signal the process may be reaped and its number given to another, if that is not up to the
+ * caller: numbers come again only after all others. */
+static int signal_by_number(int fd, int signal, int refusal)
+{
+    pid_t pid;
+    int result = number_of(fd, &pid);
+    if (result)
+        return result == -ESRCH ? result : refusal;
+    return kill(pid, signal) ? -errno : 0;
 }
 
 int os_pidfd_of_child(pid_t pid)
@@ -43,13 +91,37 @@ int os_pidfd_signal(int fd, int signal)
         return fault;
     if (!os_is_kept(fd))
         return -EBADF;
-    return syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0 ? failed_call("pidfd_send_signal") : 0;
+    if (syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0)
+        return 0;
+    return os_is_refused(errno) ? signal_by_number(fd, signal, -errno) : failed_call("pidfd_send_signal");
 }
 
-int os_pidfd_wait(int fd, int64_t nanoseconds)
+/* How often a process is looked at that cannot be polled. */
+#define LOOK_TIME OS_MS(5)
+
+static int wait_by_looking(int fd, int64_t span)
 {
+    int64_t deadline = os_now() + span;
+    for (;;) {
+        if (os_procfd_has_ended(fd))
+            return 1;
+        int64_t left = deadline - os_now();
+        if (left <= 0)
+            return 0;
+        const struct timespec nap = {.tv_nsec = left < LOOK_TIME ? left : LOOK_TIME};
+        if (nanosleep(&nap, NULL))
+            return -errno;
+    }
+}
+
+int os_pidfd_wait(int fd, int64_t span)
+{
+    if (os_procfd_is(fd)) {
+        int fault = os_fault(OS_POLL);
+        return fault ? fault : wait_by_looking(fd, span);
+    }
     struct pollfd end = {.fd = fd, .events = POLLIN};
-    return os_poll(&end, 1, nanoseconds);
+    return os_poll(&end, 1, span);
 }
 
 static int exitcode_of(const siginfo_t *info)
@@ -103,9 +175,25 @@ bool os_pidfd_tells_end(void)
 {
     static _Atomic(int) known; /* 1: no; 2: yes */
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
-    if (!answer)
-        atomic_store_explicit(&known, answer = 1 + try_end_by_descriptor(), memory_order_relaxed);
+    if (!answer) {
+        answer = 1 + (!os_pidfd_is_refused() && try_end_by_descriptor());
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
     return answer == 2;
+}
+
+/* What waitid() is to wait for. A child keeps its number until it is reaped. */
+struct wanted {
+    idtype_t type;
+    id_t id;
+};
+
+static struct wanted wanted_of(int fd)
+{
+    pid_t pid;
+    if (!os_procfd_is(fd))
+        return (struct wanted){P_PIDFD, (id_t)fd};
+    return (struct wanted){P_PID, os_procfd_number(fd, &pid) == 0 ? (id_t)pid : (id_t)getpid()}; /* no child */
 }
 
 int os_pidfd_reap(int fd, int *exitcode)
@@ -114,9 +202,10 @@ int os_pidfd_reap(int fd, int *exitcode)
     int result;
     if (!os_is_kept(fd))
         return -EBADF;
+    struct wanted wanted = wanted_of(fd);
     do {
         result = os_fault(OS_WAITID);
-        if (!result && waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG | __WALL))
+        if (!result && waitid(wanted.type, wanted.id, &info, WEXITED | WNOHANG | __WALL))
             result = failed_call("waitid");
     } while (result == -EINTR);
     if (result == -ECHILD)
@@ -137,7 +226,8 @@ static bool is_child(idtype_t type, id_t id)
 
 bool os_pidfd_is_child(int fd)
 {
-    return is_child(P_PIDFD, (id_t)fd);
+    struct wanted wanted = wanted_of(fd);
+    return is_child(wanted.type, wanted.id);
 }
 
 bool os_is_child(pid_t pid)

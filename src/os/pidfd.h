@@ -1,4 +1,6 @@
-/* Processes by descriptor: a pidfd names one process for ever, whatever becomes of its number. */
+/* Processes by descriptor: a pidfd names one process for ever, whatever becomes of its number. Where pidfd_open() is
+ * refused (before Linux 5.3, by filters, under valgrind) something else stands in for it, see procfd.h: it does all that
+ * is said here, and cannot be polled. */
 #ifndef MPROC_OS_PIDFD_H
 #define MPROC_OS_PIDFD_H
 
@@ -9,6 +11,12 @@
 /* A descriptor for the process with that number, close-on-exec; -ESRCH when there is none. Only the parent of a process
  * that was not reaped knows for sure which process that is. */
 int os_pidfd_open(pid_t pid);
+
+/* Whether something stands in for them. */
+bool os_pidfd_is_refused(void);
+
+/* Whether poll() can wait for it; else os_pidfd_wait() looks every few milliseconds. */
+bool os_pidfd_is_pollable(int fd);
 
 /* The same for a child of this process that nobody has reaped; -ECHILD when it is none. */
 int os_pidfd_of_child(pid_t pid);

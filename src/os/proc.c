@@ -7,6 +7,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/pidfd.h"
+#include "os/procfd.h"
 #include "util/failure.h"
 #include <dirent.h>
 #include <errno.h>
@@ -109,6 +110,8 @@ int os_proc_number(int pidfd, pid_t *pid)
     if (result)
         return result;
     const char *number = field(text, "Pid:");
+    if (!number && os_procfd_is(pidfd))
+        return os_procfd_number(pidfd, pid);
     if (!number)
         return -ENOSYS; /* Linux before 5.4 */
     *pid = (pid_t)atoi(number);

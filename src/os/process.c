@@ -5,6 +5,9 @@
 
 #include "os/fault.h"
 #include "os/fork.h"
+#include "os/pidfd.h"
+#include "os/procfd.h"
+#include "os/program.h"
 #include "os/refused.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -97,11 +100,12 @@ pid_t os_fork_bare(int *pidfd)
     int fault = os_fault(OS_FORK);
     if (fault)
         return fault;
+    bool has_pidfds = !os_pidfd_is_refused();
     int fd = -1;
-    long pid = syscall(SYS_clone, (unsigned long)CLONE_PIDFD, NULL, &fd, NULL, NULL); /* no signal at its end */
+    long pid = syscall(SYS_clone, has_pidfds ? (unsigned long)CLONE_PIDFD : 0, NULL, &fd, NULL, NULL); /* no signal */
     if (pid <= 0)
         return pid < 0 ? failed_call("clone") : 0;
-    *pidfd = os_keep(fd);
+    *pidfd = has_pidfds ? os_keep(fd) : os_procfd_open((pid_t)pid);
     return *pidfd < 0 ? undo_fork((pid_t)pid, *pidfd) : (pid_t)pid;
 }
 
@@ -195,6 +199,13 @@ static bool is_own_executable(const char *path)
            named.st_ino == own.st_ino;
 }
 
+/* Under valgrind the link is told to lead to the program, and leads to valgrind. */
+static bool is_mapped(const char *path)
+{
+    char mapped[PATH_MAX];
+    return os_program_path(mapped, sizeof mapped) == 0 && strcmp(mapped, path) == 0;
+}
+
 int os_own_executable(char *path, size_t size)
 {
     int fault = os_fault(OS_OPEN);
@@ -204,7 +215,7 @@ int os_own_executable(char *path, size_t size)
     if (length < 0)
         return failed_call("readlink");
     path[length] = '\0';
-    if (!is_own_executable(path)) /* replaced or deleted: the link still leads to what runs here */
+    if (!is_own_executable(path) && !is_mapped(path)) /* replaced or deleted: the link leads to what runs here */
         memcpy(path, OWN_EXECUTABLE, sizeof OWN_EXECUTABLE);
     return 0;
 }

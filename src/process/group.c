@@ -155,15 +155,20 @@ static int choose_members(struct mproc_group *group, member_choice *choose, stru
         release(selection);
         return -ENOMEM;
     }
+    int result = 0;
     local_lock();
     for (struct mproc_process *member = group->first; member && selection->count < room; member = member->sibling) {
         if (!choose(member))
             continue;
+        int fd = handle_sentinel(member);
+        result = result ? result : fd < 0 ? fd : 0;
         selection->members[selection->count] = member;
-        selection->watches[selection->count++] = (struct pollfd){.fd = member->pidfd, .events = POLLIN};
+        selection->watches[selection->count++] = (struct pollfd){.fd = fd, .events = POLLIN};
     }
     local_unlock();
-    return 0;
+    if (result)
+        release(selection);
+    return result;
 }
 
 int mproc_group_size(mproc_group *group)

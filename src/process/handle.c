@@ -15,6 +15,7 @@
 #include "process/life.h"
 #include "process/local.h"
 #include "process/self.h"
+#include "process/watch.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -82,12 +83,16 @@ struct mproc_process *handle_new(void)
     if (!handle)
         handle = os_malloc(sizeof *handle);
     if (handle)
-        *handle = (struct mproc_process){.pidfd = -1, .tie = -1};
+        *handle = (struct mproc_process){.pidfd = -1, .sentinel = -1, .tie = -1};
     return handle;
 }
 
 void handle_discard(struct mproc_process *handle)
 {
+    if (handle->sentinel >= 0) {
+        watch_end(handle->sentinel);
+        os_close(handle->sentinel);
+    }
     if (handle->pidfd >= 0)
         os_close(handle->pidfd);
     if (!give_near(handle))
@@ -109,6 +114,7 @@ int handle_attach(struct mproc_process *handle, pid_t pid)
 {
     handle->generation = local_generation();
     handle->pid = pid;
+    handle->sentinel = -1;
     handle->pidfd = os_pidfd_open(pid);
     if (handle->pidfd >= 0 && !os_pidfd_is_child(handle->pidfd)) {
         os_close(handle->pidfd);
@@ -154,6 +160,19 @@ struct mproc_process *handle_get(const mproc_process *process)
         handle->users++;
     local_unlock();
     return handle;
+}
+
+int handle_sentinel(struct mproc_process *handle)
+{
+    if (os_pidfd_is_pollable(handle->pidfd))
+        return handle->pidfd;
+    if (handle->sentinel < 0) {
+        int fd = watch_begin(handle->pidfd);
+        if (fd < 0)
+            return fd;
+        handle->sentinel = fd;
+    }
+    return handle->sentinel;
 }
 
 static void push_freed(struct mproc_process *handle)

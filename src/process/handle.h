@@ -24,6 +24,7 @@ struct mproc_process {
     struct mproc_group *group;
     char name[PROCESS_NAME_SIZE];
 
+    int sentinel; /* what is polled where the pidfd cannot be, once somebody wants that; or -1 */
     enum handle_state state;
     int exitcode;
     unsigned users; /* calls that are at work on it; it is not destroyed before they are through */
@@ -54,6 +55,10 @@ void handle_put(struct mproc_process *handle);
 
 /* Whether the process is a child of this process. */
 bool handle_is_own(const struct mproc_process *handle);
+
+/* With the local lock held: the descriptor that becomes readable when the process ends, which belongs to the handle; or
+ * -errno. */
+int handle_sentinel(struct mproc_process *handle);
 
 /* Look whether the process has ended, and reap it if so. For children of this process. */
 enum handle_state handle_look(struct mproc_process *handle);

@@ -25,6 +25,7 @@
 #include "os/pidfd.h"
 #include "os/pipe.h"
 #include "os/process.h"
+#include "os/socket.h"
 #include "process/local.h"
 #include <errno.h>
 #include <signal.h>
@@ -39,6 +40,7 @@ static struct tie {
     int kept; /* what keeps the reading end; -1 where that could not be had */
 } first_ties[4], *ties = first_ties;
 static size_t tie_count, tie_capacity = sizeof first_ties / sizeof *first_ties;
+static int own_end = -1; /* see make_socket() */
 
 /* That this process wears; -1: it is no daemon. */
 static int worn = -1;
@@ -53,11 +55,32 @@ static OS_FORK_PATH void forget(int *fd)
     *fd = -1;
 }
 
+/* Where there are no pidfds: a pair of sockets, of which this process alone has the other end. It is closed with this
+ * process, and the children's becomes readable. */
+static int make_socket(void)
+{
+    int ends[2];
+    int result = os_socket_pair(ends);
+    if (result)
+        return result;
+    own_end = ends[1];
+    return ends[0];
+}
+
+static int make_own(void)
+{
+    int fd = os_pidfd_open(getpid());
+    if (fd < 0 || os_pidfd_is_pollable(fd))
+        return fd;
+    os_close(fd);
+    return make_socket();
+}
+
 static int duplicate_own_pidfd(void)
 {
     forget(&stale_pidfd);
     if (own_pidfd < 0) {
-        int fd = os_pidfd_open(getpid());
+        int fd = make_own();
         if (fd < 0)
             return fd;
         own_pidfd = fd;
@@ -168,6 +191,7 @@ OS_FORK_PATH void life_forget(void)
     forget(&stale_pidfd);
     stale_pidfd = own_pidfd;
     own_pidfd = -1;
+    forget(&own_end);
     worn = -1;
     for (; tie_count > 0; tie_count--)
         cut(&ties[tie_count - 1]);

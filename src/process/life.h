@@ -3,7 +3,7 @@
 #ifndef MPROC_PROCESS_LIFE_H
 #define MPROC_PROCESS_LIFE_H
 
-/* A pidfd of this process, for a child; the caller closes it. -errno. */
+/* A pidfd of this process, or what is readable as one when it has ended, for a child; the caller closes it. -errno. */
 int life_sentinel(void);
 
 /* Tie a daemon that is about to be started to this process: *leash is for the daemon, and the caller closes it; *end

@@ -134,7 +134,9 @@ int mproc_process_sentinel(const mproc_process *process)
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
-    int fd = handle->pidfd;
+    local_lock();
+    int fd = handle_sentinel(handle);
+    local_unlock();
     handle_put(handle);
     return fd;
 }

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOON MPROC_SEC(20)
+#define SOON MPROC_SEC(10)
 
 struct call {
     const char *name;
@@ -35,6 +35,8 @@ static const struct call calls[] = {
     {"madvise", SYS_madvise, false},
     {"statx", SYS_statx, false},
     {"sched_getaffinity", SYS_sched_getaffinity, false},
+    {"pidfd_open", SYS_pidfd_open, false},
+    {"pidfd_send_signal", SYS_pidfd_send_signal, false},
     {"memfd_create", SYS_memfd_create, true},
     {"fallocate", SYS_fallocate, true},
     {"eventfd2", SYS_eventfd2, true},
@@ -321,7 +323,7 @@ static bool everything_works_or_says_why(const struct call *call, int error)
     int status;
     pid_t host = fork();
     if (host == 0) {
-        alarm(30);
+        alarm(20);
         _exit(run_steps(call, error));
     }
     assert_int_equal(waitpid(host, &status, 0), host);
