@@ -3,13 +3,14 @@
 PRESET ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=
+export PREFIX DESTDIR
 JOBS   ?= $(shell nproc)
 BUILD   = build/$(PRESET)
 
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize test-all crash-test soak storm fuzz bench bench-docs install clean
+.PHONY: help demo test build examples lint sanitize test-all crash-test soak storm fuzz bench bench-docs install uninstall clean
 
 help:
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
@@ -26,6 +27,7 @@ help:
 	@echo 'make bench     build and run the measurements, and draw them; BENCH=quick takes less time'
 	@echo 'make bench-docs  put the last measurements into docs/benchmarks.md, and the pictures beside it'
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
+	@echo 'make uninstall  remove what make install puts there'
 	@echo 'make clean     remove everything that was built'
 	@echo 'PRESET=release, debug, clang, asan, tsan or faults chooses the build.'
 
@@ -91,9 +93,14 @@ fuzz:
 
 install:
 	@scripts/install-deps build
-	cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target mproc mproc_static
-	DESTDIR=$(DESTDIR) cmake --install build/release
+	@scripts/install build/release
+
+uninstall:
+	cmake --preset release --log-level=WARNING >/dev/null
+	cmake --build --preset release --target mproc mproc_static
+	@scripts/install --remove build/release
 
 clean:
 	rm -rf build

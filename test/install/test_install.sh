@@ -45,3 +45,19 @@ cmake --build "$stage/build" >>"$stage/build.log"
 run "$stage/build/user_shared" 1
 run "$stage/build/user_static" 0
 run "$stage/build/user_cxx" 1
+
+# The same with spaces in both paths, and nothing is left when it is taken away.
+spaced="$stage/root of all/opt/my mproc"
+PREFIX='/opt/my mproc' DESTDIR="$stage/root of all" "$MPROC_SOURCE/scripts/install" "$MPROC_BUILD" >"$stage/install.log"
+PKG_CONFIG_LIBDIR=$(dirname "$(find "$spaced" -name mproc.pc)")
+libdir=$(dirname "$PKG_CONFIG_LIBDIR")
+eval "\"\$CC\" -o \"\$stage/pc_spaced\" \"\$here/main.c\" $(pkg-config --cflags --libs mproc)"
+run "$stage/pc_spaced" 1
+PREFIX='/opt/my mproc' DESTDIR="$stage/root of all" "$MPROC_SOURCE/scripts/install" --remove "$MPROC_BUILD"
+left=$(find "$stage/root of all" ! -type d -o -name mproc)
+[ -z "$left" ] || { echo "left behind: $left" >&2 && exit 1; }
+
+# Where the loader does not look, an installation that is not staged says what to do.
+PREFIX="$stage/of a user" "$MPROC_SOURCE/scripts/install" "$MPROC_BUILD" >"$stage/install.log"
+grep -q "LD_LIBRARY_PATH='$stage/of a user/lib" "$stage/install.log" || { echo 'no word about the loader' >&2 && exit 1; }
+PREFIX="$stage/of a user" "$MPROC_SOURCE/scripts/install" --remove "$MPROC_BUILD"
