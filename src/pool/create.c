@@ -116,7 +116,7 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
     shared->least = options->min_workers ? options->min_workers : 1;
     shared->max_items = options->max_items ? options->max_items : UINT64_MAX;
     if (!options->arg_size && !host_can_pass(pool, options->arg))
-        result = MPROC_NOT_SHARED;
+        result = failure(MPROC_NOT_SHARED, "options.arg is not in shared memory: set options.arg_size");
     if (!result && options->initializer)
         result = store_function(shared, (mproc_task *)(void *)options->initializer, &shared->initializer);
     if (!result && options->finalizer)

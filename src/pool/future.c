@@ -57,6 +57,18 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
     return retold(__func__, mproc_pool_submit_with(pool, future, fn, ctx, &options));
 }
 
+/* What is wrong with them, or NULL. */
+static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_submit_options *options)
+{
+    if (!fn)
+        return "fn is NULL";
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return "a word of options.reserved is not 0";
+    if (!options->in != !options->in_size)
+        return "in and in_size go together";
+    return options->ctx_size && !ctx ? "options.ctx_size is not 0, but ctx is NULL" : NULL;
+}
+
 int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx,
                            const mproc_submit_options *options)
 {
@@ -80,9 +92,10 @@ int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *
     if (!future)
         return refuse(__func__, "future is NULL");
     *future = NULL;
-    bool is_valid = fn && reserved_is_zero(options->reserved, sizeof options->reserved) &&
-                    !options->in == !options->in_size && (ctx || !options->ctx_size) &&
-                    host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
+    const char *wrong = wrong_options(fn, ctx, options);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
+    bool is_valid = host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
     int result = is_valid ? host_check(pool) : -EINVAL;
     return outcome(__func__, result ? result : submit(pool, &wish, future));
 }
@@ -94,8 +107,11 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
     *future = NULL;
     struct host_job wish;
     int result = map_plan(pool, fn, ctx, map, false, &wish);
-    if (result || map->count == 0 || map->progress || map->show || map->died)
-        return outcome(__func__, result ? result : -EINVAL);
+    if (result)
+        return outcome(__func__, result);
+    if (map->count == 0 || map->progress || map->show || map->died)
+        return refuse(__func__,
+                      map->count ? "progress, show and died are for maps that are waited for" : "map.count is 0");
     result = submit(pool, &wish, future);
     if (!result)
         (*future)->map = *map;
@@ -266,10 +282,8 @@ int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_cal
     return outcome(__func__, callbacks_add(future->pool, &future->callback, &wish));
 }
 
-mproc_future *mproc_future_free(mproc_future *future)
+static void give_up(mproc_future *future)
 {
-    if (tag_check(future ? &future->tag : NULL, TAG_FUTURE))
-        return NULL;
     if (check(future) == 0) {
         callbacks_remove(future->pool, &future->callback);
         host_give_up_job(future->pool, future->job);
@@ -277,6 +291,14 @@ mproc_future *mproc_future_free(mproc_future *future)
     tag_end(&future->tag);
     host_let_go(future->pool);
     tag_free(&future->tag);
+}
+
+mproc_future *mproc_future_free(mproc_future *future)
+{
+    failure_hold();
+    if (future && tag_check(&future->tag, TAG_FUTURE) == 0)
+        give_up(future);
+    failure_release();
     return NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "os/cpu.h"
 #include "os/descriptor.h"
 #include "os/pidfd.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -37,7 +38,9 @@ int host_check(const mproc_pool *pool)
     int result = tag_check(pool ? &pool->tag : NULL, TAG_POOL);
     if (result)
         return result;
-    return pool->shared->host == member_current() ? 0 : -EPERM;
+    if (pool->shared->host != member_current())
+        return failure(-EPERM, "the pool is of another process");
+    return 0;
 }
 
 void host_hold(mproc_pool *pool)

@@ -366,7 +366,8 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
         fill(imap);
         if (imap->busy) {
             result = await_result(imap, deadline);
-            return outcome(__func__, result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index));
+            return outcome(__func__,
+                           result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index));
         }
         if (imap->end)
             return outcome(__func__, end(imap));
@@ -469,19 +470,37 @@ int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 
 /* ---- making and freeing ---- */
 
+/* What is wrong with them, or NULL. */
+static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_imap_options *options)
+{
+    if (!fn || !options)
+        return fn ? "options is NULL" : "fn is NULL";
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return "a word of options.reserved is not 0";
+    if (!options->next == !options->next_input)
+        return "one of options.next and options.next_input is needed";
+    if (!options->next != !options->in_size)
+        return "options.in_size goes with options.next";
+    if (options->ctx_size && !ctx)
+        return "options.ctx_size is not 0, but ctx is NULL";
+    if (options->in_flight && options->in_flight < options->chunk)
+        return "options.in_flight is below options.chunk";
+    return NULL;
+}
+
 /* The job of each window, but for the memory from which it copies its inputs. 0, or why these are no options. */
 static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options,
                 struct host_job *wish)
 {
     size_t bytes;
-    if (!fn || !options || !reserved_is_zero(options->reserved, sizeof options->reserved) ||
-        !options->next == !options->next_input || !options->next != !options->in_size || (options->ctx_size && !ctx))
-        return -EINVAL;
+    const char *wrong = wrong_options(fn, ctx, options);
+    if (wrong)
+        return failure(-EINVAL, "%s", wrong);
     size_t chunk = options->chunk ? options->chunk : 1;
-    if ((options->in_flight && options->in_flight < chunk) || __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
+    if (__builtin_mul_overflow(chunk, options->in_size, &bytes) ||
         __builtin_mul_overflow(chunk, options->out_size, &bytes) ||
         __builtin_mul_overflow(chunk, sizeof(struct yield), &bytes))
-        return -EINVAL;
+        return failure(-EINVAL, "options.chunk times the size of an item is more than can be");
     *wish = (struct host_job){.task = fn,
                               .ctx = ctx,
                               .ctx_size = options->ctx_size,
@@ -597,16 +616,21 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     return outcome(__func__, result);
 }
 
-mproc_imap *mproc_imap_free(mproc_imap *imap)
+static void give_up(mproc_imap *imap)
 {
-    if (tag_check(imap ? &imap->tag : NULL, TAG_IMAP))
-        return NULL;
     if (host_check(imap->pool) == 0) {
         tell_end(imap, false);
         end_jobs(imap);
         host_end_promise(imap->pool);
     }
     discard(imap);
+}
+
+mproc_imap *mproc_imap_free(mproc_imap *imap)
+{
+    failure_hold();
+    if (imap && tag_check(&imap->tag, TAG_IMAP) == 0)
+        give_up(imap);
     failure_release();
     return NULL;
 }

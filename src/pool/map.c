@@ -9,22 +9,40 @@
 #include <errno.h>
 #include <string.h>
 
-static bool are_arrays_valid(const mproc_map *map)
+/* What is wrong with a map's arrays, or NULL. */
+static const char *wrong_arrays(const mproc_map *map)
 {
     size_t bytes;
     bool has_entries = map->inputs || map->status || map->results || map->errors;
-    if (!map->in != !map->in_size || !map->out != !map->out_size || (map->in && map->inputs))
-        return false;
-    return !__builtin_mul_overflow(map->count, map->in_size, &bytes) &&
-           !__builtin_mul_overflow(map->count, map->out_size, &bytes) &&
-           !(has_entries && __builtin_mul_overflow(map->count, sizeof(struct yield), &bytes));
+    if (!map->in != !map->in_size)
+        return "map.in and map.in_size go together";
+    if (!map->out != !map->out_size)
+        return "map.out and map.out_size go together";
+    if (map->in && map->inputs)
+        return "map.in and map.inputs exclude each other";
+    if (__builtin_mul_overflow(map->count, map->in_size, &bytes) ||
+        __builtin_mul_overflow(map->count, map->out_size, &bytes) ||
+        (has_entries && __builtin_mul_overflow(map->count, sizeof(struct yield), &bytes)))
+        return "map.count times the size of an item is more than can be";
+    return NULL;
+}
+
+static const char *wrong_map(mproc_task *fn, const void *ctx, const mproc_map *map)
+{
+    if (!fn || !map)
+        return fn ? "map is NULL" : "fn is NULL";
+    if (!reserved_is_zero(map->reserved, sizeof map->reserved))
+        return "a word of map.reserved is not 0";
+    if (map->ctx_size && !ctx)
+        return "map.ctx_size is not 0, but ctx is NULL";
+    return wrong_arrays(map);
 }
 
 int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits, struct host_job *wish)
 {
-    if (!fn || !map || !reserved_is_zero(map->reserved, sizeof map->reserved) || (map->ctx_size && !ctx) ||
-        !are_arrays_valid(map))
-        return -EINVAL;
+    const char *wrong = wrong_map(fn, ctx, map);
+    if (wrong)
+        return failure(-EINVAL, "%s", wrong);
     *wish = (struct host_job){.task = fn,
                               .ctx = ctx,
                               .ctx_size = map->ctx_size,
@@ -45,7 +63,7 @@ int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
     int result = host_check(pool);
     wish->in_place = !result && waits && pool->shared->threads;
     if (!result && map->inputs && !inputs_plan(wish, map->inputs, map->count))
-        result = -EINVAL;
+        result = failure(-EINVAL, "an entry of map.inputs has a size without data, or they are more than can be");
     return result;
 }
 

@@ -47,7 +47,7 @@ static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wi
 static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
                 struct host_job *wish)
 {
-    int result = map ? host_check(pool) : -EINVAL;
+    int result = map ? host_check(pool) : failure(-EINVAL, "map is NULL");
     if (result)
         return result;
     unsigned workers = pool_wanted(pool->shared);
@@ -55,7 +55,7 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_m
     if (all->count == 0)
         all->count = workers;
     if (all->count > workers || all->chunk > 1)
-        return -EINVAL;
+        return failure(-EINVAL, all->chunk > 1 ? "map.chunk is above 1" : "map.count is above the number of workers");
     result = map_plan(pool, fn, ctx, all, true, wish);
     wish->chunk = 1;
     wish->runs = false;

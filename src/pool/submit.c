@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "pool/inputs.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -29,8 +30,12 @@ struct layout {
 
 bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on)
 {
-    if (!os_option_is_valid(item_timeout) || retries > JOB_RETRIES_MAX || retry_on > MPROC_RETRY_ALL)
-        return false;
+    const char *wrong = !os_option_is_valid(item_timeout)      ? "item_timeout is negative, or its unit is missing"
+                        : retries > JOB_RETRIES_MAX            ? "retries is above 255"
+                        : retry_on > (unsigned)MPROC_RETRY_ALL ? "retry_on has bits that are none of enum mproc_retry"
+                                                               : NULL;
+    if (wrong)
+        return failure(-EINVAL, "%s", wrong) == 0;
     wish->item_timeout = item_timeout.nanoseconds == OS_USER_FOREVER ? 0 : item_timeout.nanoseconds;
     wish->retries = retries;
     wish->retry_on = retry_on ? retry_on : MPROC_RETRY_ALL;
@@ -190,9 +195,11 @@ static void discard(mproc_pool *pool, struct job *job)
 int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, struct job **job)
 {
     struct layout layout;
-    int result = pool->shared->threads && wish->item_timeout ? -EINVAL : lay_out(pool->shared, &layout, wish, count);
+    if (pool->shared->threads && wish->item_timeout)
+        return failure(-EINVAL, "item_timeout is not for a pool of threads");
+    int result = lay_out(pool->shared, &layout, wish, count);
     if (!result && !wish->ctx_size && !host_can_pass(pool, wish->ctx))
-        result = MPROC_NOT_SHARED;
+        result = failure(MPROC_NOT_SHARED, "ctx is not in shared memory: set ctx_size, or take it from mproc_alloc()");
     if (!result)
         result = new_job(pool, wish, layout.size <= INLINE_LARGEST ? layout.size : 0, job);
     if (result)

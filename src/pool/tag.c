@@ -1,6 +1,7 @@
 /* Where the memory of handles goes that were freed. Called by host.c, future.c and imap.c. */
 #include "pool/tag.h"
 
+#include "util/failure.h"
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -9,6 +10,14 @@
 
 static struct tag *_Atomic kept[KEPT];
 static _Atomic(unsigned) count;
+
+int tag_refuse(uint32_t kind, enum tag_kind wanted)
+{
+    const char *name = wanted == TAG_POOL ? "pool" : wanted == TAG_FUTURE ? "future" : "imap";
+    if (kind == TAG_FREED)
+        return failure(-ESTALE, "the %s was freed", name);
+    return failure(-EINVAL, kind ? "the handle is of no %s" : "the %s is NULL", name);
+}
 
 void tag_free(struct tag *tag)
 {

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- time ---- */
 
@@ -387,8 +388,10 @@ static void a_private_ctx_without_a_size_is_refused_by_every_server(void **state
     mproc_pool *pool = make_pool(1);
     (void)state;
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
-        for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
             assert_int_equal(ways[way](pool, addresses[i]), MPROC_NOT_SHARED);
+            assert_non_null(strstr(mproc_last_error(), ": ctx is not in shared memory"));
+        }
     mproc_pool_free(pool);
     free(heap);
 }

@@ -22,6 +22,8 @@ static void assert_future_is_stale(mproc_future *future)
     size_t size = 5;
     assert_int_equal(mproc_future_get(future, &out, MPROC_FOREVER), -ESTALE);
     assert_int_equal(mproc_future_wait(future, MPROC_FOREVER), -ESTALE);
+    assert_non_null(strstr(mproc_last_error(), "mproc_future_wait: the "));
+    assert_non_null(strstr(mproc_last_error(), " was freed"));
     assert_int_equal(mproc_future_status(future, &status), -ESTALE);
     assert_int_equal(mproc_future_postmortem(future, 0, &death), -ESTALE);
     assert_int_equal(mproc_future_cancel(future), -ESTALE);

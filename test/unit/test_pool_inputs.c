@@ -334,6 +334,7 @@ static void bad_inputs_are_refused(void **state)
     mproc_map map = {.count = 2, .inputs = inputs};
     assert_int_equal(mproc_pool_map(pool, note_size, NULL, &map, MPROC_SEC(60)), -EINVAL);
     assert_int_equal(mproc_pool_map_async(pool, &future, note_size, NULL, &map), -EINVAL);
+    assert_non_null(strstr(mproc_last_error(), "mproc_pool_map_async: an entry of map.inputs"));
     assert_int_equal(mproc_pool_run_on_all(pool, note_size, NULL, &(mproc_map){.inputs = inputs + 1}, MPROC_SEC(60)),
                      -EINVAL);
     map = (mproc_map){.count = 1, .inputs = inputs, .in = &in, .in_size = sizeof in};
