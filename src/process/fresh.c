@@ -16,6 +16,7 @@
 #include "os/supervise.h"
 #include "process/child.h"
 #include "process/executable.h"
+#include "util/failure.h"
 #include "util/log.h"
 #include <errno.h>
 #include <mproc/memory.h>
@@ -148,6 +149,8 @@ static pid_t settle(const struct fresh_run *run, const struct executable *execut
         os_signal_child(pid, SIGKILL);
     if (os_reap(pid, &exit) == 0 && result == MPROC_NOT_INITIALIZED)
         complain(run, executable->program[0] ? executable->program : executable->path, exit);
+    (void)failure(result, "a fresh run of %s did not become a child: see stderr",
+                  executable->program[0] ? executable->program : executable->path);
     if (result < 0)
         return result;
     *condition = result;

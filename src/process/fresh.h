@@ -10,7 +10,7 @@
 #define FRESH_VARIABLE "MPROC_SPAWN"
 
 /* Whether a fresh run of the program can be expected to become a child: 0; MPROC_NOT_INITIALIZED: it would not get to
- * mproc_init(); -EPERM: it would refuse. The log says why. */
+ * mproc_init(); -EPERM: it would refuse. mproc_last_error() says why. */
 int fresh_check(void);
 
 /* What every start by spawn or forkserver needs beforehand: refer to the function, have a family, check the argument.

@@ -8,9 +8,9 @@
 #include "process/executable.h"
 #include "process/fresh.h"
 #include "process/server.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/base.h>
-#include <mproc/log.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -53,19 +53,16 @@ int fresh_check(void)
 {
     if (executable_is_chosen())
         return 0;
-    if (os_program_is_privileged()) {
-        mproc_log(MPROC_LOG_ERROR, "a program with a set-user-ID bit or with capabilities of its file can start "
-                                   "processes by fork only: a fresh run of it trusts no environment");
-        return -EPERM;
-    }
+    if (os_program_is_privileged())
+        return failure(-EPERM, "a program with a set-user-ID bit or with capabilities of its file can start processes "
+                               "by fork only: a fresh run of it trusts no environment");
     if (!called_from)
-        return MPROC_NOT_INITIALIZED;
+        return failure(MPROC_NOT_INITIALIZED, "the program has not called mproc_init()");
     if (is_at_home())
         return 0;
-    mproc_log(MPROC_LOG_ERROR,
-              "mproc_init() was called by what dlopen() has loaded, so a fresh run of the program would "
-              "not get there: start processes by fork, or choose a program by mproc_executable_set()");
-    return MPROC_NOT_INITIALIZED;
+    return failure(MPROC_NOT_INITIALIZED,
+                   "mproc_init() was called by what dlopen() has loaded, so a fresh run of the program would not get "
+                   "there: start processes by fork, or choose a program by mproc_executable_set()");
 }
 
 static _Noreturn void be_child(struct record *record, int sentinel)
