@@ -15,6 +15,10 @@ typedef void os_crash_handler(int number, siginfo_t *info, void *context);
  * for this thread, on their own in other threads. Signals that are ignored or handled already stay so. 0 or -errno. */
 int os_crash_listen(os_crash_handler *handler);
 
+/* Have the threads that this process makes from now on get a stack for their signals too: those made by object files
+ * that are loaded now. To be called again when more were loaded. */
+void os_crash_listen_in_threads(void);
+
 /* In that handler: let this thread get the signal once more when the handler returns, to be handled by default, with
  * what the kernel said about it. */
 void os_crash_pass_on(int number, siginfo_t *info);

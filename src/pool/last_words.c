@@ -241,6 +241,7 @@ void last_words_prepare(void)
         copy_base_name(speaker.program, sizeof speaker.program, path);
     }
     os_stack_prepare();
+    os_crash_listen_in_threads();
     add_frame(&rehearsal, (uintptr_t)last_words_prepare);
     tell_names(&rehearsal, NULL);
 }

@@ -7,6 +7,7 @@
 #include "pool/worker.h"
 
 #include "arena/member.h"
+#include "os/crash.h"
 #include "os/clock.h"
 #include "os/fork.h"
 #include "os/proc.h"
@@ -197,6 +198,7 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
         return job->function->address;
     if (known->entry != job->function) {
         known->address = (mproc_task *)(void *)function_find(&job->function->reference);
+        os_crash_listen_in_threads(); /* where that has loaded something */
         known->entry = known->address ? job->function : NULL;
     }
     return known->address;

@@ -82,6 +82,43 @@ static int overflow(void *ctx, const void *in, void *out)
     return descend(&(volatile int){0});
 }
 
+static void *descend_in_thread(void *arg)
+{
+    return descend(&(volatile int){0}) ? arg : NULL;
+}
+
+static int overflow_a_thread(void *ctx, const void *in, void *out)
+{
+    pthread_t thread;
+    (void)ctx;
+    (void)in;
+    (void)out;
+    if (pthread_create(&thread, NULL, descend_in_thread, NULL))
+        return 1;
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+/* Threads that end in every way, whose stacks for signals are given back. */
+static void *end_by_exit(void *arg)
+{
+    pthread_exit(arg);
+}
+
+static int make_threads(void *ctx, const void *in, void *out)
+{
+    pthread_t thread;
+    void *seen = NULL;
+    (void)ctx;
+    (void)in;
+    (void)out;
+    for (int i = 0; i < 100; i++) {
+        if (pthread_create(&thread, NULL, end_by_exit, &seen) || pthread_join(thread, &seen) || seen != &seen)
+            return 1;
+    }
+    return 0;
+}
+
 static void (*volatile nothing)(void);
 
 UNCHECKED void call(void)
@@ -364,6 +401,24 @@ static void a_stack_that_overflows_is_told_from_its_end(void **state)
     assert_int_equal(frame_of(&death, "descend"), 0);
 }
 
+static void a_stack_of_a_thread_that_overflows_is_told_too(void **state)
+{
+    (void)state;
+    mproc_postmortem death = die(overflow_a_thread, -SIGSEGV);
+    assert_true(death.has_address);
+    assert_int_equal(death.frame_count, MPROC_STACK_DEPTH);
+    assert_int_equal(frame_of(&death, "descend"), 0);
+}
+
+static void threads_of_a_task_are_as_ever(void **state)
+{
+    mproc_pool *pool;
+    (void)state;
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1}), 0);
+    assert_int_equal(mproc_pool_call(pool, make_threads, NULL, NULL, 0, NULL, 0, MPROC_FOREVER), 0);
+    mproc_pool_free(pool);
+}
+
 static void a_call_of_nothing_tells_the_caller(void **state)
 {
     (void)state;
@@ -549,6 +604,8 @@ int main(void)
         unit(a_fault_tells_its_address_its_function_and_the_callers),
         unit(an_abort_tells_who_gave_up),
         unit(a_stack_that_overflows_is_told_from_its_end),
+        unit(a_stack_of_a_thread_that_overflows_is_told_too),
+        unit(threads_of_a_task_are_as_ever),
         unit(a_call_of_nothing_tells_the_caller),
         unit(a_fault_in_another_thread_is_told),
         unit(a_fault_in_the_handler_ends_the_words_and_changes_nothing_else),
