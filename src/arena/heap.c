@@ -75,6 +75,7 @@ static bool sweep_custody(unsigned slot, member_owner owner)
             atomic_store_explicit(&custody->block, 0, memory_order_release);
         atomic_store_explicit(&custody->claimed, 0, memory_order_relaxed);
     }
+    spans_mend(owner);
     return true;
 }
 

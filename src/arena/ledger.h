@@ -6,7 +6,10 @@
 #include "arena/region.h"
 
 #define LEDGER_CUSTODY_COUNT 32
-#define LEDGER_SYNC_SIZE     (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * sizeof(struct custody) - 64)
+#define LEDGER_MAKING_COUNT  8
+#define LEDGER_SYNC_SIZE                                                                                               \
+    (REGION_LEDGER_SIZE - LEDGER_CUSTODY_COUNT * sizeof(struct custody) -                                              \
+     LEDGER_MAKING_COUNT * sizeof(struct making) - 64)
 
 /* A large block on its way to the caller of mproc_alloc(), taken, but perhaps without its pages yet; or on its way back
  * from the caller of mproc_free(); or any block that heap_free_marked() frees. The block belongs to this cell until
@@ -19,8 +22,17 @@ struct custody {
     _Atomic(uint32_t) is_marked; /* set before block by the member, cleared when the block's first word was written */
 };
 
+/* An object that this member makes: see manager/making.h. */
+struct making {
+    _Atomic(uintptr_t) object; /* 0: none; written by the allocation */
+    _Atomic(uintptr_t) place;  /* in the arena, where its address is to stand; 0: elsewhere. Written before object */
+    _Atomic(uint32_t) holds;   /* it may have blocks of its own */
+    _Atomic(uint32_t) claimed; /* CAS by the thread that uses the cell */
+};
+
 struct ledger {
     struct custody custody[LEDGER_CUSTODY_COUNT]; /* used by the heap */
+    struct making making[LEDGER_MAKING_COUNT];    /* used by src/manager */
     _Alignas(64) _Atomic(uintptr_t) pools;        /* used by src/pool, see store.c there; so is the next */
     _Atomic(uintptr_t) moving_pool;
     _Alignas(64) unsigned char sync[LEDGER_SYNC_SIZE]; /* used by src/sync, see there */

@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 #define USED        UINT64_C(1)
-#define SWEEPER_MAX 8
+#define SWEEPER_MAX 16
 
 /* The last slots, for joiners that find no other; and one in so many joiners sweeps. */
 #define RESERVE    64

@@ -192,6 +192,15 @@ static void unlock(unsigned class_index)
     owner_lock_release(&class_at(class_index)->lock);
 }
 
+void spans_mend(member_owner dead)
+{
+    for (unsigned class_index = 0; class_index < CLASS_COUNT * SHARD_COUNT; class_index++) {
+        uint64_t word = atomic_load_explicit(&class_at(class_index)->lock.word, memory_order_relaxed);
+        if (word && (word & ~MEMBER_FLAGS) == (dead & ~MEMBER_FLAGS) && lock(class_index) == 0)
+            unlock(class_index);
+    }
+}
+
 /* ---- taking ---- */
 
 static void draw(struct span *span, unsigned class_index)

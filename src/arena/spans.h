@@ -20,6 +20,9 @@ size_t spans_size(unsigned index, const void *block);
 /* Bytes in blocks in use of that span. */
 size_t spans_used(unsigned index);
 
+/* Mend the classes that a dead member held, which else stay as they are until somebody next needs them. */
+void spans_mend(member_owner dead);
+
 /* NULL, or what is wrong with the spans. */
 const char *spans_audit(void);
 

@@ -1,6 +1,6 @@
 /* mproc_array: elements that are used in place, and a lock beside them. Nothing but the lock is changed by this file's
  * own, so there is nothing to mend: a writer that dies leaves what it had written. */
-#include "manager/object.h"
+#include "manager/making.h"
 #include "manager/value.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -138,16 +138,16 @@ int mproc_array_create(mproc_array **array, size_t count, size_t element_size)
         return refuse(__func__, "element_size is 0");
     if (__builtin_mul_overflow(count, element_size, &size) || __builtin_add_overflow(size, sizeof **array, &size))
         return outcome(__func__, -ENOMEM);
+    struct making *making;
     void *block;
-    int result = object_create(size, &block);
+    int result = making_begin(size, (void **)array, &making, &block);
     if (result)
         return outcome(__func__, result);
     mproc_array *made = block;
     made->count = count;
     made->element_size = element_size;
     mproc_rlock_init(&made->lock);
-    object_finish(&object_array, made);
-    *array = made;
+    making_finish(making, &object_array, (void **)array);
     return 0;
 }
 

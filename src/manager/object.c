@@ -2,6 +2,7 @@
  * type; it knows nothing of what lies in a container but that items are blocks in a table. */
 #include "manager/object.h"
 
+#include "manager/making.h"
 #include "manager/value.h"
 #include "os/clock.h"
 #include <errno.h>
@@ -121,11 +122,6 @@ int object_count_for(const struct object_type *type, void *object, unsigned meth
 
 /* ---- life ---- */
 
-int object_create(size_t size, void **object)
-{
-    return heap_alloc_zeroed(size, NULL, object);
-}
-
 void object_finish(const struct object_type *type, void *object)
 {
     object_set_up((enum object_kind)(OBJECT_CONTAINER ^ (uint32_t)type->type << 1), object);
@@ -135,9 +131,11 @@ int container_create(const struct object_type *type, void **container)
 {
     if (!container)
         return -EINVAL;
-    int result = object_create(sizeof(struct container), container);
+    struct making *making;
+    void *made;
+    int result = making_begin(sizeof(struct container), container, &making, &made);
     if (!result)
-        object_finish(type, *container);
+        making_finish(making, type, container);
     return result;
 }
 

@@ -101,8 +101,7 @@ static inline bool object_is_near(const struct object_type *type, const void *ob
            object_is((enum object_kind)(OBJECT_CONTAINER ^ (uint32_t)type->type << 1), object);
 }
 
-/* Make an object: size zeroed bytes with a stamp, which is written by object_finish() when all is set up. */
-int object_create(size_t size, void **object);
+/* Write an object's stamp, when all else is set up. How it is made is in manager/making.h. */
 void object_finish(const struct object_type *type, void *object);
 
 /* Make a container that has nothing but its head. -EINVAL for NULL. */

@@ -1,6 +1,6 @@
 /* mproc_variable: one value. Its table is one block, the value's stored form: commit and recovery are those of the
  * container. */
-#include "manager/object.h"
+#include "manager/making.h"
 #include "manager/value.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -79,19 +79,20 @@ int mproc_variable_create(mproc_variable **variable, mproc_value value)
     if (!variable)
         return refuse(__func__, "variable is NULL");
     *variable = NULL;
+    struct making *making;
     void *made;
     int result = value_check(&value);
     if (!result)
-        result = object_create(sizeof **variable, &made);
+        result = making_begin(sizeof **variable, (void **)variable, &making, &made);
     if (result)
         return retold(__func__, result);
+    making_holds(making);
     result = put(made, &value);
     if (result) {
-        heap_free(made);
+        making_give_up(making);
         return retold(__func__, result);
     }
-    object_finish(&object_variable, made);
-    *variable = made;
+    making_finish(making, &object_variable, (void **)variable);
     return 0;
 }
 

@@ -9,7 +9,7 @@
 #include "arena/member.h"
 #include <pthread.h>
 
-#define THREAD_CELLS_HERE 24 /* in the ledger itself */
+#define THREAD_CELLS_HERE 18 /* in the ledger itself */
 #define THREAD_MORE       7  /* blocks for more of them, each twice as large as the one before */
 #define THREAD_BLOCK      32 /* cells of the first such block */
 

@@ -60,6 +60,7 @@ extern const struct crash_case result_cases[];
 extern const struct crash_case container_cases[];
 extern const struct crash_case small_container_cases[];
 extern const struct crash_case free_container_cases[];
+extern const struct crash_case make_container_cases[];
 extern const struct crash_case broken_cases[]; /* each must be found to fail */
 
 /* ---- stepping (step.c), for the runner ---- */

@@ -45,6 +45,7 @@ static const struct {
     {container_cases, false},
     {small_container_cases, false},
     {free_container_cases, false},
+    {make_container_cases, false},
     {broken_cases, false},
 };
 

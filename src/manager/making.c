@@ -1,0 +1,104 @@
+/* Objects that are being made, as making.h says. Called by object.c and the files of the types. */
+#include "manager/making.h"
+
+#include "arena/ledger.h"
+#include "arena/member.h"
+#include <sched.h>
+
+/* A cell that no other thread of this member uses. There are more than threads that are likely to be here. */
+static struct making *making_claim(void)
+{
+    struct ledger *ledger = ledger_at(member_slot(member_current()));
+    for (unsigned i = 0;; i = (i + 1) % LEDGER_MAKING_COUNT) {
+        uint32_t unclaimed = 0;
+        if (atomic_compare_exchange_strong_explicit(&ledger->making[i].claimed, &unclaimed, 1, memory_order_acquire,
+                                                    memory_order_relaxed))
+            return &ledger->making[i];
+        if (i == LEDGER_MAKING_COUNT - 1)
+            sched_yield();
+    }
+}
+
+static void making_release(struct making *making)
+{
+    atomic_store_explicit(&making->object, 0, memory_order_release);
+    atomic_store_explicit(&making->claimed, 0, memory_order_release);
+}
+
+int making_begin(size_t size, void **place, struct making **making, void **object)
+{
+    *place = NULL;
+    int result = member_need();
+    if (result)
+        return result;
+    struct making *made = making_claim();
+    atomic_store_explicit(&made->place, region_contains(place) ? (uintptr_t)place : 0, memory_order_relaxed);
+    atomic_store_explicit(&made->holds, 0, memory_order_relaxed); /* before object, which heap_alloc() releases */
+    result = heap_alloc_zeroed(size, &made->object, object);
+    if (result)
+        making_release(made);
+    else
+        *making = made;
+    return result;
+}
+
+void making_holds(struct making *making)
+{
+    atomic_store_explicit(&making->holds, 1, memory_order_release);
+}
+
+static uintptr_t making_load(const heap_place *place)
+{
+    return atomic_load_explicit(place, memory_order_acquire);
+}
+
+/* A table that arrives is in force already if the process died just before it forgot that. There are no items yet. */
+static void free_contents(struct container *container)
+{
+    if (making_load(&container->arriving) == making_load(&container->table))
+        atomic_store_explicit(&container->arriving, 0, memory_order_release);
+    heap_free_from(&container->arriving);
+    heap_free_from(&container->table);
+}
+
+/* What the process that made it has left. An object is in the place when its process died after the commit. */
+static void making_undo(struct making *making)
+{
+    uintptr_t object = making_load(&making->object);
+    uintptr_t place = atomic_load_explicit(&making->place, memory_order_relaxed);
+    if (!object || (place && making_load((heap_place *)place) == object))
+        return;
+    if (atomic_load_explicit(&making->holds, memory_order_relaxed))
+        free_contents((struct container *)object);
+    heap_free_from(&making->object);
+}
+
+void making_give_up(struct making *making)
+{
+    making_undo(making);
+    making_release(making);
+}
+
+void making_finish(struct making *making, const struct object_type *type, void **place)
+{
+    void *object = (void *)making_load(&making->object);
+    object_finish(type, object);
+    __atomic_store_n(place, object, __ATOMIC_RELEASE); /* commit, if the place is shared */
+    making_release(making);
+}
+
+static bool making_sweep(unsigned slot, member_owner owner)
+{
+    (void)owner;
+    for (unsigned i = 0; i < LEDGER_MAKING_COUNT; i++) {
+        struct making *making = &ledger_at(slot)->making[i];
+        making_undo(making);
+        making_release(making);
+    }
+    return true;
+}
+
+__attribute__((constructor)) static void register_sweep(void)
+{
+    member_on_sweep(making_sweep);
+}
