@@ -4,6 +4,7 @@
 
 #include "arena/ledger.h"
 #include "arena/spans.h"
+#include "arena/trace.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -47,6 +48,20 @@ static int take_large_for_caller(size_t size, void **block, bool *zero)
     atomic_store_explicit(&custody->block, 0, memory_order_release);
     atomic_store_explicit(&custody->claimed, 0, memory_order_release);
     return result;
+}
+
+/* With the trace at its end. */
+static size_t whole_size(const void *block)
+{
+    unsigned index;
+    if (!chunk_of(block, &index))
+        return 0;
+    uint64_t word = chunk_word(index);
+    if (chunk_state(word) == CHUNK_SPAN)
+        return spans_size(index, block);
+    if (chunk_state(word) != CHUNK_USED || block != chunk_address(index))
+        return 0;
+    return atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
 }
 
 /* What stands first in a block that this member frees. Its upper half is even: so it is no object's stamp. */
@@ -101,9 +116,14 @@ static int take(size_t size, heap_place *place, void **block, bool *zero)
     int result = member_need();
     if (result)
         return result;
-    result = take_any(size, place, block, zero);
+    size_t trace = trace_size();
+    if (size > SIZE_MAX - trace)
+        return -ENOMEM;
+    result = take_any(size + trace, place, block, zero);
     if (result == -ENOMEM && member_sweep_all())
-        result = take_any(size, place, block, zero);
+        result = take_any(size + trace, place, block, zero);
+    if (trace && !result)
+        trace_note(*block, whole_size(*block));
     return result;
 }
 
@@ -186,22 +206,20 @@ int heap_free_marked(_Atomic(uint64_t) *block)
 
 size_t heap_usable_size(const void *block)
 {
-    unsigned index;
-    if (!chunk_of(block, &index))
-        return 0;
-    uint64_t word = chunk_word(index);
-    if (chunk_state(word) == CHUNK_SPAN)
-        return spans_size(index, block);
-    if (chunk_state(word) != CHUNK_USED || block != chunk_address(index))
-        return 0;
-    return atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+    size_t size = whole_size(block);
+    return size ? size - trace_size() : 0;
 }
 
 bool heap_shrink(void *block, size_t size)
 {
     unsigned index;
-    return chunk_of(block, &index) && size > SPAN_LARGEST && chunk_state(chunk_word(index)) == CHUNK_USED &&
-           chunks_shrink(index, size) == 0;
+    size_t whole = size + trace_size();
+    if (!chunk_of(block, &index) || whole <= SPAN_LARGEST || chunk_state(chunk_word(index)) != CHUNK_USED ||
+        chunks_shrink(index, whole))
+        return false;
+    if (trace_size())
+        trace_note(block, whole_size(block));
+    return true;
 }
 
 static void add_run(void *arg, unsigned index, uint64_t word)

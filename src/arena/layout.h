@@ -26,6 +26,8 @@ struct arena_header {
     uint32_t member_end;         /* */
     _Atomic(uint32_t) is_shared; /* what ends says is mapped in every process; see region.c */
     uint64_t ends[LAYOUT_PARTS];
+    int32_t creator;    /* the process that made the arena; written by it, and so is the next, before it joins */
+    uint32_t is_traced; /* every block ends with a trace, see trace.h */
     _Alignas(64) _Atomic(uint32_t) member_limit; /* slots below it have been used once; only grows, by CAS */
     _Atomic(uint32_t) reserve_begin;             /* the slot where a test has the reserve begin; 0: where it does */
     _Alignas(64) _Atomic(int64_t) last_tick;     /* when somebody last looked for the dead; CAS elects the next */

@@ -19,6 +19,7 @@
 #include "arena/layout.h"
 #include "arena/ledger.h"
 #include "arena/proof.h"
+#include "arena/trace.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
@@ -250,9 +251,12 @@ static int join_full_table(void)
 
 static int join(void)
 {
+    bool is_new = !region.base;
     int result = region_open();
     if (result)
         return result;
+    if (is_new)
+        trace_begin();
     result = claim_between(0, reserve_begin());
     return result == -EAGAIN ? join_full_table() : result;
 }

@@ -352,6 +352,14 @@ size_t spans_used(unsigned index)
     return (size_t)count_used(span_at(index)) * span_at(index)->size;
 }
 
+void spans_each_block(unsigned index, void (*visit)(void *arg, const void *block, size_t size), void *arg)
+{
+    const struct span *span = span_at(index);
+    for (unsigned bit = 0; bit < span->capacity; bit++)
+        if (is_set(span, bit))
+            visit(arg, (const unsigned char *)span + span->first + (size_t)bit * span->size, span->size);
+}
+
 struct audit {
     uint32_t listed;
     uint32_t empty;

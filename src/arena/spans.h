@@ -26,4 +26,7 @@ void spans_mend(member_owner dead);
 /* NULL, or what is wrong with the spans. */
 const char *spans_audit(void);
 
+/* Call visit for each block in use of the span at that chunk. */
+void spans_each_block(unsigned index, void (*visit)(void *arg, const void *block, size_t size), void *arg);
+
 #endif

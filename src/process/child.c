@@ -4,6 +4,7 @@
  * the last that is run, is ours, and leaves before those of the parent. */
 #include "process/child.h"
 
+#include "arena/trace.h"
 #include "ipc/connection.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
@@ -32,6 +33,7 @@ static OS_FORK_PATH void leave(int status, void *unused)
     (void)unused;
     os_leave(handle_end_all);
     streams_flush();
+    trace_report();
     os_leave(member_leave);
     coverage_save();
     _exit(status);

@@ -18,6 +18,9 @@
 #define WRITER       "__gcov_exit"
 #define OBJECTS_MOST 64
 
+/* Functions of the end that this library has itself: see arena/trace.c. */
+#define OWN_FUNCTIONS 1
+
 static enum {
     UNKNOWN,
     NONE,
@@ -38,15 +41,25 @@ static const ElfW(Phdr) * part_of(const struct dl_phdr_info *object, ElfW(Word) 
     return NULL;
 }
 
+static bool is_own(const struct dl_phdr_info *object)
+{
+    for (int i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_LOAD &&
+            (uintptr_t)coverage_look - object->dlpi_addr - object->dlpi_phdr[i].p_vaddr < object->dlpi_phdr[i].p_memsz)
+            return true;
+    return false;
+}
+
 static bool has_functions_of_its_own(const struct dl_phdr_info *object)
 {
+    size_t usual = is_own(object) ? 1 + OWN_FUNCTIONS : 1;
     const ElfW(Phdr) *dynamic = part_of(object, PT_DYNAMIC);
     if (!dynamic)
         return !object->dlpi_name[0]; /* a static program does not tell */
     for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(object->dlpi_addr + dynamic->p_vaddr); entry->d_tag != DT_NULL;
          entry++)
         if (entry->d_tag == DT_FINI_ARRAYSZ)
-            return entry->d_un.d_val > sizeof(void *);
+            return entry->d_un.d_val > usual * sizeof(void *);
     return false;
 }
 
