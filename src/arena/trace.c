@@ -4,6 +4,7 @@
 #include "arena/chunks.h"
 #include "arena/spans.h"
 #include "os/file.h"
+#include "os/leave.h"
 #include "os/program.h"
 #include "os/say.h"
 #include "util/symbol.h"
@@ -231,5 +232,5 @@ void trace_report(void)
 /* After all exit handlers, in which a program may still free. */
 __attribute__((destructor)) static void report_at_exit(void)
 {
-    trace_report();
+    os_leave(trace_report);
 }

@@ -33,7 +33,7 @@ static OS_FORK_PATH void leave(int status, void *unused)
     (void)unused;
     os_leave(handle_end_all);
     streams_flush();
-    trace_report();
+    os_leave(trace_report);
     os_leave(member_leave);
     coverage_save();
     _exit(status);
