@@ -19,9 +19,9 @@
  * the container at that moment, which is short unless that process is stopped; timeout bounds it.
  *
  * The address of a new container should go straight to shared memory: mproc_dict_create(&job->ages), with job from
- * mproc_alloc(). Then, whenever the process dies, the place has a whole container or NULL, and no memory is lost, however
- * large it is. Others leave the place alone until the call has returned or its process is dead. A container whose
- * address only one process has is lost to the family when that one dies; its memory stays taken.
+ * mproc_alloc(). Then, whenever the process dies, the place has a whole container or NULL, and no memory is lost,
+ * however large it is. Others leave the place alone until the call has returned or its process is dead. A container
+ * whose address only one process has is lost to the family when that one dies; its memory stays taken.
  *
  * Freeing one that others still use is an error of the program; after it, -EINVAL is the answer as far as the library
  * can know. The _free functions wait for the one that is at the container, return NULL, and ignore what is

@@ -41,8 +41,8 @@ extern "C" {
 #endif
 
 /* Take size bytes, not initialized. Aligned to 16 bytes, and to 64 bytes (a cache line) when size is 64 or more. NULL
- * with errno: EINVAL for a size of 0; ENOMEM when the arena, the machine or a cgroup above the process has no room left.
- * Page cache and swap that the kernel could use count as room. */
+ * with errno: EINVAL for a size of 0; ENOMEM when the arena, the machine or a cgroup above the process has no room
+ * left. Page cache and swap that the kernel could use count as room. */
 MPROC_API void *mproc_alloc(size_t size);
 
 /* Take count * size bytes, all zero. NULL with errno as mproc_alloc(); ENOMEM too when the product overflows. */

@@ -72,8 +72,9 @@ typedef struct mproc_postmortem {
     struct mproc_frame frames[MPROC_STACK_DEPTH];
 } mproc_postmortem;
 
-/* Write a report of several lines, each with a newline, as the one above. As snprintf(): cut off, between two letters, to what fits in size
- * bytes with the 0 behind it; returns the length that it has whole. NULL with 0: the length only. */
+/* Write a report of several lines, each with a newline, as the one above. As snprintf(): cut off, between two letters,
+ * to what fits in size bytes with the 0 behind it; returns the length that it has whole. NULL with 0: the length only.
+ */
 MPROC_API size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, size_t size);
 
 #ifdef __cplusplus

@@ -159,8 +159,11 @@ int saved_ask(struct server *server, struct session *session, uint64_t number)
 {
     if (!server->saved)
         return -EOPNOTSUPP;
-    const struct turn turn = {
-        .server = server, .session = session, .turns = server->saved->turns, .number = number, .timeout = OS_USER_FOREVER};
+    const struct turn turn = {.server = server,
+                              .session = session,
+                              .turns = server->saved->turns,
+                              .number = number,
+                              .timeout = OS_USER_FOREVER};
     if (server->saved->pidfd >= 0)
         return turns_wait(&turn, WAITS_FOR_SAVE, NULL);
     int result = begin(server);

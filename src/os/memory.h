@@ -53,8 +53,8 @@ int os_memory_populate(void *address, size_t size);
 int os_memory_remove(void *address, size_t size);
 
 /* Have all pages of a range that is backed in this process's page table: what is written then costs no fault for each
- * page. The range may be in use by others, and is only read. Nothing is lost where the kernel (before 5.14) cannot do it
- * at once. */
+ * page. The range may be in use by others, and is only read. Nothing is lost where the kernel (before 5.14) cannot do
+ * it at once. */
 void os_memory_touch(const void *address, size_t size);
 
 /* Bytes of memory that the file takes. */

@@ -1,6 +1,6 @@
 /* Processes by descriptor: a pidfd names one process for ever, whatever becomes of its number. Where pidfd_open() is
- * refused (before Linux 5.3, by filters, under valgrind) something else stands in for it, see procfd.h: it does all that
- * is said here, and cannot be polled. */
+ * refused (before Linux 5.3, by filters, under valgrind) something else stands in for it, see procfd.h: it does all
+ * that is said here, and cannot be polled. */
 #ifndef MPROC_OS_PIDFD_H
 #define MPROC_OS_PIDFD_H
 

@@ -7,8 +7,8 @@
 #include "pool/worker.h"
 
 #include "arena/member.h"
-#include "os/crash.h"
 #include "os/clock.h"
+#include "os/crash.h"
 #include "os/fork.h"
 #include "os/proc.h"
 #include "process/streams.h"
