@@ -1,5 +1,6 @@
-/* What is known about an item whose worker died: where it was, how it ended, what it had used. mproc/pool.h says how
- * one gets it: from a future, from a map's died function, from an imap.
+/* What is known about a process that ended: where it was, how it ended, what it had used. For a worker that died at an
+ * item, mproc/pool.h says how one gets it: from a future, from a map's died function, from an imap. For a process that
+ * the program has started itself, there is mproc_process_postmortem().
  *
  *     static void died(void *arg, const mproc_postmortem *death)
  *     {
@@ -13,11 +14,14 @@
  *       #0 0x55d0c1a3e1c9 in parse_line+0x19 (demo+0x11c9)
  *       #1 0x55d0c1a3e21b in parse+0x2b (demo+0x121b)
  *
- * The stack is taken by the dying worker itself, by functions only that may be called in a signal handler. It is there
+ * Of a process: "process NAME (pid 4711) died of ..." and the rest in the same way.
+ *
+ * The stack is taken by the dying process itself, by functions only that may be called in a signal handler. It is there
  * when a worker dies of SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP or SIGXCPU, and of SIGTERM, which is
  * what an item gets that takes too long: then it shows where it hung. There is none when it ended by exit() or SIGKILL,
- * and when the initializer or a task has a handler of its own for the signal, or has blocked or ignored it. How a
- * worker ends, its exit code or signal and its core dump, is as without all this.
+ * and when the initializer or a task, or the process's target, has a handler of its own for the signal, or has blocked
+ * or ignored it; and in a process that was started without the option postmortem, or that has executed a program. How
+ * a process ends, its exit code or signal and its core dump, is as without all this.
  *
  * Functions are named as far as the object files have symbols, static ones too; C++ names are mangled. */
 #ifndef MPROC_POSTMORTEM_H
@@ -54,14 +58,16 @@ struct mproc_frame {
 };
 
 typedef struct mproc_postmortem {
-    size_t index;     /* of the input: in the map, of the imap; 0 for a submitted task */
+    size_t index;     /* of the input: in the map, of the imap; 0 for a submitted task, and if there is no worker */
     unsigned attempt; /* 0: it was run for the first time; how many of its workers had died before */
-    unsigned worker;  /* its number, from 1, as in its name */
+    unsigned worker;  /* its number, from 1, as in its name; 0: it is no worker, but a process of its own */
     pid_t pid;
-    int exit; /* its exit code, or minus the signal */
+    char name[64]; /* of the process */
+    int exit;      /* its exit code, or minus the signal */
     enum mproc_cause cause;
     mproc_time wall;    /* from the begin of the item to the end of its process. In a map without item_timeout from the
-                           begin of the item's chunk, to 10 ms: exact only with a chunk of 1 */
+                           begin of the item's chunk, to 10 ms: exact only with a chunk of 1.
+                           Of a process from its start until its end was seen */
     mproc_time cpu;     /* CPU time that it used since then, user and system, all threads, with the processes that it
                            started and waited for; 10 ms too much at most */
     size_t peak_memory; /* bytes of memory that were resident at most in the worker's life, as the kernel counts them */

@@ -36,6 +36,7 @@
 
 #include <mproc/base.h>
 #include <mproc/connection.h>
+#include <mproc/postmortem.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -62,6 +63,7 @@ typedef struct mproc_process_options {
     size_t arg_size;  /* 0: arg is handed over as it stands; else so many bytes of it are copied */
     enum mproc_start_method method; /* 0: the default */
     bool daemon;                    /* dies with its parent, however that ends; its own children must be daemons too */
+    bool postmortem;                /* leave what is known when a signal ends it, see mproc_process_postmortem() */
     bool ignore_interrupt;          /* it ignores SIGINT, and so does what it starts: a Ctrl-C is its parent's matter */
     mproc_connection *const *connections; /* NULL: fork inherits all, the others none. Else these and no others: */
     size_t connection_count;              /* the child finds them by mproc_inherited_connection(); at most 64 */
@@ -105,6 +107,16 @@ MPROC_API int mproc_process_exitcode(mproc_process *process, int *exitcode);
 
 /* Whether it has not ended. False for NULL. */
 MPROC_API bool mproc_process_is_alive(mproc_process *process);
+
+/* What is known about its end: how and why, the time from its start until its end was seen, CPU time and peak memory
+ * (0 where somebody else has reaped it). With the option postmortem also the address that the signal tells of, and the
+ * stack; mproc/postmortem.h says when there is one, and writes it as text. In *postmortem, index, attempt and worker
+ * are 0. 0; MPROC_RUNNING; -ECHILD when it is no child of this process or its exit code is unknown; -EINVAL.
+ *
+ * The option costs a start some 10 us more, and the first one in a program the look-up of symbols, a few milliseconds.
+ * The process handles the signals that would end it, on a stack of its own, and then ends as without it; handlers that
+ * the target installs itself take their place. */
+MPROC_API int mproc_process_postmortem(mproc_process *process, mproc_postmortem *postmortem);
 
 /* Its process id, also after its end; or -EINVAL. */
 MPROC_API pid_t mproc_process_pid(const mproc_process *process);

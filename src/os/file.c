@@ -179,6 +179,18 @@ static int map(int fd, const unsigned char **bytes, size_t *size)
     return 0;
 }
 
+int os_map_shared(int fd, size_t size, void **memory)
+{
+    int fault = os_fault(OS_MMAP);
+    if (fault)
+        return fault;
+    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    *memory = mapped;
+    return 0;
+}
+
 int os_map_file(const char *path, const unsigned char **bytes, size_t *size)
 {
     int fd = os_open(path, O_RDONLY | O_NONBLOCK);

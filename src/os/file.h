@@ -36,6 +36,9 @@ int os_write_all(int fd, const void *data, size_t size);
 /* Go to the directory that is open there. */
 int os_change_directory(int fd);
 
+/* Map a file of this size for reading and writing, shared with whoever maps it too. 0 or -errno. */
+int os_map_shared(int fd, size_t size, void **memory);
+
 /* Whether it is a regular file of this user's that nobody else may read or write: 0, -EPERM, -errno. */
 int os_is_private(int fd);
 

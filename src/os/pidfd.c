@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -198,23 +199,38 @@ static struct wanted wanted_of(int fd)
 
 int os_pidfd_reap(int fd, int *exitcode)
 {
+    struct os_end end;
+    int result = os_pidfd_reap_end(fd, &end);
+    if (result == 1)
+        *exitcode = end.exit;
+    return result;
+}
+
+/* The library's waitid() does not ask for the usage, which the kernel tells too. */
+int os_pidfd_reap_end(int fd, struct os_end *end)
+{
     siginfo_t info = {.si_pid = 0};
+    struct rusage usage = {.ru_maxrss = 0};
     int result;
+    *end = (struct os_end){.pid = 0};
     if (!os_is_kept(fd))
         return -EBADF;
     struct wanted wanted = wanted_of(fd);
     do {
         result = os_fault(OS_WAITID);
-        if (!result && waitid(wanted.type, wanted.id, &info, WEXITED | WNOHANG | __WALL))
+        if (!result && syscall(SYS_waitid, wanted.type, wanted.id, &info, WEXITED | WNOHANG | __WALL, &usage))
             result = failed_call("waitid");
     } while (result == -EINTR);
     if (result == -ECHILD)
-        return end_by_descriptor(fd, exitcode);
+        return end_by_descriptor(fd, &end->exit);
     if (result)
         return result;
     if (info.si_pid == 0)
         return 0;
-    *exitcode = exitcode_of(&info);
+    *end = (struct os_end){.pid = info.si_pid,
+                           .exit = exitcode_of(&info),
+                           .cpu = os_usage_time(&usage),
+                           .peak_memory = (size_t)usage.ru_maxrss * 1024};
     return 1;
 }
 

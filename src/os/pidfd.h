@@ -5,8 +5,18 @@
 #define MPROC_OS_PIDFD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* A child that has ended. */
+struct os_end {
+    pid_t pid;
+    int exit;    /* its exit code, or minus its signal */
+    int64_t cpu; /* nanoseconds of CPU time that it has used, with the children that it waited for */
+    size_t
+        peak_memory; /* bytes of memory that were resident at most, in it or in one of them; 0: not known, nor is cpu */
+};
 
 /* A descriptor for the process with that number, close-on-exec; -ESRCH when there is none. Only the parent of a process
  * that was not reaped knows for sure which process that is. */
@@ -23,7 +33,7 @@ int os_pidfd_of_child(pid_t pid);
 
 /* Wait at most so many nanoseconds for the end of the process. 1: it has ended, or this is no descriptor of a process;
  * 0: it has not; -EINTR and others. */
-int os_pidfd_wait(int fd, int64_t nanoseconds);
+int os_pidfd_wait(int fd, int64_t span);
 
 /* The following two are -EBADF where the descriptor is no longer the one that os_pidfd_open() made, or that was
  * adopted.
@@ -35,6 +45,9 @@ int os_pidfd_signal(int fd, int signal);
  * ended, or its end is not settled yet; -ECHILD: no child of this process, or somebody else reaped it and the kernel
  * does not tell how it ended. */
 int os_pidfd_reap(int fd, int *exitcode);
+
+/* The same, and what it has used. */
+int os_pidfd_reap_end(int fd, struct os_end *end);
 
 /* Whether the kernel tells how a process ended that somebody else reaped, as Linux does from 6.15 on. Tried out once,
  * with a process that is made and reaped. */

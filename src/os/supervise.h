@@ -4,17 +4,8 @@
 #ifndef MPROC_OS_SUPERVISE_H
 #define MPROC_OS_SUPERVISE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "os/pidfd.h"
 #include <sys/types.h>
-
-/* A child that has ended. */
-struct os_end {
-    pid_t pid;
-    int exit;           /* its exit code, or minus its signal */
-    int64_t cpu;        /* nanoseconds of CPU time that it has used, with the children that it waited for */
-    size_t peak_memory; /* bytes of memory that were resident at most, in it or in one of them */
-};
 
 /* Reap any child that has ended, without waiting. 1; 0: no child has ended; -ECHILD: there is no child. */
 int os_reap_any(struct os_end *end);

@@ -6,7 +6,7 @@
 
 #include "arena/owner_lock.h"
 #include "pool/job.h"
-#include "pool/last_words.h"
+#include "process/last_words.h"
 #include "pool/list.h"
 
 #define POOL_WORKERS_MAX 1024

@@ -3,6 +3,7 @@
 #include "pool/postmortem.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct job_postmortem *newest_of(const struct job *job)
@@ -52,25 +53,6 @@ static void note_costs(mproc_postmortem *text, struct worker_slot *slot, const s
     text->peak_memory = atomic_load_explicit(&words->peak_memory, memory_order_relaxed);
 }
 
-static uint32_t frames_of(const struct last_words *words)
-{
-    if (!atomic_load_explicit(&words->spoken, memory_order_acquire))
-        return 0;
-    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_acquire);
-    return count < MPROC_STACK_DEPTH ? count : MPROC_STACK_DEPTH;
-}
-
-static void note_words(mproc_postmortem *text, const struct last_words *words)
-{
-    text->frame_count = frames_of(words);
-    memcpy(text->frames, words->frames, text->frame_count * sizeof *words->frames);
-    if (atomic_load_explicit(&words->spoken, memory_order_relaxed) && words->has_address &&
-        -words->signal == text->exit) {
-        text->has_address = true;
-        text->address = words->address;
-    }
-}
-
 void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t item, unsigned attempt,
                     const struct job_death *death)
 {
@@ -83,7 +65,7 @@ void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t i
     if (number >= POSTMORTEMS_MAX || (made && is_listed(job, made)) || heap_free_from(&words->postmortem))
         return;
     size_t head = offsetof(struct job_postmortem, text.frames);
-    if (heap_alloc(head + frames_of(words) * sizeof *words->frames, &words->postmortem, &block))
+    if (heap_alloc(head + last_words_frames(words) * sizeof *words->frames, &words->postmortem, &block))
         return;
     struct job_postmortem *entry = block;
     memset(block, 0, head);
@@ -93,11 +75,12 @@ void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t i
     text->index = item;
     text->attempt = attempt;
     text->worker = index + 1;
+    snprintf(text->name, sizeof text->name, "Worker-%u", index + 1);
     text->pid = atomic_load_explicit(&slot->pid, memory_order_relaxed);
     text->exit = death->exit;
     text->cause = cause_of(pool, words, death);
     note_costs(text, slot, words, job);
-    note_words(text, words);
+    last_words_tell(words, text);
     atomic_store_explicit(&job->postmortems, entry, memory_order_release); /* commit */
 }
 

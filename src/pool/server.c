@@ -11,7 +11,7 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/supervise.h"
-#include "pool/oom.h"
+#include "process/oom.h"
 #include "pool/pool.h"
 #include <errno.h>
 #include <mproc/log.h>

@@ -16,6 +16,7 @@
 #include "os/signal.h"
 #include "process/coverage.h"
 #include "process/life.h"
+#include "process/postmortem.h"
 #include "process/streams.h"
 #include "util/log.h"
 #include <errno.h>
@@ -97,6 +98,8 @@ _Noreturn OS_FORK_PATH void child_run(const struct start *start, uint64_t caught
     if (start->ignore_interrupt)
         os_signal_ignore(SIGINT);
     take_identity(start);
+    if (start->words_file >= 0)
+        postmortem_listen(start, __builtin_frame_address(0));
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);
     introduce(start);

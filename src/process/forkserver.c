@@ -258,6 +258,9 @@ static void pack(struct parcel *parcel, const struct start *start, int record)
     parcel->request.has_gate = start->gate >= 0;
     if (start->gate >= 0)
         parcel->fds[parcel->count++] = start->gate;
+    parcel->request.has_words = start->words_file >= 0;
+    if (start->words_file >= 0)
+        parcel->fds[parcel->count++] = start->words_file;
     parcel->directory = os_open(".", O_PATH | O_DIRECTORY);
     parcel->request.has_directory = parcel->directory >= 0;
     if (parcel->directory >= 0)

@@ -242,6 +242,8 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     start->sentinel = descriptors->sentinel;
     start->leash = descriptors->leash;
     start->gate = descriptors->gate;
+    start->words_file = descriptors->words;
+    start->words = NULL;
     start->fn = (mproc_target *)(void *)function_find(&record->function);
     if (!start->fn)
         fresh_fail(start->name, MPROC_NO_FUNCTION, "its function is in no object file that it has or can load");

@@ -44,6 +44,7 @@ struct fresh_descriptors {
     int sentinel;
     int leash; /* or -1 */
     int gate;  /* or -1 */
+    int words; /* or -1 */
     const int *connections;
 };
 

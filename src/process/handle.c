@@ -14,6 +14,7 @@
 #include "os/supervise.h"
 #include "process/life.h"
 #include "process/local.h"
+#include "process/postmortem.h"
 #include "process/self.h"
 #include "process/watch.h"
 #include <errno.h>
@@ -95,6 +96,7 @@ void handle_discard(struct mproc_process *handle)
     }
     if (handle->pidfd >= 0)
         os_close(handle->pidfd);
+    postmortem_forget(handle);
     if (!give_near(handle))
         free(handle);
 }
@@ -240,18 +242,22 @@ static bool reap(struct mproc_process *handle)
 {
     if (handle->state != HANDLE_RUNNING || !is_own(handle))
         return false;
-    int result = os_pidfd_reap(handle->pidfd, &handle->exitcode);
+    struct os_end end;
+    int result = os_pidfd_reap_end(handle->pidfd, &end);
     if (result == -EBADF) { /* the program has closed it. A child that was not reaped still has its number */
         result = os_pidfd_of_child(handle->pid);
         if (result >= 0) {
             handle->pidfd = result;
-            result = os_pidfd_reap(handle->pidfd, &handle->exitcode);
+            result = os_pidfd_reap_end(handle->pidfd, &end);
         }
     }
-    if (result == 1)
+    if (result == 1) {
         handle->state = HANDLE_ENDED;
-    else if (result == -ECHILD)
+        handle->exitcode = end.exit;
+        postmortem_note(handle, &end);
+    } else if (result == -ECHILD) {
         handle->state = HANDLE_LOST;
+    }
     if (handle->state == HANDLE_RUNNING)
         return false;
     if (handle->tie >= 0)

@@ -3,6 +3,7 @@
 #define MPROC_PROCESS_HANDLE_H
 
 #include "arena/member.h"
+#include <mproc/postmortem.h>
 #include <mproc/process.h>
 
 #define PROCESS_NAME_SIZE 64
@@ -25,9 +26,17 @@ struct mproc_process {
     char name[PROCESS_NAME_SIZE];
 
     int sentinel; /* what is polled where the pidfd cannot be, once somebody wants that; or -1 */
+    int64_t started_at;
+    struct last_words *words; /* see postmortem.h; or NULL */
+
     enum handle_state state;
     int exitcode;
-    unsigned users; /* calls that are at work on it; it is not destroyed before they are through */
+    enum mproc_cause cause; /* this and the next three with HANDLE_ENDED */
+    int64_t ended_at;       /* when that was seen */
+    int64_t cpu;
+    size_t peak_memory;
+    bool was_killed; /* it was sent SIGKILL from here */
+    unsigned users;  /* calls that are at work on it; it is not destroyed before they are through */
     bool freed;
     int tie;      /* of a daemon that has not ended, for life_untie(); else -1 */
     bool is_left; /* at the end of this process, see handle_end_all() */

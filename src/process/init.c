@@ -71,14 +71,17 @@ static _Noreturn void be_child(struct record *record, int sentinel)
     int next = sentinel + 1;
     int leash = record->start.daemon ? next++ : -1;
     int gate = record->start.gate >= 0 ? next++ : -1;
+    int words = record->start.words_file >= 0 ? next++ : -1;
     os_set_close_on_exec(sentinel);
     if (leash >= 0)
         os_set_close_on_exec(leash);
     if (gate >= 0)
         os_set_close_on_exec(gate);
+    if (words >= 0)
+        os_set_close_on_exec(words);
     for (size_t i = 0; i < record->start.connection_count; i++)
         connections[i] = next++;
-    fresh_child(record, &(struct fresh_descriptors){sentinel, leash, gate, connections});
+    fresh_child(record, &(struct fresh_descriptors){sentinel, leash, gate, words, connections});
 }
 
 /* The descriptors come in the order of spawn.c and forkserver.c. */

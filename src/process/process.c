@@ -151,6 +151,8 @@ static int send(mproc_process *process, int signal)
     int result = 0;
     if (!handle_is_own(handle) || handle_look(handle) == HANDLE_RUNNING)
         result = os_pidfd_signal(handle->pidfd, signal);
+    if (signal == SIGKILL && result == 0)
+        handle->was_killed = true;
     handle_put(handle);
     return result == -ESRCH ? 0 : result;
 }

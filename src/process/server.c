@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-_Static_assert(9 + CONNECTION_INHERITED <= OS_PACKET_FDS, "a request can carry all descriptors of a child");
+_Static_assert(10 + CONNECTION_INHERITED <= OS_PACKET_FDS, "a request can carry all descriptors of a child");
 
 /* Until something comes: both descriptors are the kernel's word, no shared memory is looked at. */
 #define LONG_WAIT OS_SEC(3600)
@@ -75,11 +75,13 @@ static _Noreturn void be_child(const struct host *host, const struct server_requ
     if (record_read(record_fd, &record))
         child_fail("the process", "its start record cannot be read");
     os_close(record_fd);
-    struct fresh_descriptors descriptors = {.sentinel = *fds++, .leash = -1, .gate = -1};
+    struct fresh_descriptors descriptors = {.sentinel = *fds++, .leash = -1, .gate = -1, .words = -1};
     if (request->has_leash)
         descriptors.leash = *fds++;
     if (request->has_gate)
         descriptors.gate = *fds++;
+    if (request->has_words)
+        descriptors.words = *fds++;
     if (request->has_directory) {
         if (os_change_directory(*fds))
             child_fail(record->start.name, "it cannot enter the working directory");

@@ -5,11 +5,13 @@
 #include "process/record.h"
 
 /* A request, as one packet. The descriptors that come with it are, in order: the record, the report, the sentinel, the
- * leash of a daemon, the gate if there is one, the working directory if it is open, stdin, stdout and stderr as far as
- * they are, the connections. The server closes them all; the child keeps what it needs. */
+ * leash of a daemon, the gate if there is one, the file of the last words if there is one, the working directory if it
+ * is open, stdin, stdout and stderr as far as they are, the connections. The server closes them all; the child keeps
+ * what it needs. */
 struct server_request {
     bool has_leash;
     bool has_gate;
+    bool has_words;
     bool has_directory;
     bool has_stdio[3];
 };

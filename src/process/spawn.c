@@ -9,7 +9,7 @@
 #include "process/fresh.h"
 #include "process/streams.h"
 
-_Static_assert(7 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
+_Static_assert(8 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
 
 /* The first run of a program is waited for: it shows whether a fresh run gets to mproc_init(). */
 static pid_t execute(const struct start *start, int record, int *condition)
@@ -23,6 +23,8 @@ static pid_t execute(const struct start *start, int record, int *condition)
         run.fds[run.count++] = start->leash;
     if (start->gate >= 0)
         run.fds[run.count++] = start->gate;
+    if (start->words_file >= 0)
+        run.fds[run.count++] = start->words_file;
     for (size_t i = 0; i < start->connection_count; i++)
         run.fds[run.count++] = connection_fd(start->connections[i]);
     return fresh_execute(&run, condition);

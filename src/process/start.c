@@ -3,6 +3,7 @@
 #include "process/start.h"
 
 #include "ipc/connection.h"
+#include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/eventfd.h"
 #include "os/leave.h"
@@ -13,6 +14,7 @@
 #include "process/group.h"
 #include "process/life.h"
 #include "process/local.h"
+#include "process/postmortem.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -142,6 +144,8 @@ static int prepare(struct start *start, const mproc_process_options *options, st
             return result;
     }
     int result = make_gate(start);
+    if (!result && options->postmortem)
+        result = postmortem_prepare(start);
     return result ? result : authkey_settle();
 }
 
@@ -151,6 +155,8 @@ static void release(struct start *start)
         os_close(start->sentinel);
     if (start->leash >= 0)
         os_close(start->leash);
+    if (start->words_file >= 0)
+        os_close(start->words_file);
 }
 
 static void open_gate(struct start *start)
@@ -211,13 +217,16 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
     handle_reap_freed();
     coverage_look();
     watch_exit();
-    struct start start = {.fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1, .gate = -1};
+    struct start start = {
+        .fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1, .gate = -1, .words_file = -1};
     struct mproc_process *handle = handle_new();
     if (!handle)
         return -ENOMEM;
     handle->group = group;
     result = prepare(&start, options, group);
     handle->tie = start.tie;
+    handle->words = start.words;
+    handle->started_at = os_now();
     if (result)
         release(&start);
     else

@@ -23,9 +23,11 @@ struct start {
     uint64_t group;           /* the mark of its process group in the family, or 0; see group.h */
     char groups[GROUPS_SIZE]; /* the marks of all groups that it is in, as its environment says them */
 
-    int sentinel; /* a pidfd of the parent */
-    int leash;    /* of a daemon, see life.h; else -1 */
-    int tie;      /* the same, in the parent; else -1 */
+    int sentinel;             /* a pidfd of the parent */
+    int leash;                /* of a daemon, see life.h; else -1 */
+    int tie;                  /* the same, in the parent; else -1 */
+    int words_file;           /* of a process with a post-mortem: where it leaves its last words; else -1 */
+    struct last_words *words; /* the same as it is mapped; NULL in a fresh process */
     int gate; /* an eventfd that is rung when the parent has a descriptor of the child; -1: it does not wait for that */
 };
 

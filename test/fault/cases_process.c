@@ -192,6 +192,12 @@ static int call_kill(void)
     return mproc_process_kill(process);
 }
 
+static int read_postmortem(void)
+{
+    mproc_postmortem postmortem;
+    return mproc_process_postmortem(process, &postmortem);
+}
+
 static int interrupt(void)
 {
     return mproc_process_interrupt(process);
@@ -317,6 +323,9 @@ static const struct every_case list[] = {
     {"mproc_process_exitcode", "ended", &ended, exitcode, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_exitcode", "joined", &joined, exitcode, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_process_exitcode", "running", &running, exitcode, MPROC_RUNNING, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_postmortem", "ended", &ended, read_postmortem, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_postmortem", "joined", &joined, read_postmortem, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
+    {"mproc_process_postmortem", "running", &running, read_postmortem, MPROC_RUNNING, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_is_alive", "ended", &ended, is_alive, false, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_is_alive", "of another process", &ended, is_alive, false, CHILD_ALONE, .calls = CALLS,
      .answers = {true}},

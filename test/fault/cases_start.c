@@ -105,10 +105,31 @@ static int start(enum mproc_start_method method, bool daemon)
     return await_end(mproc_process_start(&process, return_int, &argument, &options));
 }
 
+static int start_with_postmortem(enum mproc_start_method method)
+{
+    const mproc_process_options options = {.method = method, .arg_size = sizeof argument, .postmortem = true};
+    return await_end(mproc_process_start(&process, return_int, &argument, &options));
+}
+
 static int start_connected(enum mproc_start_method method)
 {
     const mproc_process_options options = {.method = method, .connections = &theirs, .connection_count = 1};
     return await_end(mproc_process_start(&process, find_message, NULL, &options));
+}
+
+static int start_fork_with_postmortem(void)
+{
+    return start_with_postmortem(MPROC_START_FORK);
+}
+
+static int start_spawn_with_postmortem(void)
+{
+    return start_with_postmortem(MPROC_START_SPAWN);
+}
+
+static int start_by_server_with_postmortem(void)
+{
+    return start_with_postmortem(MPROC_START_FORKSERVER);
 }
 
 static int start_fork(void)
@@ -177,11 +198,17 @@ static const struct every_case list[] = {
     {"mproc_process_start", "fork, first of all", &nothing, start_and_join, 0, CHILD_ALONE, .calls = CALLS},
     {"mproc_process_start", "fork, a daemon", &alone, start_fork_daemon, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "fork, connected", &connected, start_fork_connected, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_start", "fork, with a post-mortem", &alone, start_fork_with_postmortem, 0, CHILD_MAY_NOT,
+     .calls = CALLS},
     {"mproc_process_start", "spawn", &alone, start_spawn, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "spawn, a daemon", &alone, start_spawn_daemon, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "spawn, connected", &connected, start_spawn_connected, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_start", "spawn, with a post-mortem", &alone, start_spawn_with_postmortem, 0, CHILD_MAY_NOT,
+     .calls = CALLS},
     {"mproc_process_start", "fork server", &alone, start_by_server, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "fork server, a daemon", &alone, start_daemon_by_server, 0, CHILD_MAY_NOT, .calls = CALLS},
+    {"mproc_process_start", "fork server, with a post-mortem", &alone, start_by_server_with_postmortem, 0,
+     CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_start", "fork server, connected", &connected, start_connected_by_server, 0, CHILD_MAY_NOT,
      .calls = CALLS},
 };

@@ -3,7 +3,7 @@
 
 #include "os/clock.h"
 #include "os/proc.h"
-#include "pool/oom.h"
+#include "process/oom.h"
 #include <errno.h>
 
 static void the_count_is_found_among_others(void **state)

@@ -2,7 +2,7 @@
  * handler, which may have interrupted anything, so nothing here takes a lock or memory, or waits without end. What
  * fails in the handler, be it by another signal, ends the saying and nothing more: the signal is passed on, and the
  * worker ends by it. */
-#include "pool/last_words.h"
+#include "process/last_words.h"
 
 #include "os/allocate.h"
 #include "os/crash.h"
@@ -225,13 +225,37 @@ static void on_end(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* ---- the worker's life ---- */
+/* ---- what was told ---- */
+
+uint32_t last_words_frames(const struct last_words *words)
+{
+    if (!atomic_load_explicit(&words->spoken, memory_order_acquire))
+        return 0;
+    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_acquire);
+    return count < MPROC_STACK_DEPTH ? count : MPROC_STACK_DEPTH;
+}
+
+void last_words_tell(const struct last_words *words, mproc_postmortem *postmortem)
+{
+    postmortem->frame_count = last_words_frames(words);
+    memcpy(postmortem->frames, words->frames, postmortem->frame_count * sizeof *words->frames);
+    if (atomic_load_explicit(&words->spoken, memory_order_relaxed) && words->has_address &&
+        -words->signal == postmortem->exit) {
+        postmortem->has_address = true;
+        postmortem->address = words->address;
+    }
+}
+
+/* ---- the process's life ---- */
 
 /* Everything is done once, so that nothing is left to be bound or loaded by a dying worker. */
 void last_words_prepare(void)
 {
+    static _Atomic(bool) is_prepared;
     char path[PATH_MAX];
     struct last_words rehearsal = {.signal = 0};
+    if (atomic_exchange(&is_prepared, true))
+        return;
     if (os_program_has_loader() && os_program_path(path, sizeof path) == 0) {
         copy_base_name(speaker.program, sizeof speaker.program, path);
         speaker.file = os_malloc(strlen(path) + 1);

@@ -65,7 +65,8 @@ static void add_costs(struct text *text, const mproc_postmortem *postmortem)
     if (postmortem->peak_memory) {
         add(text, ", ");
         add_seconds(text, postmortem->cpu);
-        add(text, " of CPU time; the worker's peak memory was %zu.%zu MiB", tenths / 10, tenths % 10);
+        add(text, " of CPU time; %s peak memory was %zu.%zu MiB", postmortem->worker ? "the worker's" : "its",
+            tenths / 10, tenths % 10);
     }
     add(text, "\n");
 }
@@ -81,6 +82,15 @@ static void add_frame(struct text *text, unsigned number, const struct mproc_fra
         add(text, "?\n");
 }
 
+static void add_who(struct text *text, const mproc_postmortem *postmortem)
+{
+    if (postmortem->worker)
+        add(text, "item %zu%s: worker %u (pid %d) ", postmortem->index, postmortem->attempt ? ", tried again" : "",
+            postmortem->worker, (int)postmortem->pid);
+    else
+        add(text, "process %s (pid %d) ", postmortem->name, (int)postmortem->pid);
+}
+
 size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, size_t size)
 {
     struct text report = {.begin = text, .size = text ? size : 0};
@@ -88,8 +98,7 @@ size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, siz
         text[0] = '\0';
     if (!postmortem)
         return 0;
-    add(&report, "item %zu%s: worker %u (pid %d) ", postmortem->index, postmortem->attempt ? ", tried again" : "",
-        postmortem->worker, (int)postmortem->pid);
+    add_who(&report, postmortem);
     add_end(&report, postmortem);
     add_costs(&report, postmortem);
     for (unsigned i = 0; i < postmortem->frame_count && i < MPROC_STACK_DEPTH; i++)

@@ -1,8 +1,8 @@
 /* Whether it was the kernel's OOM killer that killed a worker. The kernel does not say so, but it counts what it has
  * killed, in the whole machine: a SIGKILL that nobody of the pool has sent is taken for its doing when that count has
  * grown. Memory of the server alone. */
-#ifndef MPROC_POOL_OOM_H
-#define MPROC_POOL_OOM_H
+#ifndef MPROC_PROCESS_OOM_H
+#define MPROC_PROCESS_OOM_H
 
 #include <stdbool.h>
 #include <stdint.h>

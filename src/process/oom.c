@@ -1,6 +1,6 @@
 /* Whether it was the kernel's OOM killer that killed a worker. Called by the server. The kernel counts a kill before it
  * sends the signal, so when a worker was reaped its kill is counted. */
-#include "pool/oom.h"
+#include "process/oom.h"
 
 #include "os/clock.h"
 #include "os/proc.h"

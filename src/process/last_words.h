@@ -1,13 +1,14 @@
-/* What is kept of each worker for the case that it dies: what it had used, noted as it goes; what it says as it dies;
- * and what the server learns of its end. In the arena, behind the workers' slots: one place for each, see
- * pool_last_words().
+/* What is kept of a process for the case that it dies: what it had used, noted as it goes; what it says as it dies; and
+ * what whoever reaps it learns of its end. For a worker of a pool it is in the arena, behind the workers' slots, see
+ * pool_last_words(). For a process that a program starts with the option postmortem it is a mapping that it shares with
+ * its parent, of which only what the dying one says is used.
  *
  * Nothing here decides anything: post-mortems are made of it (postmortem.c), and a death at any instruction leaves
  * fewer words. Commit of what the dying worker says: the store to spoken, then one store to frame_count for each frame,
  * then for each that has a name the store of its first character. The place is cleared by the server before the fork,
  * when the one who was here before is settled. */
-#ifndef MPROC_POOL_LAST_WORDS_H
-#define MPROC_POOL_LAST_WORDS_H
+#ifndef MPROC_PROCESS_LAST_WORDS_H
+#define MPROC_PROCESS_LAST_WORDS_H
 
 #include "arena/heap.h"
 #include "os/clock.h"
@@ -42,7 +43,11 @@ struct last_words {
     struct mproc_frame frames[MPROC_STACK_DEPTH];
 };
 
-/* In a server, before it forks the first worker: have done what its workers could not do when they die. */
+/* How many frames it has told, and copy them and the address into a post-mortem that has its exit. */
+uint32_t last_words_frames(const struct last_words *words);
+void last_words_tell(const struct last_words *words, mproc_postmortem *postmortem);
+
+/* Before a fork, or in a fresh process: have done what the child could not do when it dies. Once is enough. */
 void last_words_prepare(void);
 
 /* In a worker: say the last words when a signal ends this process, or a thread of it. A copy that is forked off it says
