@@ -158,9 +158,9 @@ static int start_with_few_descriptors(void *arg)
     const struct rlimit limit = {64, 64};
     mproc_process *process;
     int zero = 0, fd, fds[64], open_count = 0, failures = 0;
-    run(return_int, &zero, &options); /* has what is kept */
     if (setrlimit(RLIMIT_NOFILE, &limit))
         return 1;
+    run(return_int, &zero, &options); /* has what is kept: a server with this limit too */
     while ((fd = dup(0)) >= 0)
         fds[open_count++] = fd;
     for (;;) {
