@@ -64,9 +64,23 @@ enum mproc_type {
 MPROC_API mproc_value mproc_object_value(void *object);
 MPROC_API enum mproc_type mproc_object_type(const void *object);
 
+/* Write what is in a container, or what an object is where it is none, and a newline to a descriptor, as
+ * mproc_value_print() writes it: mproc_object_print(1, ages, MPROC_SEC(1)). Works for proxies too. -EINVAL: it is no
+ * shared object; MPROC_TIMEOUT and the like of a copy; -ENOMEM; the errors of write(2). */
+MPROC_API int mproc_object_print(int fd, void *object, mproc_time timeout);
+
 /* ---- dict: keys in the order in which they came ---- */
 
 MPROC_API int mproc_dict_create(mproc_dict **dict);
+
+/* A new one with what is in a value, in one call:
+ *
+ *     mproc_dict_create_of(&ages, mproc_dict_of(MPROC_PAIRS({mproc_string("Ada"), mproc_int(36)})));
+ *     mproc_list_create_of(&primes, mproc_list_of(MPROC_ITEMS(mproc_int(2), mproc_int(3), mproc_int(5))));
+ *
+ * With an error there is none, and the pointer is NULL. A death in the middle may leave it empty. -EINVAL: map is no
+ * map, or items no list; and what the create, update and extend functions return. */
+MPROC_API int mproc_dict_create_of(mproc_dict **dict, mproc_value map);
 MPROC_API mproc_dict *mproc_dict_free(mproc_dict *dict);
 
 MPROC_API int mproc_dict_set(mproc_dict *dict, mproc_value key, mproc_value value, mproc_time timeout);
@@ -108,6 +122,7 @@ MPROC_API int mproc_dict_copy(mproc_dict *dict, mproc_value *map, mproc_time tim
 /* ---- list: an index below 0 counts from the end ---- */
 
 MPROC_API int mproc_list_create(mproc_list **list);
+MPROC_API int mproc_list_create_of(mproc_list **list, mproc_value items);
 MPROC_API mproc_list *mproc_list_free(mproc_list *list);
 
 /* MPROC_NOT_FOUND: there is no such index. */
@@ -151,6 +166,7 @@ MPROC_API int mproc_list_copy(mproc_list *list, mproc_value *items, mproc_time t
 /* ---- set: in the order in which they came ---- */
 
 MPROC_API int mproc_set_create(mproc_set **set);
+MPROC_API int mproc_set_create_of(mproc_set **set, mproc_value items);
 MPROC_API mproc_set *mproc_set_free(mproc_set *set);
 MPROC_API int mproc_set_add(mproc_set *set, mproc_value item, mproc_time timeout);
 

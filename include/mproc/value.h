@@ -152,6 +152,47 @@ static inline mproc_value mproc_opaque(uint32_t tag, const void *bytes, size_t s
     return value;
 }
 
+/* The items of a list, or the pairs of a map, where they are written down, with their count: both arguments of
+ * mproc_list_of() and mproc_dict_of().
+ *
+ *     mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_string("two")))
+ *     mproc_dict_of(MPROC_PAIRS({mproc_string("a"), mproc_int(1)}, {mproc_string("b"), mproc_int(2)}))
+ *
+ * They live as long as the block in which that stands. At least one; C only, as C++ has no such literals. */
+#define MPROC_ITEMS(...)                                                                                               \
+    ((const mproc_value[]){__VA_ARGS__}), (sizeof((const mproc_value[]){__VA_ARGS__}) / sizeof(mproc_value))
+#define MPROC_PAIRS(...)                                                                                               \
+    ((const mproc_pair[]){__VA_ARGS__}), (sizeof((const mproc_pair[]){__VA_ARGS__}) / sizeof(mproc_pair))
+
+/* ---- what is in them ----
+ *
+ * What a value is as a C type, or otherwise where it is nothing of that type. So a value that was not found, which is
+ * nil, needs no look of its own. */
+
+/* A value of a map or list by its key or index (negative: from the end), borrowed from it; nil where there is none, and
+ * where it is neither. */
+MPROC_API mproc_value mproc_value_at(mproc_value value, mproc_value key);
+
+/* An int; a bool as 0 or 1; a double that is a whole number of that range. */
+MPROC_API int64_t mproc_value_as_int(mproc_value value, int64_t otherwise);
+
+/* A double; an int, rounded where it has more than 53 bits; a bool as 0 or 1. */
+MPROC_API double mproc_value_as_double(mproc_value value, double otherwise);
+
+/* A bool; of an int or a double whether it is something other than 0. */
+MPROC_API bool mproc_value_as_bool(mproc_value value, bool otherwise);
+
+/* A string, which is the value's: it ends with a NUL where the value is an owned one, or was made of one that does. It
+ * may have NULs in it, too: value.size is its size. */
+MPROC_API const char *mproc_value_as_string(mproc_value value, const char *otherwise);
+
+/* The bytes of a string, of bytes or of an opaque value, which are the value's, and their count. NULL and 0 for any
+ * other. size may be NULL. */
+MPROC_API const void *mproc_value_as_bytes(mproc_value value, size_t *size);
+
+/* The shared object, of any type. */
+MPROC_API void *mproc_value_as_object(mproc_value value, void *otherwise);
+
 /* ---- what can be done with them ----
  *
  * A value that is no value is -EINVAL everywhere: an unknown kind, NULL with a size, a size or a sum of all items above
@@ -182,6 +223,10 @@ MPROC_API int mproc_value_hash(mproc_value value, uint64_t *hash);
 /* What Python's repr() prints: None, True, 1, 1.0, 'text', b'bytes', [1, 2], {'a': 1}; <opaque 7: 12 bytes> and <dict
  * object at 0x...> for the two that Python does not have. In memory from malloc(). NULL with errno: EINVAL, ENOMEM. */
 MPROC_API char *mproc_value_repr(mproc_value value);
+
+/* Write the same and a newline to a descriptor: mproc_value_print(1, value). What printf() has not written yet goes
+ * first where that is stdout. 0; -EINVAL, -ENOMEM, and the errors of write(2); then a part may be written. */
+MPROC_API int mproc_value_print(int fd, mproc_value value);
 
 /* The value of a key in a map, or the item of a list by an int (negative: from the end); NULL when there is none. */
 MPROC_API const mproc_value *mproc_value_get(const mproc_value *value, mproc_value key);

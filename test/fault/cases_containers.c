@@ -2,8 +2,10 @@
 #include "every.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mproc/containers.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     LARGE = 3 << 20,
@@ -242,6 +244,29 @@ static int call_dict_copy(void)
 static int call_list_create(void)
 {
     return mproc_list_create(&at->list);
+}
+
+static int call_list_create_of(void)
+{
+    return mproc_list_create_of(&at->list, mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_int(2))));
+}
+
+static int call_dict_create_of(void)
+{
+    return mproc_dict_create_of(&at->dict, mproc_dict_of(MPROC_PAIRS({mproc_int(1), mproc_int(2)})));
+}
+
+static int call_set_create_of(void)
+{
+    return mproc_set_create_of(&at->set, mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_int(2))));
+}
+
+static int call_object_print(void)
+{
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int result = mproc_object_print(fd, at->list, MPROC_SEC(20));
+    close(fd);
+    return result;
 }
 
 static int call_list_free(void)
@@ -526,6 +551,10 @@ static int call_array_write(void)
 static const struct every_case list[] = {
     {"mproc_object_value", NULL, &whole, call_object_value, 0, CHILD_STAYS_OUT, .calls = CALLS_AT_TIMES},
     {"mproc_object_type", NULL, &whole, call_object_type, 0, CHILD_STAYS_OUT, .calls = CALLS_AT_TIMES},
+    {"mproc_object_print", NULL, &whole, call_object_print, 0, CHILD_JOINS, .calls = CALLS},
+    {"mproc_list_create_of", NULL, &none, call_list_create_of, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_dict_create_of", NULL, &none, call_dict_create_of, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_set_create_of", NULL, &none, call_set_create_of, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_create", NULL, &none, call_dict_create, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_free", NULL, &whole, call_dict_free, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_dict_set", "a new key", &whole, call_dict_set, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},

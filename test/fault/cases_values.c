@@ -2,9 +2,11 @@
 #include "every.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mproc/value.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MANY = 40 /* pairs, so many that a map is looked through with memory */
@@ -110,6 +112,28 @@ static int call_repr(void)
     return text ? 0 : -errno;
 }
 
+static int call_at(void)
+{
+    return mproc_value_equal(mproc_value_at(map, mproc_int(MANY - 1)), pairs[MANY - 1].value) ? 0 : -1;
+}
+
+static int call_as(void)
+{
+    size_t count;
+    bool right = mproc_value_as_int(mproc_int(3), 0) == 3 && mproc_value_as_double(mproc_int(3), 0) == 3.0 &&
+                 mproc_value_as_bool(mproc_int(3), false) && mproc_value_as_string(mproc_string("a"), NULL) &&
+                 mproc_value_as_bytes(mproc_string("a"), &count) && !mproc_value_as_object(mproc_int(3), NULL);
+    return right ? 0 : -1;
+}
+
+static int call_print(void)
+{
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int result = mproc_value_print(fd, map);
+    close(fd);
+    return result;
+}
+
 static int call_get(void)
 {
     return mproc_value_get(&map, mproc_int(MANY - 1)) == &pairs[MANY - 1].value ? 0 : -1;
@@ -136,6 +160,14 @@ static const struct every_case list[] = {
     {"mproc_value_order", NULL, &a_map, call_order, 0, CHILD_STAYS_OUT, .calls = CALLS},
     {"mproc_value_hash", NULL, &a_map, call_hash, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_value_repr", NULL, &a_map, call_repr, 0, CHILD_STAYS_OUT, .calls = CALLS},
+    {"mproc_value_print", NULL, &a_map, call_print, 0, CHILD_STAYS_OUT, .calls = CALLS},
+    {"mproc_value_at", NULL, &a_map, call_at, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_int", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_double", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_bool", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_string", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_bytes", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
+    {"mproc_value_as_object", NULL, &a_map, call_as, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_value_get", NULL, &a_map, call_get, 0, CHILD_STAYS_OUT, .calls = CALLS_NONE},
     {"mproc_value_encode", NULL, &a_map, call_encode, 0, CHILD_STAYS_OUT, .calls = CALLS},
     {"mproc_value_decode", NULL, &a_stored_map, call_decode, 0, CHILD_STAYS_OUT, .calls = CALLS},
