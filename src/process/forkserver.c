@@ -155,7 +155,7 @@ static int start_with(int record, const int ends[2])
     pid_t pid = execute(record, ends[1], &condition);
     if (pid <= 0)
         return pid ? pid : condition;
-    server.handle = (struct mproc_process){.pidfd = -1, .tie = -1};
+    server.handle = (struct mproc_process){.pidfd = -1, .sentinel = -1, .tie = -1};
     int result = handle_attach(&server.handle, pid);
     if (result)
         server.handle.pid = 0;

@@ -251,9 +251,19 @@ static bool wait_for_all(struct tree *tree, int64_t deadline)
     }
 }
 
-/* Kill everybody, and who was made before that took effect. */
-static void kill_all(struct tree *tree)
+/* Whoever of them is killed from now on was killed by us. */
+static void claim_kills(struct mproc_group *group)
 {
+    local_lock();
+    for (struct mproc_process *member = group->first; member; member = member->sibling)
+        member->was_killed = true;
+    local_unlock();
+}
+
+/* Kill everybody, and who was made before that took effect. */
+static void kill_all(struct mproc_group *group, struct tree *tree)
+{
+    claim_kills(group);
     int64_t deadline = os_after(KILL_TIME);
     do {
         tree_freeze(tree);
@@ -300,7 +310,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
     if (grace.nanoseconds != 0)
         ask_to_end(&tree);
     if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
-        kill_all(&tree);
+        kill_all(group, &tree);
     int ended = end_members(group);
     result = tree.error ? tree.error : ended;
     tree_destroy(&tree);
@@ -358,7 +368,7 @@ static void enforce(struct mproc_group *group)
     struct tree tree;
     begin_tree(group, &tree);
     if (find_all(group, &tree) == 0)
-        kill_all(&tree);
+        kill_all(group, &tree);
     tree_destroy(&tree);
     local_lock();
     group->kill_at = os_after(FAILURE_GRACE);

@@ -20,6 +20,7 @@
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "process/self.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -44,8 +45,10 @@ void tree_begin(struct tree *tree, uint64_t since, uint32_t id, const char *mark
     *tree = (struct tree){.since = since, .id = id, .mark = mark};
     tree->error = os_proc_self(&tree->self);
     tree->is_blind = tree->error != 0;
-    if (tree->is_blind)
+    if (tree->is_blind) {
         tree->self = getpid();
+        failure(tree->error, "descendants cannot be found, for there is no /proc that shows this process");
+    }
 }
 
 static void note_error(struct tree *tree, int result)
