@@ -215,6 +215,32 @@ static void without_proc_a_group_ends_its_members_and_says_that_it_knows_of_no_o
     }
 }
 
+static int start_daemon_and_die(void *arg)
+{
+    (void)arg;
+    start(beat_in_family, NULL, &(mproc_process_options){.daemon = true});
+    await_value(&words->started, 1);
+    raise(SIGKILL);
+    return 0;
+}
+
+static int tie_blindly(void *arg)
+{
+    (void)arg;
+    memset(words, 0, sizeof *words);
+    if (in_child(start_daemon_and_die, NULL) != -SIGKILL)
+        return 1;
+    for (int i = 0; i < 100 && beats(FAMILY); i++) {
+    }
+    return beats(FAMILY) ? 2 : 0;
+}
+
+static void without_proc_daemons_die_with_their_killed_parent_too(void **state)
+{
+    (void)state;
+    assert_int_equal(without_proc(tie_blindly, NULL), 0);
+}
+
 /* ---- marks ---- */
 
 /* As setproctitle() does it: the environment as the kernel shows it is overwritten. */
@@ -334,6 +360,7 @@ int main(int argc, char **argv)
         unit(a_failure_ends_the_group_and_nobody_else_whatever_proc_shows),
         unit(the_memory_of_a_worker_is_its_own_whatever_proc_shows),
         unit(without_proc_a_group_ends_its_members_and_says_that_it_knows_of_no_others),
+        unit(without_proc_daemons_die_with_their_killed_parent_too),
         unit(a_daemon_that_overwrote_its_environment_ends_with_its_group),
         unit(the_mark_takes_nothing_that_a_member_may),
         unit(a_process_that_is_not_the_one_that_was_read_gets_no_descriptor),
