@@ -20,7 +20,11 @@
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
  * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it, unless the program asks
  * for that by mproc_wait_check_set(): the wait goes on for what is left of its timeout. After a fork by mproc, or by
- * the program's own fork(), parent and child may both go on using every shared object. */
+ * the program's own fork(), parent and child may both go on using every shared object.
+ *
+ * No function is a cancellation point: pthread_cancel() of a thread that is in one takes effect at the thread's next
+ * cancellation point outside, so a wait that never ends is not ended by it. What the program hands over to be called,
+ * and tasks in threads, may have such points. Asynchronous cancelability must be off. */
 #ifndef MPROC_BASE_H
 #define MPROC_BASE_H
 

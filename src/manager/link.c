@@ -9,6 +9,7 @@
 #include "os/fork.h"
 #include "os/poll.h"
 #include "os/random.h"
+#include "os/uncancelled.h"
 #include <errno.h>
 #include <limits.h>
 #include <mproc/log.h>
@@ -392,7 +393,7 @@ static void follow(struct link *link, struct link_waiter *waiter, int64_t deadli
     int64_t end = os_now() + os_nap(deadline);
     struct timespec until = {.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
     waiter->sleeps = true;
-    pthread_cond_clockwait(&waiter->wake, &link->mutex, CLOCK_MONOTONIC, &until);
+    uncancelled_pthread_cond_clockwait(&waiter->wake, &link->mutex, CLOCK_MONOTONIC, &until);
     waiter->sleeps = false;
 }
 

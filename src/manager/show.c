@@ -3,6 +3,7 @@
 
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static int show_line(int fd, char *text)
     size_t length = strlen(text);
     text[length] = '\n'; /* in place of the NUL */
     if (fd == STDOUT_FILENO)
-        (void)fflush(stdout);
+        (void)uncancelled_fflush(stdout);
     return os_write_all(fd, text, length + 1);
 }
 

@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -92,7 +93,7 @@ int os_address_of_host(struct os_address *addresses, size_t capacity, const char
     if (fault)
         return fault;
     snprintf(service, sizeof service, "%u", port % 65536);
-    int error = getaddrinfo(host, service, &hints, &found);
+    int error = uncancelled_getaddrinfo(host, service, &hints, &found);
     if (error)
         return resolve_error(error);
     for (const struct addrinfo *info = found; info && count < capacity; info = info->ai_next) {

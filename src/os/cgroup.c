@@ -3,6 +3,7 @@
 #include "os/cgroup.h"
 
 #include "os/file.h"
+#include "os/uncancelled.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +55,7 @@ int os_cgroup_numbers(const struct os_cgroup *group, const char *name, long long
     if (!file)
         return 0;
     int count = fscanf(file, "%lld %lld", &numbers[0], &numbers[1]);
-    fclose(file);
+    uncancelled_fclose(file);
     return count;
 }
 
@@ -66,14 +67,14 @@ long long os_cgroup_sum(const struct os_cgroup *group, const char *name, const c
     FILE *file = open_of_group(group, name);
     if (!file)
         return 0;
-    while (fgets(line, sizeof line, file)) {
+    while (uncancelled_fgets(line, sizeof line, file)) {
         if (sscanf(line, "%63s %lld", field, &number) != 2)
             continue;
         for (const char *const *at = names; *at; at++)
             if (strcmp(field, *at) == 0)
                 sum += number;
     }
-    fclose(file);
+    uncancelled_fclose(file);
     return sum;
 }
 
@@ -95,7 +96,7 @@ static void read_groups(struct walk *walk)
 
     walk->groups.unified[0] = walk->groups.first[0] = '\0';
     FILE *file = open_text(walk->root, "/proc/self/cgroup");
-    while (file && fgets(line, sizeof line, file)) {
+    while (file && uncancelled_fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':');
         char *path = controllers ? strchr(controllers + 1, ':') : NULL;
@@ -108,7 +109,7 @@ static void read_groups(struct walk *walk)
             snprintf(walk->groups.first, sizeof walk->groups.first, "%s", path);
     }
     if (file)
-        fclose(file);
+        uncancelled_fclose(file);
 }
 
 /* The folder of a group below a mount, which may show a part of the tree only. What is outside of that part cannot be
@@ -169,7 +170,7 @@ static bool walk_mounts(const struct walk *walk)
     bool found = false;
 
     FILE *file = open_text(walk->root, "/proc/self/mountinfo");
-    while (file && fgets(line, sizeof line, file)) {
+    while (file && uncancelled_fgets(line, sizeof line, file)) {
         if (!cut_mount(line, &mount))
             continue;
         if (strcmp(mount.type, "cgroup2") == 0) {
@@ -180,7 +181,7 @@ static bool walk_mounts(const struct walk *walk)
         }
     }
     if (file)
-        fclose(file);
+        uncancelled_fclose(file);
     return found;
 }
 

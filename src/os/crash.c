@@ -8,6 +8,7 @@
 #include "os/crash.h"
 
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <sys/mman.h>
@@ -117,5 +118,5 @@ void os_signal_thread(pid_t thread, int number)
 void os_sleep(int64_t span)
 {
     const struct timespec time = {.tv_sec = span / 1000000000, .tv_nsec = span % 1000000000};
-    nanosleep(&time, NULL);
+    uncancelled_nanosleep(&time);
 }

@@ -7,6 +7,7 @@
 #include "os/descriptor.h"
 
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -121,7 +122,7 @@ static int move_up(int fd)
     int higher = fault ? fault : fcntl(fd, F_DUPFD_CLOEXEC, OS_FIRST_FD);
     if (!fault && higher < 0)
         higher = failed_call("fcntl");
-    close(fd);
+    uncancelled_close(fd);
     return higher;
 }
 
@@ -151,7 +152,7 @@ int os_keep_pair(int fds[2])
         return 0;
     int result = fds[0] < 0 ? fds[0] : fds[1];
     if (fds[0] >= 0 || fds[1] >= 0)
-        close(fds[0] < 0 ? fds[1] : fds[0]);
+        uncancelled_close(fds[0] < 0 ? fds[1] : fds[0]);
     return result;
 }
 
@@ -172,7 +173,8 @@ int os_close(int fd)
     uint64_t kind = kind_noted(fd);
     if (kind_in(kind) != NOT_NOTED && !is_same(fd, kind))
         return fault;
-    int result = close(fd) ? failed_call("close") : 0; /* after a fault too: Linux always frees the descriptor */
+    int result =
+        uncancelled_close(fd) ? failed_call("close") : 0; /* after a fault too: Linux always frees the descriptor */
     return fault ? fault : result;
 }
 

@@ -4,6 +4,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/refused.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
@@ -47,7 +48,7 @@ int os_epoll_remove(int epoll, int fd)
 static int epoll_wait_coarse(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds)
 {
     int64_t milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
-    return epoll_wait(epoll, events, capacity, milliseconds < INT_MAX ? (int)milliseconds : INT_MAX);
+    return uncancelled_epoll_wait(epoll, events, capacity, milliseconds < INT_MAX ? (int)milliseconds : INT_MAX);
 }
 
 int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds)
@@ -59,7 +60,7 @@ int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t n
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     int count = -1;
     if (!atomic_load_explicit(&is_coarse, memory_order_relaxed)) {
-        count = epoll_pwait2(epoll, events, capacity, &span, NULL);
+        count = uncancelled_epoll_pwait2(epoll, events, capacity, &span);
         if (count >= 0 || !os_is_refused(errno))
             return count < 0 ? failed_call("epoll_pwait2") : count;
         atomic_store_explicit(&is_coarse, true, memory_order_relaxed);

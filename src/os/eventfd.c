@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@ int os_eventfd_ring(int fd)
     if (fault)
         return fault;
     const uint64_t one = 1;
-    while (write(fd, &one, sizeof one) < 0) {
+    while (uncancelled_write(fd, &one, sizeof one) < 0) {
         if (errno != EINTR)
             return errno == EAGAIN ? 0 : failed_call("write"); /* a full counter is readable as it is */
     }

@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@ int os_open(const char *path, int flags)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    int fd = open(path, flags | O_CLOEXEC);
+    int fd = uncancelled_open(path, flags | O_CLOEXEC);
     return fd < 0 ? failed_call("open") : os_keep(fd);
 }
 
@@ -58,7 +59,7 @@ ssize_t os_read(int fd, void *buffer, size_t size)
     int fault = os_fault(OS_READ);
     if (fault)
         return fault;
-    ssize_t count = read(fd, buffer, size);
+    ssize_t count = uncancelled_read(fd, buffer, size);
     return count < 0 ? failed_call("read") : count;
 }
 
@@ -67,7 +68,7 @@ ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset)
     int fault = os_fault(OS_READ);
     if (fault)
         return fault;
-    ssize_t count = pread(fd, buffer, size, (off_t)offset);
+    ssize_t count = uncancelled_pread(fd, buffer, size, (off_t)offset);
     return count < 0 ? failed_call("pread") : count;
 }
 
@@ -80,7 +81,7 @@ ssize_t os_write(int fd, const void *data, size_t size)
     bool is_limited = os_file_limit() != SIZE_MAX;
     if (is_limited)
         os_signals_hold(&held, &before);
-    ssize_t count = write(fd, data, size);
+    ssize_t count = uncancelled_write(fd, data, size);
     ssize_t result = count < 0 ? failed_call("write") : count;
     if (is_limited)
         os_signals_release(&held, &before, result == -EFBIG);

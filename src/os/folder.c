@@ -4,6 +4,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@ int os_open_in(int folder, const char *name, int flags, mode_t mode)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    int fd = openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+    int fd = uncancelled_openat(folder, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
     return fd < 0 ? failed_call("openat") : os_keep(fd);
 }
 
@@ -39,7 +40,7 @@ int os_sync(int fd)
     int fault = os_fault(OS_FSYNC);
     if (fault)
         return fault;
-    return fsync(fd) ? failed_call("fsync") : 0;
+    return uncancelled_fsync(fd) ? failed_call("fsync") : 0;
 }
 
 int os_file_lock(int fd)

@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/refused.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -75,10 +76,10 @@ int os_socket_address(int fd, struct os_address *address)
 /* A firewall's EPERM would come from both calls, so the second one decides. */
 static int accept_private(int fd, struct os_address *from)
 {
-    int peer = accept4(fd, &from->as.any, &from->size, SOCK_CLOEXEC);
+    int peer = uncancelled_accept4(fd, &from->as.any, &from->size, SOCK_CLOEXEC);
     if (peer >= 0 || !os_is_refused(errno))
         return peer;
-    peer = accept(fd, &from->as.any, &from->size);
+    peer = uncancelled_accept(fd, &from->as.any, &from->size);
     if (peer >= 0)
         (void)fcntl(peer, F_SETFD, FD_CLOEXEC);
     return peer;
@@ -114,7 +115,7 @@ int os_socket_connect(int fd, const struct os_address *address)
     struct os_address near;
     int by;
     int result = os_address_shorten(address, true, &near, &by);
-    if (!result && connect(fd, &near.as.any, near.size) && errno != EISCONN)
+    if (!result && uncancelled_connect(fd, &near.as.any, near.size) && errno != EISCONN)
         result = errno == EALREADY ? -EINPROGRESS : failed_call("connect");
     if (by >= 0)
         os_close(by);

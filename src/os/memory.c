@@ -7,6 +7,7 @@
 #include "os/fault.h"
 #include "os/file.h"
 #include "os/room.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +64,7 @@ int os_memory_create(const char *name, size_t size)
         return fd;
     int result = memory_size_and_seal(fd, size);
     if (result) {
-        close(fd);
+        uncancelled_close(fd);
         return result;
     }
     return fd;
@@ -186,10 +187,10 @@ static long kilobytes_locked(void)
     char line[256];
     long number = -1;
     FILE *file = os_open_text("/proc/self/status");
-    while (file && fgets(line, sizeof line, file) && sscanf(line, "VmLck: %ld", &number) != 1) {
+    while (file && uncancelled_fgets(line, sizeof line, file) && sscanf(line, "VmLck: %ld", &number) != 1) {
     }
     if (file)
-        fclose(file);
+        uncancelled_fclose(file);
     return number;
 }
 

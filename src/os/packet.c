@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -45,7 +46,7 @@ int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t
         header->cmsg_len = CMSG_LEN(count * sizeof *fds);
         memcpy(CMSG_DATA(header), fds, count * sizeof *fds);
     }
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
+    return uncancelled_sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
 }
 
 static size_t take_descriptors(struct msghdr *message, int fds[OS_PACKET_FDS])
@@ -83,7 +84,7 @@ ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_F
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t got = uncancelled_recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return failed_call("recvmsg");
     *count = take_descriptors(&message, fds);
@@ -92,7 +93,7 @@ ssize_t os_packet_receive(int fd, void *buffer, size_t size, int fds[OS_PACKET_F
         return got;
     while (*count) {
         if (fds[--*count] >= 0)
-            close(fds[*count]);
+            uncancelled_close(fds[*count]);
     }
     return -EMFILE;
 }

@@ -11,6 +11,7 @@
 #include "os/procfd.h"
 #include "os/refused.h"
 #include "os/signal.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
@@ -45,7 +46,7 @@ bool os_pidfd_is_refused(void)
     int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     answer = fd < 0 && os_is_refused(errno) ? 2 : 1;
     if (fd >= 0)
-        close(fd);
+        uncancelled_close(fd);
     atomic_store_explicit(&known, answer, memory_order_relaxed);
     return answer == 2;
 }
@@ -80,7 +81,7 @@ int os_pidfd_of_child(pid_t pid)
     int fault = os_fault(OS_WAITID);
     if (fault)
         return fault;
-    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
+    if (uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
         return failed_call("waitid");
     return os_pidfd_open(pid);
 }
@@ -110,7 +111,7 @@ static int wait_by_looking(int fd, int64_t span)
         if (left <= 0)
             return 0;
         const struct timespec nap = {.tv_nsec = left < LOOK_TIME ? left : LOOK_TIME};
-        if (nanosleep(&nap, NULL))
+        if (uncancelled_nanosleep(&nap))
             return -errno;
     }
 }
@@ -165,7 +166,7 @@ static bool try_end_by_descriptor(void)
     os_signals_restore(&before);
     if (pid < 0)
         return false;
-    while (waitid(P_PIDFD, (id_t)fd, &(siginfo_t){.si_pid = 0}, WEXITED | __WALL) < 0 && errno == EINTR) {
+    while (uncancelled_waitid(P_PIDFD, (id_t)fd, &(siginfo_t){.si_pid = 0}, WEXITED | __WALL) < 0 && errno == EINTR) {
     }
     told = end_by_descriptor(fd, &exitcode);
     os_close(fd);
@@ -237,7 +238,7 @@ int os_pidfd_reap_end(int fd, struct os_end *end)
 static bool is_child(idtype_t type, id_t id)
 {
     siginfo_t info;
-    return waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+    return uncancelled_waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
 bool os_pidfd_is_child(int fd)
@@ -256,7 +257,8 @@ bool os_child_has_ended(pid_t pid)
     siginfo_t info = {.si_pid = 0};
     if (os_fault(OS_WAITID))
         return false;
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD : info.si_pid == pid;
+    return uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD
+                                                                                    : info.si_pid == pid;
 }
 
 int os_reap(pid_t pid, int *exitcode)
@@ -265,7 +267,7 @@ int os_reap(pid_t pid, int *exitcode)
     int result;
     do {
         result = os_fault(OS_WAITID);
-        if (!result && waitid(P_PID, (id_t)pid, &info, WEXITED))
+        if (!result && uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED))
             result = failed_call("waitid");
     } while (result == -EINTR);
     if (!result && exitcode)

@@ -6,6 +6,7 @@
 #include "os/poll.h"
 #include "os/refused.h"
 #include "os/signal.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static ssize_t write_quietly(int fd, const struct iovec *parts, int count, int f
     sigset_t held, before;
 
     os_signals_hold(&held, &before);
-    ssize_t size = flags ? pwritev2(fd, parts, count, -1, flags) : writev(fd, parts, count);
+    ssize_t size = flags ? uncancelled_pwritev2(fd, parts, count, -1, flags) : uncancelled_writev(fd, parts, count);
     ssize_t result = flags ? size_of("pwritev2", size) : size < 0 ? failed_call("writev") : size;
     os_signals_release(&held, &before, result == -EPIPE || result == -EFBIG);
     return result;
@@ -87,7 +88,7 @@ ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe
         return write_polled(fd, parts, count);
     if (ability == OS_PIPE_NOWAIT)
         return write_quietly(fd, parts, count, RWF_NOWAIT);
-    return size_of("pwritev2", pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL));
+    return size_of("pwritev2", uncancelled_pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL));
 }
 
 static ssize_t read_polled(int fd, void *buffer, size_t size)
@@ -97,7 +98,7 @@ static ssize_t read_polled(int fd, void *buffer, size_t size)
     int ready = os_poll(&watch, 1, 0);
     if (ready <= 0)
         return ready ? ready : -EAGAIN;
-    ssize_t got = read(fd, buffer, size);
+    ssize_t got = uncancelled_read(fd, buffer, size);
     return got < 0 ? failed_call("read") : got;
 }
 
@@ -109,5 +110,5 @@ ssize_t os_pipe_read(int fd, void *buffer, size_t size, enum os_pipe_ability abi
     if (ability == OS_PIPE_POLLED)
         return read_polled(fd, buffer, size);
     struct iovec part = {.iov_base = buffer, .iov_len = size};
-    return size_of("preadv2", preadv2(fd, &part, 1, -1, RWF_NOWAIT));
+    return size_of("preadv2", uncancelled_preadv2(fd, &part, 1, -1, RWF_NOWAIT));
 }

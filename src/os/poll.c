@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "os/wait_check.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -15,7 +16,7 @@ int os_poll(struct pollfd *watches, size_t count, int64_t nanoseconds)
     if (fault)
         return fault;
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    int ready = ppoll(watches, count, &span, NULL);
+    int ready = uncancelled_ppoll(watches, count, &span);
     if (ready < 0 && errno == EINTR)
         os_wait_signalled();
     return ready < 0 ? failed_call("ppoll") : ready;
@@ -53,7 +54,7 @@ int os_edge_clear(int edge)
     if (fault)
         return fault;
     struct epoll_event event;
-    return epoll_wait(edge, &event, 1, 0) < 0 ? failed_call("epoll_wait") : 0;
+    return uncancelled_epoll_wait(edge, &event, 1, 0) < 0 ? failed_call("epoll_wait") : 0;
 }
 
 int os_set_create(void)

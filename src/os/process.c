@@ -9,6 +9,7 @@
 #include "os/procfd.h"
 #include "os/program.h"
 #include "os/refused.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ pid_t os_fork_sibling(void)
 static pid_t undo_fork(pid_t pid, int error)
 {
     kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+    while (uncancelled_waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
         ;
     return error;
 }
@@ -149,7 +150,7 @@ static bool close_entries(const char *list, ssize_t size, int first, const int k
         at += entry->size;
         if (fd < first || fd == kept[0] || fd == kept[1] || fd == kept[2])
             continue;
-        close(fd);
+        uncancelled_close(fd);
         some = true;
     }
     return some;
@@ -160,7 +161,7 @@ static int close_listed(int first, int low, int high)
 {
     _Alignas(struct entry) char list[2048];
     bool some;
-    int listing = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int listing = uncancelled_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (listing < 0)
         return failed_call("open");
     do {
@@ -170,7 +171,7 @@ static int close_listed(int first, int low, int high)
         while ((size = syscall(SYS_getdents64, listing, list, sizeof list)) > 0)
             some = close_entries(list, size, first, (const int[]){low, high, listing}) || some;
     } while (some);
-    close(listing);
+    uncancelled_close(listing);
     return 0;
 }
 
@@ -228,7 +229,7 @@ OS_FORK_PATH void os_set_name(const char *name)
 static bool has_hung_up(int fd)
 {
     struct pollfd end = {.fd = fd, .events = 0};
-    return poll(&end, 1, 0) == 1 && (end.revents & POLLHUP);
+    return uncancelled_poll(&end, 1, 0) == 1 && (end.revents & POLLHUP);
 }
 
 int os_signal_me_at_hangup(int fd, int signal)

@@ -3,6 +3,7 @@
 #include "os/procfd.h"
 
 #include "os/descriptor.h"
+#include "os/uncancelled.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -31,7 +32,7 @@ int os_procfd_open(pid_t pid)
     if (!os_proc_is_ours())
         return -ENOSYS;
     snprintf(path, sizeof path, "/proc/%d", (int)pid);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = uncancelled_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : -errno;
     atomic_store_explicit(&some, true, memory_order_relaxed);
@@ -47,14 +48,14 @@ bool os_procfd_is(int fd)
 /* What the kernel says about the process; false when it was reaped. */
 static bool read_stat(int fd, char *text, size_t size)
 {
-    int file = openat(fd, "stat", O_RDONLY | O_CLOEXEC);
+    int file = uncancelled_openat(fd, "stat", O_RDONLY | O_CLOEXEC, 0);
     if (file < 0)
         return false;
     ssize_t length;
     do {
-        length = read(file, text, size - 1);
+        length = uncancelled_read(file, text, size - 1);
     } while (length < 0 && errno == EINTR);
-    close(file);
+    uncancelled_close(file);
     if (length <= 0)
         return false;
     text[length] = '\0';

@@ -3,6 +3,7 @@
 #include "os/program.h"
 
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <elf.h>
 #include <errno.h>
@@ -188,11 +189,11 @@ int os_mapped_path(const void *address, char *path, size_t size)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    FILE *list = fopen("/proc/self/maps", "re");
+    FILE *list = uncancelled_fopen("/proc/self/maps", "re");
     if (!list)
         return failed_call("fopen");
     int result = copy_mapped(list, address, path, size);
-    fclose(list);
+    uncancelled_fclose(list);
     return result;
 }
 
@@ -207,11 +208,11 @@ long os_program_arguments(char *text, size_t size)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    int fd = uncancelled_open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return failed_call("open");
-    ssize_t count = read(fd, text, size);
+    ssize_t count = uncancelled_read(fd, text, size);
     long result = count < 0 ? failed_call("read") : (long)count;
-    close(fd);
+    uncancelled_close(fd);
     return result;
 }

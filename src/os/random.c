@@ -3,6 +3,7 @@
 
 #include "os/fault.h"
 #include "os/refused.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +13,12 @@
 
 static int read_device(void *buffer, size_t size)
 {
-    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    int fd = uncancelled_open("/dev/urandom", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return failed_call("open");
-    ssize_t count = read(fd, buffer, size);
+    ssize_t count = uncancelled_read(fd, buffer, size);
     int result = count < 0 ? failed_call("read") : (size_t)count < size ? -EIO : 0;
-    close(fd);
+    uncancelled_close(fd);
     return result;
 }
 
@@ -28,7 +29,7 @@ int os_random(void *buffer, size_t size)
         return fault;
     ssize_t count;
     do {
-        count = getrandom(buffer, size, 0); /* so few bytes come whole or not at all */
+        count = uncancelled_getrandom(buffer, size, 0); /* so few bytes come whole or not at all */
     } while (count < 0 && errno == EINTR);
     if (count < 0 && os_is_refused(errno))
         return read_device(buffer, size);

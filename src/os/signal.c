@@ -4,6 +4,7 @@
 
 #include "os/fork.h"
 #include "os/proc.h"
+#include "os/uncancelled.h"
 #include <errno.h>
 #include <stddef.h>
 #include <sys/single_threaded.h>
@@ -164,7 +165,7 @@ void os_signals_hold(sigset_t *held, sigset_t *before)
 void os_signals_release(const sigset_t *held, const sigset_t *before, bool is_raised)
 {
     const struct timespec now = {0};
-    while (is_raised && sigtimedwait(held, NULL, &now) < 0 && errno == EINTR) {
+    while (is_raised && uncancelled_sigtimedwait(held, &now) < 0 && errno == EINTR) {
     }
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/uncancelled.h"
 #include "os/wait_check.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -81,7 +82,7 @@ ssize_t os_socket_send(int fd, const struct iovec *parts, int count)
     if (fault)
         return fault;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
-    ssize_t sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = uncancelled_sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sent < 0 ? failed_call("sendmsg") : sent;
 }
 
@@ -90,7 +91,7 @@ static ssize_t receive_bytes(int fd, void *buffer, size_t size, int flags)
     int fault = os_fault(OS_RECVMSG);
     if (fault)
         return fault;
-    ssize_t got = recv(fd, buffer, size, flags);
+    ssize_t got = uncancelled_recv(fd, buffer, size, flags);
     return got < 0 ? failed_call("recv") : got;
 }
 
@@ -132,7 +133,7 @@ int os_socket_send_descriptor(int fd, unsigned char byte, int passed)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof passed);
     memcpy(CMSG_DATA(header), &passed, sizeof passed);
-    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
+    return uncancelled_sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? failed_call("sendmsg") : 0;
 }
 
 /* The first descriptor among what came; the others are closed. */
@@ -150,7 +151,7 @@ static int keep_first(struct msghdr *message)
             if (kept == OS_PASSED_NONE)
                 kept = fd;
             else
-                close(fd);
+                uncancelled_close(fd);
         }
     }
     return kept;
@@ -170,7 +171,7 @@ static ssize_t receive_descriptor(int fd, void *buffer, size_t size, int *passed
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    ssize_t got = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+    ssize_t got = uncancelled_recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
     if (got < 0)
         return failed_call("recvmsg");
     if (message.msg_controllen)

@@ -6,6 +6,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/file.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +62,7 @@ bool os_socket_file_is_dead(const char *path)
     if (os_fault(OS_SOCKET) || os_address_of_path(&place, path) || os_address_shorten(&place, true, &near, &by))
         return false;
     int fd = os_keep(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    bool is_dead = fd >= 0 && connect(fd, &near.as.any, near.size) && errno == ECONNREFUSED;
+    bool is_dead = fd >= 0 && uncancelled_connect(fd, &near.as.any, near.size) && errno == ECONNREFUSED;
     if (fd >= 0)
         os_close(fd);
     if (by >= 0)

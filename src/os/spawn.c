@@ -5,6 +5,7 @@
 #include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/signal.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +131,7 @@ static _Noreturn void become(const struct program *program, int failure)
     reset_signals();
     execve(program->path, program->argv, program->envp);
     int error = errno;
-    ssize_t written = write(end, &error, sizeof error);
+    ssize_t written = uncancelled_write(end, &error, sizeof error);
     _exit(written > 0 ? 127 : 126);
 }
 
@@ -152,16 +153,16 @@ static pid_t copy(const struct program *program)
     if (pipe2(failure, O_CLOEXEC))
         return failed_call("pipe2");
     pid_t pid = copy_with(program, failure);
-    close(failure[1]);
+    uncancelled_close(failure[1]);
     ssize_t size = 0;
     if (pid > 0)
         do {
-            size = read(failure[0], &error, sizeof error);
+            size = uncancelled_read(failure[0], &error, sizeof error);
         } while (size < 0 && errno == EINTR);
-    close(failure[0]);
+    uncancelled_close(failure[0]);
     if (pid < 0 || size <= 0)
         return pid;
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    while (uncancelled_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return -error;
 }

@@ -11,6 +11,7 @@
 
 #include "os/clock.h"
 #include "os/thread.h"
+#include "os/uncancelled.h"
 #include "pool/host.h"
 #include <errno.h>
 
@@ -280,5 +281,5 @@ void callbacks_end(mproc_pool *pool)
     pthread_mutex_unlock(&callbacks->mutex);
     wake(pool);
     if (has_thread)
-        pthread_join(callbacks->thread, NULL);
+        uncancelled_pthread_join(callbacks->thread, NULL);
 }

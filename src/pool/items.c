@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
+#include "os/uncancelled.h"
 #include "pool/worker.h"
 #include "process/streams.h"
 #include <errno.h>
@@ -182,7 +183,7 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
         streams_flush();
         worker_begin_look(worker);
     } else if (__fpending(stdout) > 0) {
-        fflush(stdout);
+        uncancelled_fflush(stdout);
     }
     enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
     atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0), memory_order_release);

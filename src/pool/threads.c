@@ -5,6 +5,7 @@
 #include "os/cpu.h"
 #include "os/signal.h"
 #include "os/thread.h"
+#include "os/uncancelled.h"
 #include "pool/host.h"
 #include "pool/worker.h"
 #include <errno.h>
@@ -103,7 +104,7 @@ static void join_gone(struct pool_thread *thread)
 {
     if (!thread->exists || !atomic_load_explicit(&thread->gone, memory_order_acquire))
         return;
-    pthread_join(thread->id, NULL);
+    uncancelled_pthread_join(thread->id, NULL);
     thread->exists = false;
 }
 

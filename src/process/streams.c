@@ -2,6 +2,7 @@
 #include "process/streams.h"
 
 #include "os/fork.h"
+#include "os/uncancelled.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -27,7 +28,7 @@ static OS_FORK_PATH bool has_output(FILE *stream)
 OS_FORK_PATH void streams_flush(void)
 {
     if (!&_IO_list_all || !_IO_list_lock || !_IO_list_unlock) {
-        fflush(NULL);
+        uncancelled_fflush(NULL);
         return;
     }
     bool alone = __libc_single_threaded;
@@ -35,13 +36,13 @@ OS_FORK_PATH void streams_flush(void)
         _IO_list_lock();
     for (FILE *stream = _IO_list_all; stream; stream = stream->_chain)
         if (has_output(stream))
-            fflush(stream);
+            uncancelled_fflush(stream);
     if (!alone)
         _IO_list_unlock();
 }
 #else
 void streams_flush(void)
 {
-    fflush(NULL);
+    uncancelled_fflush(NULL);
 }
 #endif
