@@ -1,6 +1,7 @@
 /* Copies of code, each on a page of its own. Called by src/pool alone. */
 #include "os/code.h"
 
+#include "os/code_frames.h"
 #include "os/fault.h"
 #include <errno.h>
 #include <stdint.h>
@@ -37,6 +38,27 @@ static void *map_near(uintptr_t near)
     return page;
 }
 
+/* The description begins behind the code, aligned. */
+static size_t described_at(size_t size)
+{
+    return (size + 63) & ~(size_t)63;
+}
+
+static size_t describe(const void *code, void *page, size_t size)
+{
+    size_t at = described_at(size);
+    if (at >= PAGE)
+        return 0;
+    return os_code_describe(code, page, size, (unsigned char *)page + at, PAGE - at);
+}
+
+void os_code_tell(const void *copy, size_t size)
+{
+    const unsigned char *description = (const unsigned char *)copy + described_at(size);
+    if (described_at(size) < PAGE && memcmp(description, "\177ELF", 4) == 0)
+        os_code_publish(description, PAGE - described_at(size));
+}
+
 int os_code_copy(const void *near, const void *code, size_t size, void **copy)
 {
     int fault = os_fault(OS_MMAP);
@@ -46,6 +68,7 @@ int os_code_copy(const void *near, const void *code, size_t size, void **copy)
     if (page == MAP_FAILED)
         return -ENOMEM;
     memcpy(page, code, size);
+    (void)describe(code, page, size);
     if (mprotect(page, PAGE, PROT_READ | PROT_EXEC)) {
         int error = errno;
         munmap(page, PAGE);

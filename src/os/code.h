@@ -10,4 +10,7 @@
 int os_code_copy(const void *near, const void *code, size_t size, void **copy);
 void os_code_free(void *copy);
 
+/* Let debuggers and unwinders know a copy that is kept, if its code is one function. */
+void os_code_tell(const void *copy, size_t size);
+
 #endif

@@ -62,8 +62,10 @@ static void *make_copy(const void *near)
     if (os_code_copy(near, __start_mproc_loop, (size_t)(__stop_mproc_loop - __start_mproc_loop), &made))
         return NULL;
     if (atomic_compare_exchange_strong_explicit(&copy, &none, (uintptr_t)made, memory_order_acq_rel,
-                                                memory_order_acquire))
+                                                memory_order_acquire)) {
+        os_code_tell(made, (size_t)(__stop_mproc_loop - __start_mproc_loop));
         return made;
+    }
     os_code_free(made);
     return (void *)none;
 }

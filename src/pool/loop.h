@@ -26,7 +26,8 @@ loop_function loop_run;
 
 /* The same loop where it is best called with this task. A call to code that is more than 2 GiB away, as a program's is
  * from a shared library, costs more than all the rest of the loop, on processors that predict such jumps less well. So
- * there is a copy of the loop beside the first task that is so far; where there can be none, the loop itself does. */
+ * there is a copy of the loop beside the first task that is so far; where there can be none, the loop itself does. The
+ * unwinder and gdb are told of the copy, see os/code_frames.h, so that stacks of tasks are whole. */
 loop_function *loop_for(mproc_task *task);
 
 #endif

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "os/code.h"
+#include "os/stack.h"
 #include "pool/loop.h"
 #include <errno.h>
 #include <stdio.h>
@@ -104,6 +105,43 @@ static void a_far_task_has_a_loop_beside_it(void **state)
     os_code_free(page);
 }
 
+static bool count(const struct os_stack_call *call, void *arg)
+{
+    (void)call;
+    ++*(int *)arg;
+    return true;
+}
+
+static int count_calls(void *ctx, const void *item, void *result)
+{
+    int calls = 0;
+    (void)item;
+    (void)result;
+    os_stack_walk(count, &calls);
+    *(int *)ctx = calls;
+    return 1;
+}
+
+static __attribute__((noinline)) int calls_in(loop_function *run)
+{
+    int calls = 0;
+    struct loop loop = begin(count_calls);
+    loop.ctx = &calls;
+    assert_int_equal(run(&loop), 1);
+    return calls;
+}
+
+static void the_stack_of_a_task_in_a_copy_is_whole(void **state)
+{
+    (void)state;
+    void *page;
+    loop_function *copy = loop_for(far_task(&page));
+    int calls = calls_in(loop_run);
+    assert_true(calls > 3);
+    assert_int_equal(calls_in(copy), calls);
+    os_code_free(page);
+}
+
 static void code_is_copied_where_there_is_room(void **state)
 {
     (void)state;
@@ -125,6 +163,7 @@ int main(void)
         unit(each_item_is_run_until_one_fails),
         unit(no_item_is_begun_once_it_is_stopped),
         unit(a_far_task_has_a_loop_beside_it),
+        unit(the_stack_of_a_task_in_a_copy_is_whole),
         unit(code_is_copied_where_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
