@@ -5,6 +5,7 @@
 #include "arena/ledger.h"
 #include "arena/spans.h"
 #include "arena/trace.h"
+#include "os/listed.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -94,10 +95,7 @@ static bool sweep_custody(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(sweep_custody);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep_custody;
 
 static int take_any(size_t size, heap_place *place, void **block, bool *zero)
 {

@@ -25,6 +25,7 @@
 #include "os/fork.h"
 #include "os/futex.h"
 #include "os/leave.h"
+#include "os/listed.h"
 #include "os/pidfd.h"
 #include "os/thread.h"
 #include <errno.h>
@@ -34,8 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define USED        UINT64_C(1)
-#define SWEEPER_MAX 16
+#define USED UINT64_C(1)
 
 /* The last slots, for joiners that find no other; and one in so many joiners sweeps. */
 #define RESERVE    64
@@ -60,10 +60,10 @@ struct member_identity member_identity = {.name = "MainProcess"};
 static pthread_mutex_t joining = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t sweeping = PTHREAD_MUTEX_INITIALIZER;
 
-static member_sweeper *sweepers[SWEEPER_MAX];
-static int sweeper_count;
-static void (*fork_handlers[SWEEPER_MAX])(void);
-static int fork_handler_count;
+extern member_sweeper *const __start_mproc_sweepers[] OS_LIST;
+extern member_sweeper *const __stop_mproc_sweepers[] OS_LIST;
+extern member_fork_handler *const __start_mproc_fork_handlers[] OS_LIST;
+extern member_fork_handler *const __stop_mproc_fork_handlers[] OS_LIST;
 
 static void before_fork(void)
 {
@@ -85,25 +85,26 @@ static OS_FORK_PATH void after_fork_in_child(void)
     os_mutex_reset(&sweeping, false);
     proof_forget();
     atomic_store_explicit(&member_me, 0, memory_order_relaxed);
-    for (int i = 0; i < fork_handler_count; i++)
-        fork_handlers[i]();
+    for (member_fork_handler *const *handler = __start_mproc_fork_handlers; handler < __stop_mproc_fork_handlers;
+         handler++)
+        (*handler)();
 }
 
-__attribute__((constructor)) static void watch_forks(void)
+static void register_handlers(void)
 {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-void member_on_sweep(member_sweeper *sweeper)
+void member_watch_forks(void)
 {
-    if (sweeper_count < SWEEPER_MAX)
-        sweepers[sweeper_count++] = sweeper;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_handlers);
 }
 
-void member_on_fork(void (*child)(void))
+/* Before the program can register handlers of its own, so that in a child these find everything in order. */
+__attribute__((constructor)) static void watch_forks(void)
 {
-    if (fork_handler_count < SWEEPER_MAX)
-        fork_handlers[fork_handler_count++] = child;
+    member_watch_forks();
 }
 
 struct member *member_at(unsigned slot)
@@ -183,8 +184,8 @@ static int extend(unsigned limit)
 static bool give_back(unsigned slot, member_owner owner)
 {
     bool done = true;
-    for (int i = 0; i < sweeper_count; i++)
-        done = sweepers[i](slot, owner) && done;
+    for (member_sweeper *const *sweeper = __start_mproc_sweepers; sweeper < __stop_mproc_sweepers; sweeper++)
+        done = (*sweeper)(slot, owner) && done;
     return done;
 }
 
@@ -269,6 +270,7 @@ static bool is_one_to_sweep(member_owner me)
 
 int member_join(void)
 {
+    member_watch_forks();
     os_mutex_lock(&joining);
     bool joins = !member_current();
     int result = joins ? join() : 0;

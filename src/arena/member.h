@@ -122,12 +122,15 @@ bool member_sweep_all(void);
 
 /* A function that gives back what a dead (or leaving) member held, as noted in its ledger. It may be called again for
  * the same member, when the sweeper itself dies: it must be idempotent. True when all is done; false to be called again
- * later, because a lock could not be had soon. To be registered once, by a constructor. */
+ * later, because a lock could not be had soon. Listed in "mproc_sweepers", see os/listed.h. */
 typedef bool member_sweeper(unsigned slot, member_owner owner);
-void member_on_sweep(member_sweeper *sweeper);
 
-/* A function to be called in a child directly after fork(), to drop what is the parent's alone; registered once. Only
- * async-signal-safe things may be done in it. */
-void member_on_fork(void (*child)(void));
+/* A function to be called in a child directly after fork(), to drop what is the parent's alone. Only async-signal-safe
+ * things may be done in it. Listed in "mproc_fork_handlers". */
+typedef void member_fork_handler(void);
+
+/* Have these called, and this process's own handlers: done by member_join(), and by whoever has something to drop
+ * before that. Handlers that are registered later are run before these when a fork begins. */
+void member_watch_forks(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/listed.h"
 #include "os/listen.h"
 #include "os/pipe.h"
 #include "os/thread.h"
@@ -59,10 +60,24 @@ static OS_FORK_PATH void after_fork_in_child(void)
     }
 }
 
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
+
+/* Before a fork the handlers are run in the order process, connections, members, for that is the order of the locks. */
+static void register_handlers(void)
+{
+    member_watch_forks();
+    pthread_atfork(before_fork, after_fork_in_parent, NULL);
+}
+
+void connection_watch_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_handlers);
+}
+
 __attribute__((constructor)) static void watch_forks(void)
 {
-    pthread_atfork(before_fork, after_fork_in_parent, NULL);
-    member_on_fork(after_fork_in_child);
+    connection_watch_forks();
 }
 
 /* ---- the list ---- */
@@ -81,6 +96,7 @@ static mproc_connection *make(void)
     mproc_connection *connection = os_malloc(sizeof *connection);
     if (!connection)
         return NULL;
+    connection_watch_forks();
     pthread_mutex_init(&connection->sending, NULL);
     pthread_mutex_init(&connection->receiving, NULL);
     connection->send_broken = false;
@@ -221,6 +237,7 @@ int mproc_connection_fileno(const mproc_connection *connection)
 
 void connection_hold_forks(void)
 {
+    connection_watch_forks();
     pthread_mutex_lock(&list_lock);
 }
 

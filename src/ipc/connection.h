@@ -43,6 +43,9 @@ int connection_adopt(mproc_connection **connection, int fd, const void *descript
 
 /* ---- for listeners, and those that connect ---- */
 
+/* Have this file's handlers run at forks, if its constructor has not seen to that: the library may be used before. */
+void connection_watch_forks(void);
+
 /* Between these two no process is forked. A descriptor is made, given away and closed there, together with the note of
  * it by which a child finds and closes its copy. Nobody waits there. Not to be nested. */
 void connection_hold_forks(void);

@@ -15,6 +15,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/listed.h"
 #include "os/listen.h"
 #include "os/poll.h"
 #include "os/thread.h"
@@ -81,10 +82,7 @@ static OS_FORK_PATH void after_fork_in_child(void)
     }
 }
 
-__attribute__((constructor)) static void watch_forks(void)
-{
-    member_on_fork(after_fork_in_child);
-}
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
 
 /* ---- making and closing ---- */
 

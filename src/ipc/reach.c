@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/listed.h"
 #include "os/poll.h"
 #include <errno.h>
 
@@ -30,10 +31,7 @@ static OS_FORK_PATH void after_fork_in_child(void)
     list = NULL;
 }
 
-__attribute__((constructor)) static void watch_forks(void)
-{
-    member_on_fork(after_fork_in_child);
-}
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
 
 void reach_begin(struct reach *reach, const struct os_address *places, size_t count)
 {

@@ -3,6 +3,7 @@
 
 #include "arena/ledger.h"
 #include "arena/member.h"
+#include "os/listed.h"
 #include <sched.h>
 
 /* A cell that no other thread of this member uses. There are more than threads that are likely to be here. */
@@ -98,7 +99,4 @@ static bool making_sweep(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(making_sweep);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = making_sweep;

@@ -5,10 +5,12 @@
 #include "manager/making.h"
 #include "manager/value.h"
 #include "os/clock.h"
+#include "os/listed.h"
 #include <errno.h>
 #include <string.h>
 
-static const struct object_proxies *proxies;
+extern const struct object_proxies *const __start_mproc_proxies[] OS_LIST;
+extern const struct object_proxies *const __stop_mproc_proxies[] OS_LIST;
 
 static const struct object_type *const types[] = {
     [MPROC_TYPE_DICT] = &object_dict,         [MPROC_TYPE_LIST] = &object_list,
@@ -18,9 +20,10 @@ static const struct object_type *const types[] = {
 
 #define TYPES (sizeof types / sizeof *types)
 
-void object_set_proxies(const struct object_proxies *given)
+/* NULL where there are none. */
+static const struct object_proxies *find_proxies(void)
 {
-    proxies = given;
+    return &__start_mproc_proxies[0] < &__stop_mproc_proxies[0] ? __start_mproc_proxies[0] : NULL;
 }
 
 /* ---- what an object is ---- */
@@ -45,6 +48,7 @@ enum mproc_type mproc_object_type(const void *object)
     const struct object_type *type = object_type_of(object);
     if (type)
         return type->type;
+    const struct object_proxies *proxies = find_proxies();
     return object && !region_contains(object) && proxies ? proxies->type_of(object) : (enum mproc_type)0;
 }
 
@@ -73,6 +77,7 @@ int object_find(const struct object_type *type, const char *name)
 static int call_far(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
                     size_t count, mproc_value *result, int64_t deadline)
 {
+    const struct object_proxies *proxies = find_proxies();
     if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
         return -EINVAL;
     return proxies->call(object, method, args, count, result, deadline);
@@ -141,6 +146,7 @@ int container_create(const struct object_type *type, void **container)
 
 bool object_release_proxy(const struct object_type *type, void *object)
 {
+    const struct object_proxies *proxies = find_proxies();
     if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
         return false;
     proxies->release(object);

@@ -81,7 +81,7 @@ int object_call_for(const struct object_type *type, void *object, unsigned metho
 int object_count_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
                      size_t count, size_t *number, mproc_time timeout);
 
-/* What to do with an object that is not in the arena. Set by the file that makes proxies, by its constructor; without
+/* What to do with an object that is not in the arena. Listed in "mproc_proxies" by the file that makes them; without
  * it there are none. type_of is 0 for what is no proxy; call is as object_call(). */
 struct object_proxies {
     enum mproc_type (*type_of)(const void *proxy);
@@ -89,7 +89,6 @@ struct object_proxies {
                 int64_t deadline);
     void (*release)(void *proxy); /* as the type's _free */
 };
-void object_set_proxies(const struct object_proxies *given);
 
 /* Give a proxy back; whether it was one. */
 bool object_release_proxy(const struct object_type *type, void *object);

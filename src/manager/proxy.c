@@ -4,6 +4,7 @@
 
 #include "manager/object.h"
 #include "os/allocate.h"
+#include "os/listed.h"
 #include <errno.h>
 
 #define GRACE OS_SEC(5)
@@ -354,7 +355,4 @@ static void hook_release(void *object)
 
 static const struct object_proxies hooks = {hook_type, hook_call, hook_release};
 
-__attribute__((constructor)) static void set_hooks(void)
-{
-    object_set_proxies(&hooks);
-}
+static const struct object_proxies *const listed OS_LISTED("mproc_proxies") = &hooks;

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <mproc/base.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,11 +135,18 @@ int os_cpu_count(void)
     return cpus < quota ? cpus : quota;
 }
 
-static bool may_spin;
+enum {
+    UNKNOWN = 0,
+    ALONE,
+    AMONG_OTHERS
+};
+
+/* Found out once. */
+static _Atomic(int) company;
 
 __attribute__((constructor)) static void look_at_affinity(void)
 {
-    may_spin = affinity() > 1;
+    atomic_store_explicit(&company, affinity() > 1 ? AMONG_OTHERS : ALONE, memory_order_relaxed);
 }
 
 int os_cpu_current(void)
@@ -148,7 +156,12 @@ int os_cpu_current(void)
 
 bool os_cpu_may_spin(void)
 {
-    return may_spin;
+    int known = atomic_load_explicit(&company, memory_order_relaxed);
+    if (known == UNKNOWN) { /* the constructor has not run yet */
+        look_at_affinity();
+        known = atomic_load_explicit(&company, memory_order_relaxed);
+    }
+    return known == AMONG_OTHERS;
 }
 
 int mproc_cpu_count(void)

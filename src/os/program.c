@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "os/program.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
+#include "os/file.h"
 #include "os/uncancelled.h"
 #include "util/failure.h"
 #include <elf.h>
@@ -189,7 +191,7 @@ int os_mapped_path(const void *address, char *path, size_t size)
     int fault = os_fault(OS_OPEN);
     if (fault)
         return fault;
-    FILE *list = uncancelled_fopen("/proc/self/maps", "re");
+    FILE *list = os_open_text("/proc/self/maps");
     if (!list)
         return failed_call("fopen");
     int result = copy_mapped(list, address, path, size);
@@ -205,14 +207,10 @@ int os_program_path(char *path, size_t size)
 
 long os_program_arguments(char *text, size_t size)
 {
-    int fault = os_fault(OS_OPEN);
-    if (fault)
-        return fault;
-    int fd = uncancelled_open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    int fd = os_open("/proc/self/cmdline", O_RDONLY);
     if (fd < 0)
-        return failed_call("open");
-    ssize_t count = uncancelled_read(fd, text, size);
-    long result = count < 0 ? failed_call("read") : (long)count;
-    uncancelled_close(fd);
-    return result;
+        return fd;
+    ssize_t count = os_read(fd, text, size);
+    os_close(fd);
+    return count;
 }

@@ -8,6 +8,7 @@
 #include "pool/interrupt.h"
 
 #include "os/fork.h"
+#include "os/listed.h"
 #include "os/signal.h"
 #include "pool/host.h"
 #include <errno.h>
@@ -33,10 +34,7 @@ static OS_FORK_PATH void forget_pools(void)
     first = NULL;
 }
 
-__attribute__((constructor)) static void introduce(void)
-{
-    member_on_fork(forget_pools);
-}
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = forget_pools;
 
 /* A child that the program forks has the handler too, and no pools. */
 static void on_interrupt(int number)

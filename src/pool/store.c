@@ -11,6 +11,7 @@
 #include "arena/ledger.h"
 #include "os/fork.h"
 #include "os/leave.h"
+#include "os/listed.h"
 #include "pool/postmortem.h"
 #include <errno.h>
 #include <pthread.h>
@@ -267,8 +268,5 @@ static bool sweep_pools(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void introduce(void)
-{
-    member_on_sweep(sweep_pools);
-    member_on_fork(forget_threads);
-}
+static member_sweeper *const listed_sweeper OS_LISTED("mproc_sweepers") = sweep_pools;
+static member_fork_handler *const listed_handler OS_LISTED("mproc_fork_handlers") = forget_threads;

@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/crash.h"
 #include "os/fork.h"
+#include "os/listed.h"
 #include "os/proc.h"
 #include "process/streams.h"
 #include <stdio.h>
@@ -70,10 +71,7 @@ static OS_FORK_PATH void become_copy(void)
         own_worker->at.flags = &worker_flags_of_copy;
 }
 
-__attribute__((constructor)) static void watch_forks(void)
-{
-    member_on_fork(become_copy);
-}
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = become_copy;
 
 void *mproc_worker_state(void)
 {

@@ -78,6 +78,8 @@ static bool takes_argument(const char *option)
 /* The loader's options are those of this run; the program is what it has mapped, whatever it is called there. */
 static int add_loader_arguments(struct executable *executable, size_t count)
 {
+    if (!loader_size) /* the constructor has not run yet */
+        keep_loader_arguments();
     const char *at = loader_arguments;
     const char *end = loader_arguments + (loader_size > 0 ? loader_size : 0);
     size_t values = 0; /* of the last option */

@@ -2,18 +2,43 @@
  * fork, by the library or by the program, forgets here what is the parent's alone. */
 #include "process/local.h"
 
+#include "ipc/connection.h"
 #include "os/fork.h"
 #include "os/leave.h"
 #include "process/forkserver.h"
 #include "process/handle.h"
 #include "process/life.h"
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned generation; /* under the lock */
 
+static void before_fork(void);
+static void after_fork_in_parent(void);
+static void after_fork_in_child(void);
+static _Atomic(bool) is_watching;
+
+/* After those of the floors below, see connection.c. */
+static void register_handlers(void)
+{
+    connection_watch_forks();
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    atomic_store_explicit(&is_watching, true, memory_order_release);
+}
+
+/* By the constructor, or with the first lock where the library is used before that has run. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_handlers);
+}
+
 OS_FORK_PATH void local_lock(void)
 {
+    if (!atomic_load_explicit(&is_watching, memory_order_acquire))
+        watch_forks();
     os_mutex_lock(&lock);
 }
 
@@ -48,9 +73,4 @@ static OS_FORK_PATH void after_fork_in_child(void)
     os_leave_forget();
     os_mutex_reset(&lock, true);
     forkserver_after_fork_in_child();
-}
-
-__attribute__((constructor)) static void watch_forks(void)
-{
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -18,6 +18,7 @@
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,13 +110,21 @@ static void describe(struct start *start, const mproc_process_options *options)
  * that. */
 static bool was_ignored;
 
-__attribute__((constructor)) static void note_signals(void)
+static void look_at_children(void)
 {
     was_ignored = os_children_are_ignored();
 }
 
+/* Before main(); or at the first start, where the library is used before that. */
+__attribute__((constructor)) static void note_signals(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, look_at_children);
+}
+
 static void heed_children(void)
 {
+    note_signals();
     if (was_ignored && os_children_are_ignored() && !os_pidfd_tells_end())
         os_heed_children();
     was_ignored = false;

@@ -1,4 +1,5 @@
 /* mproc_barrier: so many arrive, and then all go on. */
+#include "os/listed.h"
 #include "sync/cell.h"
 #include "sync/note.h"
 #include "sync/object.h"
@@ -308,7 +309,4 @@ static bool sweep(unsigned slot, member_owner owner)
     return note_each(slot, NOTE_ARRIVED, NOTE_ARRIVED, give_back);
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(sweep);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;

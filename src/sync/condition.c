@@ -1,4 +1,5 @@
 /* mproc_condition: waiters in a list, first in, first out. */
+#include "os/listed.h"
 #include "sync/lock.h"
 #include "sync/note.h"
 #include "util/failure.h"
@@ -285,7 +286,4 @@ static bool sweep(unsigned slot, member_owner owner)
     return note_each(slot, NOTE_CLAIMED, NOTE_RELEASED, give_back);
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(sweep);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;

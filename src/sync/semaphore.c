@@ -2,6 +2,7 @@
  * holding.h. */
 #include "sync/semaphore.h"
 
+#include "os/listed.h"
 #include "sync/ledger.h"
 #include "util/failure.h"
 
@@ -282,7 +283,4 @@ static bool sweep(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(sweep);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;

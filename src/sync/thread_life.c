@@ -1,6 +1,7 @@
 /* The threads of the family: gives each a cell, and looks whether one lives. Called by rlock.c. */
 #include "sync/thread_life.h"
 
+#include "os/listed.h"
 #include "sync/ledger.h"
 #include <errno.h>
 #include <linux/futex.h>
@@ -171,7 +172,4 @@ static bool sweep(unsigned slot, member_owner owner)
     return true;
 }
 
-__attribute__((constructor)) static void register_sweep(void)
-{
-    member_on_sweep(sweep);
-}
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;
