@@ -357,23 +357,30 @@ static int fill(void *ctx, const void *item, void *result)
     return 0;
 }
 
+static unsigned char *large;
+
 /* The pages of its array are touched at once. */
 static int map_large_output(void)
 {
-    unsigned char *result = mproc_alloc(LARGE);
-    const mproc_map map = {.count = 1, .out = result, .out_size = LARGE, .out_uninitialized = true};
-    every_must(result ? 0 : -ENOMEM);
-    int outcome = mproc_pool_map(pool, fill, NULL, &map, LONG);
-    if (outcome == 0 && result[LARGE - 1] != 1)
+    const mproc_map map = {.count = 1, .out = large, .out_size = LARGE, .out_uninitialized = true};
+    large[LARGE - 1] = 0;
+    int result = mproc_pool_map(pool, fill, NULL, &map, LONG);
+    if (result == 0 && large[LARGE - 1] != 1)
         every_wrong("the output is not written");
-    mproc_free(result);
-    return outcome;
+    return result;
 }
 
 static void begin_large_output(void)
 {
     begin_pool();
-    every_must(map_large_output());
+    large = mproc_alloc(LARGE);
+    every_must(large ? map_large_output() : -ENOMEM);
+}
+
+static void end_large_output(void)
+{
+    mproc_free(large);
+    end_used();
 }
 
 /* As begin_pool(): the function is known. */
@@ -442,7 +449,7 @@ static int ask_outside(void)
 
 static const struct every_scene sizes = {begin_sizes, look, end_used};
 static const struct every_scene sizes_by_threads = {begin_sizes_by_threads, look, end_used};
-static const struct every_scene large_output = {begin_large_output, look, end_used};
+static const struct every_scene large_output = {begin_large_output, look, end_large_output};
 static const struct every_scene given = {begin_given, look, end_used};
 static const struct every_scene failed = {begin_failed, look, end_used};
 static const struct every_scene none = {begin_nothing, look, end};

@@ -89,6 +89,12 @@ static mproc_future *submit(mproc_pool *pool, struct order order)
     return future;
 }
 
+/* The arena has as many bytes as before, once what workers were just about to take when they were killed is swept. */
+static void assert_nothing_stays(size_t before)
+{
+    assert_true(wait_until(bytes_are, &before, 20000));
+}
+
 /* ---- maps ---- */
 
 static void map_results(mproc_pool *pool, size_t count, size_t most, bool shared)
@@ -169,6 +175,7 @@ static void a_million_small_results_are_handed_over(void **state)
 
 static void outcomes_of_all_kinds_have_what_is_theirs(void **state)
 {
+    size_t before = bytes_in_use();
     enum {
         ITEMS = 60
     };
@@ -207,11 +214,13 @@ static void outcomes_of_all_kinds_have_what_is_theirs(void **state)
     }
     mproc_pool_free(pool);
     mproc_free(tries);
+    assert_nothing_stays(before);
 }
 
 /* What a map that is over before its time has got done is handed over, and the rest is nobody's. */
 static void a_map_whose_time_is_over_hands_over_what_was_done(void **state)
 {
+    size_t before = bytes_in_use();
     enum {
         ITEMS = 100
     };
@@ -232,6 +241,7 @@ static void a_map_whose_time_is_over_hands_over_what_was_done(void **state)
     }
     assert_int_equal(done, 40);
     mproc_pool_free(pool);
+    assert_nothing_stays(before);
 }
 
 static void texts_and_results_that_nobody_takes_are_dropped(void **state)
@@ -256,6 +266,7 @@ static void texts_and_results_that_nobody_takes_are_dropped(void **state)
 
 static void a_map_that_is_not_waited_for_hands_them_over_when_it_is_asked(void **state)
 {
+    size_t before = bytes_in_use();
     enum {
         ITEMS = 50
     };
@@ -279,6 +290,7 @@ static void a_map_that_is_not_waited_for_hands_them_over_when_it_is_asked(void *
     for (int i = 0; i < ITEMS; i++)
         take(&results[i], orders[i].size);
     mproc_pool_free(pool);
+    assert_nothing_stays(before);
 }
 
 static void each_worker_can_give_one(void **state)
@@ -337,6 +349,7 @@ static void a_large_result_is_not_copied(void **state)
 
 static void what_a_future_has_goes_with_it(void **state)
 {
+    size_t before = bytes_in_use();
     mproc_pool *pool = make_pool(2);
     _Atomic(int) *tries = mproc_calloc(1, sizeof *tries);
     (void)state;
@@ -357,6 +370,7 @@ static void what_a_future_has_goes_with_it(void **state)
     submit(pool, (struct order){.size = 100000, .wish = STAY});
     mproc_pool_free(pool);
     mproc_free(tries);
+    assert_nothing_stays(before);
 }
 
 struct heard {
@@ -469,6 +483,7 @@ static int next_order(void *arg, void *in)
 
 static void an_imap_hands_them_out(void **state)
 {
+    size_t before = bytes_in_use();
     struct source source = {.count = 300};
     mproc_pool *pool = make_pool(2);
     mproc_imap *imap;
@@ -501,6 +516,7 @@ static void an_imap_hands_them_out(void **state)
     assert_int_equal(mproc_imap_next(imap, NULL, NULL, MPROC_SEC(60)), 0);
     mproc_imap_free(imap);
     mproc_pool_free(pool);
+    assert_nothing_stays(before);
 }
 
 /* What was handed out does not pile up until the window is used again. */
@@ -670,7 +686,7 @@ static void nothing_stays_of_results_in_a_storm_of_kills(void **state)
     atomic_store(&killer.over, true);
     pthread_join(thread, NULL);
     mproc_pool_free(killer.pool);
-    assert_true(wait_until(bytes_are, &before, 20000)); /* what a worker was just about to take is swept */
+    assert_nothing_stays(before);
     free(orders);
     free(results);
     free(status);
