@@ -149,7 +149,8 @@ static int map_unlocked(int part, size_t end)
 static void map_less(void)
 {
     size_t first = part_begin(CHUNKS), length = mapping.size - first;
-    int result = map_unlocked(LEDGERS, REGION_LEDGER_OFFSET + FEW_MEMBERS * REGION_LEDGER_SIZE);
+    int result;
+    (void)map_unlocked(LEDGERS, REGION_LEDGER_OFFSET + FEW_MEMBERS * REGION_LEDGER_SIZE); /* else for even fewer */
     do {
         length = round_up(length / 2, REGION_CHUNK);
         size_t table = round_up(length / REGION_CHUNK * sizeof(struct chunk), PAGE);
