@@ -48,7 +48,7 @@ bool os_procfd_is(int fd)
 /* What the kernel says about the process; false when it was reaped. */
 static bool read_stat(int fd, char *text, size_t size)
 {
-    int file = uncancelled_openat(fd, "stat", O_RDONLY | O_CLOEXEC, 0);
+    int file = os_keep(uncancelled_openat(fd, "stat", O_RDONLY | O_CLOEXEC, 0));
     if (file < 0)
         return false;
     ssize_t length;

@@ -1,6 +1,7 @@
 /* Random bytes from the kernel. Called for keys and for the marks of groups. */
 #include "os/random.h"
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/refused.h"
 #include "os/uncancelled.h"
@@ -13,7 +14,7 @@
 
 static int read_device(void *buffer, size_t size)
 {
-    int fd = uncancelled_open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    int fd = os_keep(uncancelled_open("/dev/urandom", O_RDONLY | O_CLOEXEC));
     if (fd < 0)
         return failed_call("open");
     ssize_t count = uncancelled_read(fd, buffer, size);

@@ -152,6 +152,9 @@ static pid_t copy(const struct program *program)
     int failure[2], error = 0;
     if (pipe2(failure, O_CLOEXEC))
         return failed_call("pipe2");
+    int kept = os_keep_pair(failure);
+    if (kept)
+        return kept;
     pid_t pid = copy_with(program, failure);
     uncancelled_close(failure[1]);
     ssize_t size = 0;
