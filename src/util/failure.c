@@ -3,6 +3,7 @@
  * may find the sentence of one that the handler interrupted replaced. */
 #include "util/failure.h"
 
+#include "util/text.h"
 #include <mproc/log.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -65,7 +66,8 @@ static void note_sentence(int result, const char *format, va_list arguments)
         if (!last.notes[i].call)
             last.notes[i].result = 0;
     add_note(result, NULL);
-    vsnprintf(last.cause, sizeof last.cause, format, arguments);
+    if (vsnprintf(last.cause, sizeof last.cause, format, arguments) >= CAUSE_SIZE)
+        last.cause[text_whole(last.cause, CAUSE_SIZE - 1)] = '\0';
 }
 
 void failure_hold(void)
@@ -110,7 +112,8 @@ static void write_log(void)
 static void compose(const char *function, const char *call, const char *cause)
 {
     char copy[CAUSE_SIZE]; /* the cause may lie in the text */
-    snprintf(copy, sizeof copy, "%s%s%.*s", call ? call : "", call ? ": " : "", CAUSE_SIZE - 32, cause);
+    int fitting = (int)text_fitting(cause, CAUSE_SIZE - 31);
+    snprintf(copy, sizeof copy, "%s%s%.*s", call ? call : "", call ? ": " : "", fitting, cause);
     snprintf(last.text, sizeof last.text, "%.64s: %s", function, copy);
     last.cause_at = (unsigned)strlen(function) + 2;
 }
