@@ -83,8 +83,9 @@ enum mproc_result {
     MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */
     MPROC_SERVER_DIED = 15,     /* the server, or the way to it, is gone */
     MPROC_AUTH = 16,            /* the other side did not prove that it has the key */
-    MPROC_INTERRUPTED =
-        17 /* the program's check has ended the wait, see mproc_wait_check_set(); else as MPROC_TIMEOUT */
+    MPROC_INTERRUPTED = 17, /* the program's check has ended the wait, see mproc_wait_check_set(); else as a timeout */
+    MPROC_FOREIGN = 18,     /* the handle is of another process, as one that this process was forked from */
+    MPROC_KEY_EXPOSED = 19  /* the file of a key is no private file of this user's: chmod 600 */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call

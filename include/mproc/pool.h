@@ -35,10 +35,10 @@
  * size and a copy is handed over; or see inherited_memory.
  *
  * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
- * forks, functions on it are -EPERM, and free does nothing to the pool. The workers die with the process that made it.
- * Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, and only their
- * memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later that is
- * undefined, as after free().
+ * forks, functions on it are MPROC_FOREIGN, and free does nothing to the pool. The workers die with the process that
+ * made it. Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, and only
+ * their memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later
+ * that is undefined, as after free().
  */
 #ifndef MPROC_POOL_H
 #define MPROC_POOL_H
@@ -288,7 +288,7 @@ MPROC_API int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mp
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
  * do not copy). Of a map: what all its items wrote, and no matter what for those that were not run. 0; else, as
  * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_BROKEN, MPROC_NO_FUNCTION;
- * MPROC_TIMEOUT: it is not done; -EINVAL, -EPERM. May be called again. */
+ * MPROC_TIMEOUT: it is not done; -EINVAL, MPROC_FOREIGN. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
 
 /* What the task has written, in place, until the future is freed: what it took by mproc_task_result(), else its
@@ -316,12 +316,12 @@ MPROC_API bool mproc_future_is_done(mproc_future *future);
 
 /* The number-th death of a worker at the task, or at any item of the map, from 0, in their order; also of those after
  * which it was tried again. The first 64 are kept. 0; MPROC_CLOSED: it is done, and there were not so many (or memory
- * was short); MPROC_RUNNING: there were not so many yet. Does not wait. -EINVAL, -EPERM. */
+ * was short); MPROC_RUNNING: there were not so many yet. Does not wait. -EINVAL, MPROC_FOREIGN. */
 MPROC_API int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem);
 
 /* Have the task not run. If it has not begun it never will; if it runs, its worker is killed and replaced, and so are
  * those that run items of a map. It ends as MPROC_CANCELLED, unless it is done before. Does not wait. 0; -EINVAL,
- * -EPERM. */
+ * MPROC_FOREIGN. */
 MPROC_API int mproc_future_cancel(mproc_future *future);
 
 typedef void mproc_callback(void *arg, mproc_future *future);
@@ -335,7 +335,7 @@ typedef void mproc_callback(void *arg, mproc_future *future);
  *
  * A future that is freed before has no callback called. Where it runs at that moment mproc_future_free() waits for its
  * end, but not in the callback itself: so when it has returned, the callback does not run. -EINVAL: it was asked for
- * before, for this future; -EPERM; -EAGAIN: no thread could be started. */
+ * before, for this future; MPROC_FOREIGN; -EAGAIN: no thread could be started. */
 MPROC_API int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg);
 
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
@@ -464,7 +464,7 @@ typedef struct mproc_pool_statistics {
 } mproc_pool_statistics;
 
 /* Have so many workers from now on, while there is work for them: 1 to max_workers. New ones are started; those that
- * are too many end when they are done with the chunk that they are at. Does not wait. 0; -EINVAL, -EPERM. */
+ * are too many end when they are done with the chunk that they are at. Does not wait. 0; -EINVAL, MPROC_FOREIGN. */
 MPROC_API int mproc_pool_resize(mproc_pool *pool, unsigned workers);
 
 /* What the pool has done (NULL: do not tell), and each of its workers: writes up to capacity of them, and returns how

@@ -6,6 +6,7 @@
 #include "os/cpu.h"
 #include "os/futex.h"
 #include "os/leave.h"
+#include "util/failure.h"
 #include <errno.h>
 
 /* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. Each
@@ -107,7 +108,7 @@ int owner_lock_release_slow(struct owner_lock *lock)
     uint64_t me = member_current();
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
     if (!me || (word & ~MEMBER_FLAGS) != me)
-        return -EPERM;
+        return failure(-EPERM, "this process does not hold the lock");
     word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     if (word & OWNER_LOCK_WAITERS)
         os_futex_wake(futex_of(lock), 1);

@@ -1,5 +1,6 @@
 /* Addresses as texts, as address.h says. */
 #include "ipc/address.h"
+#include "util/failure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static int parse_unix(struct address *address, const char *path)
     size_t length = strlen(path);
 
     if (length >= sizeof address->path)
-        return -ENAMETOOLONG;
+        return failure(-ENAMETOOLONG, "the path of address is too long");
     address->scheme = ADDRESS_UNIX;
     memcpy(address->path, path, length);
     return 0;
@@ -72,12 +73,14 @@ int address_parse(struct address *address, const char *text)
 
     memset(address, 0, sizeof *address);
     if (!text)
-        return -EINVAL;
+        return failure(-EINVAL, "address is NULL");
     if ((rest = after(text, "unix:")))
         return parse_unix(address, rest);
     if ((rest = after(text, "tcp:")))
-        return parse_tcp(address, rest);
-    return -EINVAL;
+        return parse_tcp(address, rest)
+                   ? failure(-EINVAL, "address is not tcp:HOST:PORT, or the port is no number up to 65535")
+                   : 0;
+    return failure(-EINVAL, "address begins with neither unix: nor tcp:");
 }
 
 static void write_tcp(const char *host, unsigned port, char text[ADDRESS_GIVEN_MAX])

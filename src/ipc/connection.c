@@ -270,9 +270,13 @@ struct stream *connection_stream(mproc_connection *connection)
 
 static int check(const mproc_connection *connection, unsigned direction, mproc_time timeout)
 {
-    if (!connection || !os_timeout_is_valid(timeout))
-        return -EINVAL;
-    return connection->stream.fd >= 0 && connection->directions & direction ? 0 : -EBADF;
+    if (!connection)
+        return failure(-EINVAL, "connection is NULL");
+    if (!os_timeout_is_valid(timeout))
+        return failure(-EINVAL, "timeout is negative");
+    if (connection->stream.fd >= 0 && connection->directions & direction)
+        return 0;
+    return failure(-EBADF, "the connection is closed, or is for the other direction only");
 }
 
 static int begin_send(mproc_connection *connection, mproc_time timeout, int64_t *deadline)

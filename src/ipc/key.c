@@ -12,9 +12,11 @@
 int key_check(const struct handshake_key *key, const struct address *address, bool any_user)
 {
     if (key->bytes ? key->size == 0 || key->size > MPROC_KEY_MAX : key->size > 0)
-        return -EINVAL;
+        return failure(-EINVAL, "options.key and options.key_size do not go together, or the key is too long");
+    if (!key->bytes && (address->scheme != ADDRESS_UNIX || any_user))
+        return failure(-EINVAL, "an address of tcp, and options.any_user, need an options.key");
     if (!key->bytes)
-        return address->scheme != ADDRESS_UNIX || any_user ? -EINVAL : 0;
+        return 0;
     return os_openssl_load();
 }
 
@@ -48,7 +50,7 @@ int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
         have--;
     int result = have < 0 ? (int)have : 0;
     if (!result && (have == 0 || have > MPROC_KEY_MAX))
-        result = -EINVAL;
+        result = failure(-EINVAL, "the key is empty, or longer than %d bytes", MPROC_KEY_MAX);
     if (!result) {
         *size = (size_t)have;
         result = *size > capacity ? MPROC_TOO_SMALL : 0;
@@ -71,6 +73,8 @@ int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *si
     if (fd < 0)
         return outcome(__func__, fd);
     int result = os_is_private(fd);
+    if (result == -EPERM)
+        result = failure(MPROC_KEY_EXPOSED, "%s is no regular file of this user's alone: chmod 600", path);
     if (!result)
         result = mproc_key_from_fd(fd, key, capacity, size);
     os_close(fd);

@@ -205,7 +205,7 @@ static size_t worthwhile_room(const mproc_queue *queue, size_t count)
 static int begin_put_slow(mproc_queue *queue, size_t count, mproc_time timeout)
 {
     if (holds(&queue->put.hold, &queue->put.lock))
-        return -EDEADLK;
+        return failure(-EDEADLK, "this thread has a reservation here that it did not commit");
     int64_t deadline = os_deadline(timeout);
     for (;;) {
         int result = ring_lock_put(queue, lock_timeout(deadline));
@@ -369,7 +369,7 @@ int mproc_queue_commit(mproc_queue *queue, size_t size)
     if (!is_queue(queue))
         return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->put.hold, &queue->put.lock))
-        return outcome(__func__, -EPERM);
+        return outcome(__func__, failure(-EPERM, "this thread has no reservation here"));
     if (size > queue->put.hold.size)
         return refuse(__func__, "size is above what was reserved");
     struct position position = queue->put.hold.position;
@@ -383,7 +383,7 @@ int mproc_queue_abandon(mproc_queue *queue)
     if (!is_queue(queue))
         return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->put.hold, &queue->put.lock))
-        return outcome(__func__, -EPERM);
+        return outcome(__func__, failure(-EPERM, "this thread has no reservation here"));
     return outcome(__func__, give_up_put(queue, 0));
 }
 
@@ -399,7 +399,7 @@ static inline void unlock_get(mproc_queue *queue)
 static int begin_get_slow(mproc_queue *queue, mproc_time timeout, bool is_locked)
 {
     if (!is_locked && holds(&queue->get.hold, &queue->get.lock))
-        return -EDEADLK;
+        return failure(-EDEADLK, "this thread peeks at a message that it did not release");
     int64_t deadline = os_deadline(timeout);
     bool spun = false;
     uint64_t slept_at = UINT64_MAX; /* messages put when it last went to sleep */
@@ -590,7 +590,7 @@ int mproc_queue_release(mproc_queue *queue, bool take)
     if (!is_queue(queue))
         return refuse(__func__, "queue is NULL, or no queue");
     if (!holds(&queue->get.hold, &queue->get.lock))
-        return outcome(__func__, -EPERM);
+        return outcome(__func__, failure(-EPERM, "this thread does not peek here"));
     queue->get.hold.thread = NULL;
     if (!take) {
         unlock_get(queue);
@@ -614,7 +614,7 @@ int mproc_queue_task_done(mproc_queue *queue)
     do {
         puts = ring_count(load(&queue->put.word));
         if (dones >= puts)
-            return outcome(__func__, -EPERM);
+            return outcome(__func__, failure(-EPERM, "more is said to be done than was put"));
     } while (!atomic_compare_exchange_weak_explicit(&queue->dones, &dones, dones + 1, memory_order_seq_cst,
                                                     memory_order_seq_cst));
     if (dones + 1 == puts)

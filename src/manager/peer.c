@@ -158,7 +158,7 @@ static void put_frame(struct peer *peer, const void *data, size_t size)
 
 /* ---- authentication ---- */
 
-static void refuse(struct peer *peer, unsigned char verdict_code, const char *reason)
+static void refuse_peer(struct peer *peer, unsigned char verdict_code, const char *reason)
 {
     const struct wire_verdict verdict = {.refused = verdict_code};
     mproc_log(MPROC_LOG_WARNING, "manager: %s is refused: %s", peer->name, reason);
@@ -189,7 +189,7 @@ static void welcome(struct peer *peer, const struct wire_transcript *of_client)
         return;
     }
     if (!session) {
-        refuse(peer, WIRE_UNKNOWN, "it cannot go on where it was");
+        refuse_peer(peer, WIRE_UNKNOWN, "it cannot go on where it was");
         return;
     }
     session->peer = peer;
@@ -218,14 +218,14 @@ static void authenticate(struct peer *peer, const unsigned char *data, size_t si
                                          .endpoint = peer->endpoint,
                                          .binding = peer->channel.tls ? binding : NULL};
     if (size != sizeof hello) {
-        refuse(peer, WIRE_REFUSED, "it does not speak this protocol");
+        refuse_peer(peer, WIRE_REFUSED, "it does not speak this protocol");
         return;
     }
     memcpy(&hello, data, sizeof hello);
     if (peer->channel.tls && tls_binding(peer->channel.tls, binding))
         peer_drop(peer, "TLS failed");
     else if (!wire_is_proof(&transcript, hello.proof))
-        refuse(peer, WIRE_REFUSED, "it does not have the key");
+        refuse_peer(peer, WIRE_REFUSED, "it does not have the key");
     else
         welcome(peer, &transcript);
 }

@@ -187,7 +187,7 @@ int os_map_shared(int fd, size_t size, void **memory)
         return fault;
     void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (mapped == MAP_FAILED)
-        return -errno;
+        return failed_call("mmap");
     *memory = mapped;
     return 0;
 }

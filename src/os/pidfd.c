@@ -72,7 +72,7 @@ static int signal_by_number(int fd, int signal, int refusal)
     int result = number_of(fd, &pid);
     if (result)
         return result == -ESRCH ? result : refusal;
-    return kill(pid, signal) ? -errno : 0;
+    return kill(pid, signal) ? failed_call("kill") : 0;
 }
 
 int os_pidfd_of_child(pid_t pid)
@@ -112,7 +112,7 @@ static int wait_by_looking(int fd, int64_t span)
             return 0;
         const struct timespec nap = {.tv_nsec = left < LOOK_TIME ? left : LOOK_TIME};
         if (uncancelled_nanosleep(&nap))
-            return -errno;
+            return failed_call("nanosleep");
     }
 }
 

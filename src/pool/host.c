@@ -37,9 +37,9 @@ int host_check(const mproc_pool *pool)
 {
     int result = tag_check(pool ? &pool->tag : NULL, TAG_POOL);
     if (result)
-        return result;
+        return failure(result, result == -ESTALE ? "the pool was freed" : "pool is NULL, or no pool");
     if (pool->shared->host != member_current())
-        return failure(-EPERM, "the pool is of another process");
+        return failure(MPROC_FOREIGN, "the pool belongs to the process that made it");
     return 0;
 }
 

@@ -53,21 +53,28 @@ static void describe_groups(struct start *start, struct mproc_group *group)
 
 static int check_connections(const mproc_process_options *options)
 {
-    if (options->connection_count > CONNECTION_INHERITED || (options->connection_count && !options->connections))
-        return -EINVAL;
+    if (options->connection_count > CONNECTION_INHERITED)
+        return failure(-EINVAL, "options.connection_count is above %d", CONNECTION_INHERITED);
+    if (options->connection_count && !options->connections)
+        return failure(-EINVAL, "options.connections is NULL, but options.connection_count is not 0");
     for (size_t i = 0; i < options->connection_count; i++)
         if (!connection_is_open(options->connections[i]))
-            return -EINVAL;
+            return failure(-EINVAL, "options.connections[%zu] is NULL or closed", i);
     return 0;
 }
 
 static int check(mproc_target *fn, const void *arg, const mproc_process_options *options)
 {
-    if (!fn || (int)options->method < MPROC_START_DEFAULT || options->method > MPROC_START_FORKSERVER ||
-        (options->arg_size && !arg) || !reserved_is_zero(options->reserved, sizeof options->reserved))
-        return -EINVAL;
+    if (!fn)
+        return failure(-EINVAL, "fn is NULL");
+    if ((int)options->method < MPROC_START_DEFAULT || options->method > MPROC_START_FORKSERVER)
+        return failure(-EINVAL, "options.method is no start method");
+    if (options->arg_size && !arg)
+        return failure(-EINVAL, "arg is NULL, but options.arg_size is not 0");
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return failure(-EINVAL, "a word of options.reserved is not 0");
     if (self.process.daemon && !options->daemon)
-        return -EPERM;
+        return failure(-EPERM, "a daemon starts daemons only: set options.daemon");
     return check_connections(options);
 }
 
@@ -254,5 +261,6 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
 int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                         const mproc_process_options *options)
 {
-    return outcome(__func__, process ? start_process(process, fn, arg, options, NULL) : -EINVAL);
+    return outcome(__func__,
+                   process ? start_process(process, fn, arg, options, NULL) : failure(-EINVAL, "process is NULL"));
 }

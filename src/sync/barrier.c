@@ -230,7 +230,7 @@ int mproc_barrier_wait(mproc_barrier *handle, unsigned *index, mproc_time timeou
         return outcome(__func__, result);
     note_ref ref = note_claim(member_slot(member_current()), barrier, object_nonce(&barrier->object));
     if (!ref)
-        return outcome(__func__, -ENOSPC);
+        return outcome(__func__, failure(-ENOSPC, "256 threads of this process wait already"));
     unsigned place = 0;
     result = wait(barrier, note_at(ref), &place, os_deadline(timeout));
     note_set_state(note_at(ref), NOTE_FREE);
@@ -287,7 +287,8 @@ int mproc_barrier_waiting(const mproc_barrier *handle)
 int mproc_barrier_parties(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
-    return outcome_count(__func__, barrier ? (int)barrier->parties : -EINVAL);
+    return outcome_count(__func__, barrier ? (int)barrier->parties
+                   : refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up"));
 }
 
 /* ---- the sweep ---- */

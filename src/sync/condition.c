@@ -155,7 +155,7 @@ static bool retire(struct condition *condition, note_ref ref)
 static int wait(struct condition *condition, struct lock *lock, int64_t deadline)
 {
     if (!lock_is_mine(lock))
-        return -EPERM;
+        return failure(-EPERM, "this process does not hold the lock");
     note_ref ref = note_claim(member_slot(member_current()), condition, object_nonce(&condition->object));
     if (!ref)
         return -ENOSPC;
@@ -210,7 +210,7 @@ int mproc_condition_wait_for(mproc_condition *handle, mproc_lock *lock_handle, b
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     if (!lock_is_mine(lock))
-        return outcome(__func__, -EPERM);
+        return outcome(__func__, failure(-EPERM, "this process does not hold the lock"));
     int64_t deadline = os_deadline(timeout);
     int result = 0;
     while (!predicate(arg)) {

@@ -31,7 +31,8 @@ int mproc_lock_acquire(mproc_lock *handle, mproc_time timeout)
 int mproc_lock_release(mproc_lock *handle)
 {
     struct lock *lock = lock_from(handle);
-    return outcome(__func__, lock ? owner_lock_release(&lock->lock) : -EINVAL);
+    return outcome(__func__, lock ? owner_lock_release(&lock->lock)
+                                  : failure(-EINVAL, "lock is NULL, or mproc_lock_init() has not set it up"));
 }
 
 bool mproc_lock_is_locked(const mproc_lock *handle)

@@ -10,6 +10,7 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/sync.h>
 
@@ -59,8 +60,10 @@ static inline bool object_is_same(enum object_kind kind, const void *address, ui
 static inline int object_check_place(const void *address, size_t alignment)
 {
     if (!address || (uintptr_t)address % alignment)
-        return -EINVAL;
-    return region_contains(address) ? 0 : MPROC_NOT_SHARED;
+        return failure(-EINVAL, "the address is NULL, or not aligned to %zu bytes", alignment);
+    return region_contains(address)
+               ? 0
+               : failure(MPROC_NOT_SHARED, "the address is not in shared memory; use mproc_alloc()");
 }
 
 /* Write the stamp: the object is set up. */

@@ -92,7 +92,7 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
     if (atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
         uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
         if (count == INT32_MAX)
-            return outcome(__func__, -EOVERFLOW);
+            return outcome(__func__, failure(-EOVERFLOW, "the lock was acquired 2^31 - 1 times"));
         atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
         return 0;
     }
@@ -113,7 +113,7 @@ int mproc_rlock_release(mproc_rlock *handle)
     if (!lock)
         return refuse(__func__, "lock is NULL, or mproc_rlock_init() has not set it up");
     if (!member_current() || atomic_load_explicit(&lock->thread, memory_order_relaxed) != thread_self())
-        return outcome(__func__, -EPERM);
+        return outcome(__func__, failure(-EPERM, "this thread does not hold the lock"));
     uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
     if (count > 1) {
         atomic_store_explicit(&lock->count, count - 1, memory_order_relaxed);

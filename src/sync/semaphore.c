@@ -227,7 +227,7 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
     if (count == 0)
         return refuse(__func__, "count is 0");
     if (count > INT32_MAX)
-        return outcome(__func__, -EOVERFLOW);
+        return outcome(__func__, failure(-EOVERFLOW, "the value would be too high"));
     int result = give(semaphore, count);
     if (!result)
         cell_wake(&semaphore->cell, (int)count);
@@ -239,9 +239,9 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
     struct semaphore *semaphore = semaphore_from(handle);
     if (semaphore && value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
         member_tick(); /* whoever has the units may be dead */
-    return outcome_count(__func__,
-                         semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed))
-                                   : -EINVAL);
+    return outcome_count(
+        __func__, semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed))
+                            : failure(-EINVAL, "semaphore is NULL, or mproc_semaphore_init() has not set it up"));
 }
 
 /* ---- the sweep ---- */

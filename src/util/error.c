@@ -26,6 +26,8 @@ static const char *const conditions[] = {
     [MPROC_SERVER_DIED] = "The server, or the way to it, is gone",
     [MPROC_AUTH] = "The other side did not prove that it has the key",
     [MPROC_INTERRUPTED] = "The program's check has ended the wait",
+    [MPROC_FOREIGN] = "The handle belongs to another process",
+    [MPROC_KEY_EXPOSED] = "The file of the key is no private file of this user",
 };
 
 const char *mproc_strerror(int result)

@@ -11,13 +11,13 @@
 static void each_condition_has_its_own_sentence(void **state)
 {
     (void)state;
-    for (int a = 0; a <= MPROC_INTERRUPTED; a++) {
+    for (int a = 0; a <= MPROC_KEY_EXPOSED; a++) {
         assert_true(strlen(mproc_strerror(a)) > 5);
         assert_null(strstr(mproc_strerror(a), "Unknown"));
         for (int b = 0; b < a; b++)
             assert_string_not_equal(mproc_strerror(a), mproc_strerror(b));
     }
-    assert_non_null(strstr(mproc_strerror(MPROC_INTERRUPTED + 1), "Unknown")); /* a new one needs its sentence */
+    assert_non_null(strstr(mproc_strerror(MPROC_KEY_EXPOSED + 1), "Unknown")); /* a new one needs its sentence */
 }
 
 static void an_errno_has_the_words_of_the_system(void **state)

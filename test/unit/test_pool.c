@@ -522,9 +522,9 @@ static void a_child_process_has_pools_of_its_own(void **state)
 
 static int use_the_parents_pool(void *pool)
 {
-    if (mproc_pool_map(pool, square, NULL, &(mproc_map){.count = 1}, MPROC_FOREVER) != -EPERM)
+    if (mproc_pool_map(pool, square, NULL, &(mproc_map){.count = 1}, MPROC_FOREVER) != MPROC_FOREIGN)
         return 1;
-    if (mproc_pool_close(pool) != -EPERM || mproc_pool_terminate(pool) != -EPERM)
+    if (mproc_pool_close(pool) != MPROC_FOREIGN || mproc_pool_terminate(pool) != MPROC_FOREIGN)
         return 2;
     return mproc_pool_free(pool) ? 3 : 0;
 }
