@@ -35,7 +35,7 @@ int os_procfd_open(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d", (int)pid);
     int fd = uncancelled_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : failed_call("nanosleep");
+        return errno == ENOENT ? -ESRCH : failed_call("open");
     atomic_store_explicit(&some, true, memory_order_relaxed);
     return os_keep(fd);
 }
