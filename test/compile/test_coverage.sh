@@ -4,7 +4,7 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-library=$(dirname "$(find "$MPROC_BUILD" -name libmproc.so | head -n 1)")
+library=$MPROC_BUILD
 command -v gcov >/dev/null || { echo "no gcov"; exit 77; }
 failed=0
 

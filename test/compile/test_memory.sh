@@ -4,7 +4,7 @@ set -u
 
 here=$(dirname "$0")
 work=$MPROC_BUILD/test/compile
-library=$(dirname "$(find "$MPROC_BUILD" -name libmproc.so | head -n 1)")
+library=$MPROC_BUILD
 failed=0
 mkdir -p "$work"
 

@@ -4,7 +4,7 @@
 set -u
 
 program=$(find "$MPROC_BUILD" -name child_program -type f | head -n 1)
-library=$(find "$MPROC_BUILD" -name libmproc.so | head -n 1)
+library=$MPROC_BUILD/libmproc.so
 loader=$(ldd "$program" | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\).*/\1/p')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
