@@ -1,6 +1,7 @@
 /* The public face of the heap: include/mproc/memory.h. */
 #include "arena/heap.h"
 #include "arena/member.h"
+#include "arena/quarantine.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/memory.h>
@@ -45,7 +46,7 @@ char *mproc_strdup(const char *string)
 void *mproc_realloc(void *block, size_t size)
 {
     void *moved;
-    size_t usable = block ? heap_usable_size(block) : 0;
+    size_t usable = block && !quarantine_holds(block) ? heap_usable_size(block) : 0;
     if (block && size == 0)
         return outcome_null(__func__, failure(-EINVAL, "size is 0"));
     if (block && usable == 0)
@@ -58,18 +59,18 @@ void *mproc_realloc(void *block, size_t size)
     if (!block)
         return moved;
     memcpy(moved, block, size < usable ? size : usable);
-    heap_free(block);
+    quarantine_free(block);
     return moved;
 }
 
 int mproc_free(void *block)
 {
-    return outcome(__func__, block ? heap_free(block) : 0);
+    return outcome(__func__, block ? quarantine_free(block) : 0);
 }
 
 size_t mproc_usable_size(const void *block)
 {
-    return heap_usable_size(block);
+    return quarantine_holds(block) ? 0 : heap_usable_size(block);
 }
 
 bool mproc_is_shared(const void *address)
@@ -84,6 +85,7 @@ int mproc_memory_usage(mproc_memory_statistics *usage)
     int result = member_need();
     if (result)
         return outcome(__func__, result);
+    quarantine_empty();
     int64_t resident = region_resident();
     if (resident < 0)
         return outcome(__func__, (int)resident);

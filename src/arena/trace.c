@@ -2,6 +2,7 @@
 #include "arena/trace.h"
 
 #include "arena/chunks.h"
+#include "arena/quarantine.h"
 #include "arena/spans.h"
 #include "os/file.h"
 #include "os/leave.h"
@@ -232,5 +233,6 @@ void trace_report(void)
 /* After all exit handlers, in which a program may still free. */
 __attribute__((destructor)) static void report_at_exit(void)
 {
+    os_leave(quarantine_empty);
     os_leave(trace_report);
 }

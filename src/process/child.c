@@ -4,6 +4,7 @@
  * the last that is run, is ours, and leaves before those of the parent. */
 #include "process/child.h"
 
+#include "arena/quarantine.h"
 #include "arena/trace.h"
 #include "ipc/connection.h"
 #include "os/clock.h"
@@ -34,6 +35,7 @@ static OS_FORK_PATH void leave(int status, void *unused)
     (void)unused;
     os_leave(handle_end_all);
     streams_flush();
+    os_leave(quarantine_empty);
     os_leave(trace_report);
     os_leave(member_leave);
     coverage_save();

@@ -4,7 +4,7 @@ set -u
 
 here=$(dirname "$0")
 work=$MPROC_BUILD/test/compile
-library=$(dirname "$(find "$MPROC_BUILD" -name libmproc.so | head -n 1)")
+library=$MPROC_BUILD
 mkdir -p "$work"
 failed=0
 
@@ -30,6 +30,16 @@ for options in 'gcc -fsanitize=address' 'clang -fsanitize=address' 'gcc -fsaniti
     "$work/sanitized" 2>"$work/said.txt" || fail "$options: exit code $?"
     grep -q 'no memory_limit, for .*Sanitizer' "$work/said.txt" || fail "$options: the log does not say it"
 done
+
+# What a process has freed it may not use; what others have freed and it was given it may.
+for options in 'gcc -fsanitize=address' 'clang -fsanitize=address'; do
+    # shellcheck disable=SC2086 # options
+    build freed $options || continue
+    "$work/freed" >/dev/null 2>"$work/said.txt" || fail "$options: nothing wrong: exit code $?"
+    "$work/freed" use >/dev/null 2>"$work/said.txt" && fail "$options: a use after free is not reported"
+    grep -q 'use-after-poison.*\|AddressSanitizer: use' "$work/said.txt" || fail "$options: it is not what is reported"
+done
+
 # shellcheck disable=SC2086
 build sanitized gcc
 "$work/sanitized" 2>"$work/said.txt" || fail "none: exit code $?"
