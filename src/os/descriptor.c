@@ -75,13 +75,16 @@ static bool has_mark(int fd)
     return fcntl(fd, F_GETSIG) == MARK;
 }
 
+static bool set_mark(int fd)
+{
+    return fcntl(fd, F_SETSIG, MARK) == 0;
+}
+
 static enum kind find_kind(int fd, const struct stat *status, bool is_new)
 {
     if (status->st_mode & S_IFMT)
         return INODE;
-    if (is_new)
-        return fcntl(fd, F_SETSIG, MARK) ? UNMARKED : MARKED;
-    return has_mark(fd) ? MARKED : UNMARKED;
+    return (is_new ? set_mark(fd) : has_mark(fd)) ? MARKED : UNMARKED;
 }
 
 static void take_note(int fd, bool is_new)
@@ -135,6 +138,18 @@ int os_keep(int fd)
     return fd;
 }
 
+int os_keep_typeless(int fd)
+{
+    if (fd >= 0 && fd < OS_FIRST_FD)
+        fd = move_up(fd);
+    struct note *note = fd >= 0 ? note_of(fd) : NULL;
+    if (note && set_mark(fd))
+        atomic_store_explicit(&note->kind, MARKED, memory_order_relaxed);
+    else if (note)
+        take_note(fd, false);
+    return fd;
+}
+
 int os_keep_received(int fd)
 {
     if (fd >= 0 && fd < OS_FIRST_FD)
@@ -175,6 +190,13 @@ int os_close(int fd)
         return fault;
     int result =
         uncancelled_close(fd) ? failed_call("close") : 0; /* after a fault too: Linux always frees the descriptor */
+    return fault ? fault : result;
+}
+
+int os_close_at_once(int fd)
+{
+    int fault = os_fault(OS_CLOSE);
+    int result = uncancelled_close(fd) ? failed_call("close") : 0;
     return fault ? fault : result;
 }
 

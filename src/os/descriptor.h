@@ -17,6 +17,9 @@
  * moved; on failure it is closed. A negative number is returned as it is. Async-signal-safe. */
 int os_keep(int fd);
 
+/* As os_keep(), for a descriptor that no file type is known of, such as an eventfd or a pidfd: one question less. */
+int os_keep_typeless(int fd);
+
 /* As os_keep(), for a descriptor that came from another process: its open file is not only ours, and is not marked. */
 int os_keep_received(int fd);
 
@@ -32,6 +35,9 @@ bool os_is_kept(int fd);
 /* Close it, unless it was kept and is something else by now: 0 then. The descriptor is gone even where -EIO or the like
  * is returned. Async-signal-safe. */
 int os_close(int fd);
+
+/* Close it without a look at what it is: one that nobody else can have closed since it was made. */
+int os_close_at_once(int fd);
 
 /* Another descriptor for the same open file, close-on-exec. */
 int os_duplicate(int fd);

@@ -16,7 +16,7 @@ int os_eventfd_create(void)
     if (fault)
         return fault;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? failed_call("eventfd") : os_keep(fd);
+    return fd < 0 ? failed_call("eventfd") : os_keep_typeless(fd);
 }
 
 int os_eventfd_ring(int fd)

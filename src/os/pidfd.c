@@ -30,7 +30,7 @@ int os_pidfd_open(pid_t pid)
         return fault;
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd >= 0)
-        return os_keep(fd);
+        return os_keep_typeless(fd);
     int error = errno;
     int result = failed_call("pidfd_open");
     fd = os_is_refused(error) ? os_procfd_open(pid) : result;

@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "os/pidfd.h"
 #include "os/procfd.h"
+#include "os/uncancelled.h"
 #include "util/failure.h"
 #include <dirent.h>
 #include <errno.h>
@@ -233,13 +234,28 @@ int os_proc_own_memory(size_t *bytes)
     return 0;
 }
 
+/* Without a note of the descriptor: no other thread can close it meanwhile, and no handler. */
+static int read_own_status(char *text, size_t size)
+{
+    int fault = os_fault(OS_OPEN);
+    int fd = fault ? fault : uncancelled_open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fault ? fault : failed_call("open");
+    ssize_t count = read_on(fd, text, size - 1);
+    os_close_at_once(fd);
+    if (count < 0)
+        return (int)count;
+    text[count] = '\0';
+    return 0;
+}
+
 /* It stands in the first 800 bytes, unless this process is in very many groups. A small buffer and a name that is not
  * put together spare a page of stack, which costs a fault where this is called, between two forks. */
 int os_proc_own_caught(uint64_t *signals)
 {
     static const char label[] = "\nSigCgt:";
     char text[1024];
-    int result = read_all(os_open("/proc/self/status", O_RDONLY), text, sizeof text);
+    int result = read_own_status(text, sizeof text);
     if (result)
         return result;
     const char *line = strstr(text, label);

@@ -37,11 +37,15 @@ uint64_t os_signals_caught(void)
     return caught;
 }
 
+uint64_t os_signals_with_children(uint64_t signals)
+{
+    return signals | UINT64_C(1) << (SIGCHLD - 1);
+}
+
 OS_FORK_PATH void os_signals_reset(uint64_t suspects)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
     struct sigaction action;
-    suspects |= UINT64_C(1) << (SIGCHLD - 1); /* it may be ignored, or have flags */
     for (; suspects; suspects &= suspects - 1) {
         int number = __builtin_ctzll(suspects) + 1;
         if (sigaction(number, NULL, &action) == 0 && is_to_reset(number, &action))

@@ -15,8 +15,11 @@ void os_signals_restore(const sigset_t *before);
  * the time that asking for the disposition of each signal takes. */
 uint64_t os_signals_caught(void);
 
-/* In a new process, with all signals blocked: the default for each of these signals that is caught, and for SIGCHLD;
- * what is ignored stays so. Then no signal is blocked. */
+/* SIGCHLD among them: it may also be ignored, or have flags. */
+uint64_t os_signals_with_children(uint64_t signals);
+
+/* In a new process, with all signals blocked: the default for each of these signals that is caught, and for SIGCHLD
+ * where that is one of them; what else is ignored stays so. Then no signal is blocked. */
 void os_signals_reset(uint64_t suspects);
 
 /* Whether a child of this process may be reaped as soon as it ends, by the kernel or by a handler or another thread of

@@ -1,6 +1,8 @@
 /* The start method fork: the child is a copy of this process. Called by start.c. */
 #include "os/fork.h"
 #include "os/allocate.h"
+#include "os/descriptor.h"
+#include "os/pidfd.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "process/child.h"
@@ -8,7 +10,18 @@
 #include <errno.h>
 #include <string.h>
 
-static OS_FORK_PATH pid_t fork_child(const struct start *start)
+/* Before any handler may run: whoever has children reaped by one has a gate. */
+static void open_child(struct start *start, pid_t pid)
+{
+    if (pid <= 0 || start->gate >= 0)
+        return;
+    os_close_at_once(start->sentinel); /* and so there is a descriptor for the pidfd */
+    start->sentinel = -1;
+    start->pidfd = os_pidfd_open(pid);
+}
+
+/* Where there is no gate SIGCHLD has its default action. */
+static OS_FORK_PATH pid_t fork_child(struct start *start)
 {
     sigset_t before;
     streams_flush();           /* this may wait, and should be interruptible */
@@ -17,21 +30,23 @@ static OS_FORK_PATH pid_t fork_child(const struct start *start)
     uint64_t caught = os_signals_caught();
     pid_t pid = os_fork();
     if (pid == 0)
-        child_run(start, caught);
+        child_run(start, start->gate < 0 ? caught : os_signals_with_children(caught));
+    open_child(start, pid);
     os_signals_restore(&before);
     return pid;
 }
 
-OS_FORK_PATH pid_t start_fork(const struct start *start)
+OS_FORK_PATH pid_t start_fork(struct start *start)
 {
     if (start->arg_size == 0)
         return fork_child(start);
-    struct start with_copy = *start;
-    with_copy.arg = os_malloc(start->arg_size);
-    if (!with_copy.arg)
+    void *arg = start->arg, *copy = os_malloc(start->arg_size);
+    if (!copy)
         return -ENOMEM;
-    memcpy(with_copy.arg, start->arg, start->arg_size); /* what it points to may be shared, and changed by others */
-    pid_t pid = fork_child(&with_copy);
-    free(with_copy.arg);
+    memcpy(copy, arg, start->arg_size); /* what it points to may be shared, and changed by others */
+    start->arg = copy;
+    pid_t pid = fork_child(start);
+    start->arg = arg;
+    free(copy);
     return pid;
 }

@@ -114,14 +114,20 @@ static int open_ended(void)
  * else's, who is to get no signal of ours. */
 int handle_attach(struct mproc_process *handle, pid_t pid)
 {
+    int pidfd = os_pidfd_open(pid);
+    if (pidfd >= 0 && !os_pidfd_is_child(pidfd)) {
+        os_close(pidfd);
+        pidfd = -ESRCH;
+    }
+    return handle_attach_by(handle, pid, pidfd);
+}
+
+int handle_attach_by(struct mproc_process *handle, pid_t pid, int pidfd)
+{
     handle->generation = local_generation();
     handle->pid = pid;
     handle->sentinel = -1;
-    handle->pidfd = os_pidfd_open(pid);
-    if (handle->pidfd >= 0 && !os_pidfd_is_child(handle->pidfd)) {
-        os_close(handle->pidfd);
-        handle->pidfd = -ESRCH;
-    }
+    handle->pidfd = pidfd;
     if (handle->pidfd == -ESRCH) {
         handle->state = HANDLE_LOST;
         handle->pidfd = open_ended();

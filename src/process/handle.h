@@ -52,6 +52,9 @@ void handle_discard(struct mproc_process *handle);
 /* Give a handle its child, which has just been made. On failure the child is no more. 0 or -errno. */
 int handle_attach(struct mproc_process *handle, pid_t pid);
 
+/* The same with a pidfd of the child that was opened before anybody could reap it, or with the error of that. */
+int handle_attach_by(struct mproc_process *handle, pid_t pid, int pidfd);
+
 /* List a handle that has a child. */
 void handle_list(struct mproc_process *handle);
 

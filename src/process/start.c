@@ -214,7 +214,7 @@ static int start_into(struct mproc_process *handle, struct start *start, const m
     memcpy(handle->name, start->name, PROCESS_NAME_SIZE);
     handle->daemon = start->daemon;
     handle->parent = start->parent;
-    int result = handle_attach(handle, pid);
+    int result = start->pidfd == -1 ? handle_attach(handle, pid) : handle_attach_by(handle, pid, start->pidfd);
     if (handle->state != HANDLE_RUNNING)
         untie(handle);
     return result;
@@ -233,8 +233,14 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
     handle_reap_freed();
     coverage_look();
     watch_exit();
-    struct start start = {
-        .fn = fn, .arg = (void *)arg, .sentinel = -1, .leash = -1, .tie = -1, .gate = -1, .words_file = -1};
+    struct start start = {.fn = fn,
+                          .arg = (void *)arg,
+                          .sentinel = -1,
+                          .pidfd = -1,
+                          .leash = -1,
+                          .tie = -1,
+                          .gate = -1,
+                          .words_file = -1};
     struct mproc_process *handle = handle_new();
     if (!handle)
         return -ENOMEM;

@@ -24,6 +24,7 @@ struct start {
     char groups[GROUPS_SIZE]; /* the marks of all groups that it is in, as its environment says them */
 
     int sentinel;             /* a pidfd of the parent */
+    int pidfd;                /* of the child, where it was opened before anybody could reap it; else -1 */
     int leash;                /* of a daemon, see life.h; else -1 */
     int tie;                  /* the same, in the parent; else -1 */
     int words_file;           /* of a process with a post-mortem: where it leaves its last words; else -1 */
@@ -37,7 +38,7 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
 
 /* The methods. Each returns the child's pid, or what mproc_process_start() returns: negative, or a condition in
  * *condition with a pid of 0. */
-pid_t start_fork(const struct start *start);
+pid_t start_fork(struct start *start);
 pid_t start_spawn(struct start *start, int *condition);
 pid_t start_by_server(struct start *start, int *condition);
 
