@@ -162,6 +162,7 @@ static const char *finish(struct condition_world *world)
     mproc_lock_release(&world->lock);
     if (!within_time(all_have_gone_on, world))
         return "one that slept was not woken";
+    member_sweep_all(); /* passes on the signals that the dead were given, to nobody */
     mproc_lock_acquire(&world->lock, MPROC_FOREVER);
     result = mproc_condition_wait(&world->condition, &world->lock, MPROC_NOWAIT);
     mproc_lock_release(&world->lock);
