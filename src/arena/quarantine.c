@@ -106,7 +106,7 @@ bool quarantine_holds(const void *block)
     return has;
 }
 
-void quarantine_empty(void)
+OS_FORK_PATH void quarantine_empty(void)
 {
     if (!os_can_poison())
         return;
@@ -117,7 +117,7 @@ void quarantine_empty(void)
 }
 
 /* They are the parent's to free. */
-static void quarantine_forget(void)
+static OS_FORK_PATH void quarantine_forget(void)
 {
     os_mutex_reset(&mutex, false);
     for (unsigned i = 0; ring && i < ring->count; i++)

@@ -5,6 +5,7 @@
 #include "arena/quarantine.h"
 #include "arena/spans.h"
 #include "os/file.h"
+#include "os/fork.h"
 #include "os/leave.h"
 #include "os/program.h"
 #include "os/say.h"
@@ -218,7 +219,7 @@ static void say_all(struct uses *uses)
         os_say("mproc: and %zu blocks more\n", uses->count - begin);
 }
 
-void trace_report(void)
+OS_FORK_PATH void trace_report(void)
 {
     struct uses uses = {.all = NULL};
     if (!region.base || !trace_size() || arena_header()->creator != (int32_t)getpid() || member_need())

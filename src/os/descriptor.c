@@ -41,6 +41,10 @@ struct note {
 
 static _Atomic(struct note *) pages[PAGES];
 
+/* Those of the lowest ones lie beside the rest of our data, see fork.h. */
+#define NOTES_NEAR 32
+static struct note near[NOTES_NEAR];
+
 static struct note *find_page(size_t index)
 {
     struct note *page = atomic_load_explicit(&pages[index], memory_order_acquire);
@@ -61,6 +65,8 @@ static struct note *find_page(size_t index)
 static struct note *note_of(int fd)
 {
     size_t index = (size_t)fd / NOTES_PER_PAGE;
+    if (fd >= 0 && fd < NOTES_NEAR)
+        return &near[fd];
     struct note *page = fd >= 0 && index < PAGES ? find_page(index) : NULL;
     return page ? page + (size_t)fd % NOTES_PER_PAGE : NULL;
 }

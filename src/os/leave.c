@@ -5,6 +5,7 @@
 #include "os/fork.h"
 #include "os/thread.h"
 #include <setjmp.h>
+#include <sys/single_threaded.h>
 
 /* How long to wait for a lock: another thread may have it, and goes on. */
 #define PATIENCE OS_MS(200)
@@ -15,7 +16,7 @@ _Atomic(bool) os_leave_begun;
 static pthread_t leaver;
 static jmp_buf way_out;
 
-void os_leave(void (*work)(void))
+OS_FORK_PATH void os_leave(void (*work)(void))
 {
     bool begun = false;
     if (!atomic_compare_exchange_strong_explicit(&os_leave_begun, &begun, true, memory_order_acq_rel,
@@ -27,7 +28,7 @@ void os_leave(void (*work)(void))
     atomic_store_explicit(&os_leave_begun, false, memory_order_release);
 }
 
-bool os_leave_is_own(void)
+OS_FORK_PATH bool os_leave_is_own(void)
 {
     return atomic_load_explicit(&os_leave_begun, memory_order_acquire) && pthread_equal(leaver, pthread_self());
 }
@@ -42,9 +43,15 @@ OS_FORK_PATH void os_leave_forget(void)
     atomic_store_explicit(&os_leave_begun, false, memory_order_relaxed);
 }
 
-void os_leave_lock(pthread_mutex_t *mutex)
+/* Where there is nobody to wait for: to see that costs a child that ends less than the clock and trylock do. */
+static OS_FORK_PATH bool is_free(const pthread_mutex_t *mutex)
 {
-    if (!os_leave_is_own())
+    return __libc_single_threaded && mutex->__data.__lock == 0;
+}
+
+OS_FORK_PATH void os_leave_lock(pthread_mutex_t *mutex)
+{
+    if (is_free(mutex) || !os_leave_is_own())
         pthread_mutex_lock(mutex);
     else if (os_mutex_take(mutex, os_now() + PATIENCE))
         os_leave_give_up();

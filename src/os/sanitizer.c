@@ -2,6 +2,7 @@
  * and src/arena. */
 #include "os/sanitizer.h"
 
+#include "os/fork.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ bool os_is_in_valgrind(void)
     return preloaded && strstr(preloaded, "/vgpreload_");
 }
 
-bool os_can_poison(void)
+OS_FORK_PATH bool os_can_poison(void)
 {
     return __asan_poison_memory_region && __asan_unpoison_memory_region;
 }

@@ -51,8 +51,7 @@ OS_FORK_PATH void os_signals_reset(uint64_t suspects)
         if (sigaction(number, NULL, &action) == 0 && is_to_reset(number, &action))
             sigaction(number, &standard, NULL);
     }
-    sigset_t none;
-    sigemptyset(&none);
+    const sigset_t none = {{0}}; /* not by sigemptyset(), which is on a page of its own */
     pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 

@@ -21,7 +21,7 @@
 /* Functions of the end that this library has itself: see arena/trace.c. */
 #define OWN_FUNCTIONS 1
 
-static enum {
+static enum state {
     UNKNOWN,
     NONE,
     PERHAPS
@@ -76,7 +76,9 @@ void coverage_look(void)
 {
     struct objects objects = {.count = 0};
     dl_iterate_phdr(add_object, &objects);
-    counters = objects.count ? PERHAPS : NONE;
+    enum state found = objects.count ? PERHAPS : NONE;
+    if (counters != found) /* a write costs a fault after a fork */
+        counters = found;
 }
 
 /* The object's first mapped byte: where its file is to be asked for. */
