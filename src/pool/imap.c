@@ -470,6 +470,19 @@ int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 
 /* ---- making and freeing ---- */
 
+static size_t chunk_of(const mproc_imap_options *options)
+{
+    return options->chunk ? options->chunk : 1;
+}
+
+static bool chunk_is_too_large(const mproc_imap_options *options)
+{
+    size_t bytes, chunk = chunk_of(options);
+    return __builtin_mul_overflow(chunk, options->in_size, &bytes) ||
+           __builtin_mul_overflow(chunk, options->out_size, &bytes) ||
+           __builtin_mul_overflow(chunk, sizeof(struct yield), &bytes);
+}
+
 /* What is wrong with them, or NULL. */
 static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_imap_options *options)
 {
@@ -485,22 +498,16 @@ static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_im
         return "options.ctx_size is not 0, but ctx is NULL";
     if (options->in_flight && options->in_flight < options->chunk)
         return "options.in_flight is below options.chunk";
+    if (chunk_is_too_large(options))
+        return "options.chunk times the size of an item is more than can be";
     return NULL;
 }
 
-/* The job of each window, but for the memory from which it copies its inputs. 0, or why these are no options. */
+/* The job of each window, but for the memory from which it copies its inputs. 0, or why there can be none. */
 static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options,
                 struct host_job *wish)
 {
-    size_t bytes;
-    const char *wrong = wrong_options(fn, ctx, options);
-    if (wrong)
-        return failure(-EINVAL, "%s", wrong);
-    size_t chunk = options->chunk ? options->chunk : 1;
-    if (__builtin_mul_overflow(chunk, options->in_size, &bytes) ||
-        __builtin_mul_overflow(chunk, options->out_size, &bytes) ||
-        __builtin_mul_overflow(chunk, sizeof(struct yield), &bytes))
-        return failure(-EINVAL, "options.chunk times the size of an item is more than can be");
+    size_t chunk = chunk_of(options);
     *wish = (struct host_job){.task = fn,
                               .ctx = ctx,
                               .ctx_size = options->ctx_size,
@@ -594,6 +601,9 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     if (!imap)
         return refuse(__func__, "imap is NULL");
     *imap = NULL;
+    const char *wrong = wrong_options(fn, ctx, options);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     mproc_imap *made;
     struct host_job wish;
     int result = plan(pool, fn, ctx, options, &wish);

@@ -47,7 +47,9 @@ static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wi
 static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
                 struct host_job *wish)
 {
-    int result = map ? host_check(pool) : failure(-EINVAL, "map is NULL");
+    if (!map)
+        return failure(-EINVAL, "map is NULL");
+    int result = host_check(pool);
     if (result)
         return result;
     unsigned workers = pool_wanted(pool->shared);

@@ -11,12 +11,13 @@
 static struct tag *_Atomic kept[KEPT];
 static _Atomic(unsigned) count;
 
-int tag_refuse(uint32_t kind, enum tag_kind wanted)
+void tag_note(uint32_t kind, enum tag_kind wanted)
 {
     const char *name = wanted == TAG_POOL ? "pool" : wanted == TAG_FUTURE ? "future" : "imap";
     if (kind == TAG_FREED)
-        return failure(-ESTALE, "the %s was freed", name);
-    return failure(-EINVAL, kind ? "the handle is of no %s" : "the %s is NULL", name);
+        failure(-ESTALE, "the %s was freed", name);
+    else
+        failure(-EINVAL, kind ? "the handle is of no %s" : "the %s is NULL", name);
 }
 
 void tag_free(struct tag *tag)

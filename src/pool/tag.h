@@ -21,8 +21,8 @@ struct tag {
     _Atomic(uint32_t) kind; /* enum tag_kind */
 };
 
-/* Say why it is not, with what it is or 0. -ESTALE or -EINVAL. */
-int tag_refuse(uint32_t kind, enum tag_kind wanted) __attribute__((cold));
+/* Note why it is not, with what it is or 0. */
+void tag_note(uint32_t kind, enum tag_kind wanted) __attribute__((cold));
 
 /* Whether the handle is of that kind, and not freed: 0, -EINVAL, -ESTALE. */
 static inline int tag_check(const struct tag *tag, enum tag_kind wanted)
@@ -30,7 +30,8 @@ static inline int tag_check(const struct tag *tag, enum tag_kind wanted)
     uint32_t kind = tag ? atomic_load_explicit(&tag->kind, memory_order_relaxed) : 0;
     if (__builtin_expect(kind == (uint32_t)wanted, 1))
         return 0;
-    return tag_refuse(kind, wanted);
+    tag_note(kind, wanted);
+    return kind == TAG_FREED ? -ESTALE : -EINVAL;
 }
 
 /* The handle is freed from now on; its memory is still there. */
