@@ -95,8 +95,8 @@ const char *kind_name(enum kind kind);
 
 /* ---- use.c ---- */
 
-/* The life of a user, until storm.ends. */
-void *use_pool(void *user);
+/* The life of the user that arg is, until storm.ends. */
+void *use_pool(void *arg);
 int make_pool(uint64_t *random);
 
 /* ---- kill.c ---- */

@@ -64,8 +64,8 @@ static int processes(void)
 static int puts_many(void *arg)
 {
     static char large[100000];
-    for (int i = 0; i < 100; i++)
-        if (mproc_queue_put(arg, large, (size_t)(i * 1000), SOON))
+    for (size_t i = 0; i < 100; i++)
+        if (mproc_queue_put(arg, large, i * 1000, SOON))
             return 1;
     return 0;
 }

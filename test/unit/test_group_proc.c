@@ -247,6 +247,8 @@ static void without_proc_daemons_die_with_their_killed_parent_too(void **state)
 static void overwrite_environment(void)
 {
     char *last = environ[0];
+    if (!last)
+        return;
     for (char **at = environ; *at; at++)
         last = *at + strlen(*at);
     memset(environ[0], 0, (size_t)(last - environ[0]));

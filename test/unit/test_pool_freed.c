@@ -89,6 +89,7 @@ static mproc_future *submit_square(mproc_pool *pool)
     return future;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): next_number() writes it */
 static mproc_imap *begin_squares(mproc_pool *pool, long *number)
 {
     mproc_imap *imap;

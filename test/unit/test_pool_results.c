@@ -63,8 +63,9 @@ static int obey(void *ctx, const void *in, void *out)
         return mproc_task_fail("%zu bytes and %s", order->size, "a word");
     if (wish == DIE)
         raise(SIGKILL);
-    while (wish == STAY)
-        pause();
+    if (wish == STAY)
+        for (;;)
+            pause();
     return order->size && !result;
 }
 

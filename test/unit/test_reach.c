@@ -34,17 +34,17 @@ static struct addrinfo *make_address(const char *host, const char *service)
     return info;
 }
 
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req, struct addrinfo **pai)
 {
     char rest[64], one[80];
-    struct addrinfo **at = found;
-    (void)hints;
-    *found = NULL;
-    if (!strstr(host, ".test")) {
-        *found = make_address(host, service);
+    struct addrinfo **at = pai;
+    (void)req;
+    *pai = NULL;
+    if (!strstr(name, ".test")) {
+        *pai = make_address(name, service);
         return 0;
     }
-    snprintf(rest, sizeof rest, "%.*s", (int)(strstr(host, ".test") - host), host);
+    snprintf(rest, sizeof rest, "%.*s", (int)(strstr(name, ".test") - name), name);
     for (char *save = NULL, *part = strtok_r(rest, ",", &save); part; part = strtok_r(NULL, ",", &save)) {
         snprintf(one, sizeof one, "127.0.0.%s", part);
         *at = make_address(one, service);
@@ -53,12 +53,12 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     return 0;
 }
 
-void freeaddrinfo(struct addrinfo *found)
+void freeaddrinfo(struct addrinfo *ai)
 {
-    while (found) {
-        struct addrinfo *next = found->ai_next;
-        free(found);
-        found = next;
+    while (ai) {
+        struct addrinfo *next = ai->ai_next;
+        free(ai);
+        ai = next;
     }
 }
 
@@ -83,7 +83,8 @@ static void dig(struct hole *hole, int last, unsigned port)
     assert_int_equal(listen(hole->listener, 0), 0);
     for (int i = 0; i < FILLING; i++) {
         hole->filling[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        connect(hole->filling[i], (struct sockaddr *)&address, sizeof address);
+        int result = connect(hole->filling[i], (struct sockaddr *)&address, sizeof address);
+        assert_true(result == 0 || errno == EINPROGRESS);
     }
 }
 

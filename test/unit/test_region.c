@@ -251,10 +251,11 @@ static void locked_memory_is_what_is_used(void **state)
 
 /* ---- address space ---- */
 
+/* Where something is already, nothing need be taken. */
 static void take_range(uintptr_t begin, uintptr_t end)
 {
-    mmap((void *)begin, end - begin, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-         0);
+    (void)mmap((void *)begin, end - begin, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+               -1, 0);
 }
 
 /* In a child only: the place that its parent's arena has, before the library comes to it. */
@@ -275,7 +276,7 @@ enum taken {
 static int begin_beside(unsigned long long taken)
 {
     if (taken & BELOW_THE_STACK)
-        mmap(NULL, (size_t)2 << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        (void)mmap(NULL, (size_t)2 << 40, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (taken & MIDDLE)
         take_range(0x200000000000, 0x4c0000000000);
     if (taken & PLACES_OF_SANITIZERS)
