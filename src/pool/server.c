@@ -11,8 +11,8 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/supervise.h"
-#include "process/oom.h"
 #include "pool/pool.h"
+#include "process/oom.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -302,14 +302,32 @@ static void excuse_stop(struct server *server, int64_t from)
     }
 }
 
+/* When an item with a limit began, at the earliest, or now. */
+static int64_t first_limited(const struct server *server)
+{
+    int64_t first = server->now;
+    for (unsigned i = 0; i < server->pool->worker_count; i++) {
+        struct worker_slot *slot = &server->pool->workers[i];
+        if (!may_signal(slot) || !atomic_load_explicit(&slot->limit, memory_order_seq_cst) ||
+            !(atomic_load_explicit(&slot->current, memory_order_seq_cst) & 1))
+            continue;
+        int64_t began = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
+        first = began < first ? began : first;
+    }
+    return first;
+}
+
 /* Begin to look: note the time, and whether it has stood still since the last look, which said when this one was due.
- * A long stop began most likely right after that look; where looks come late because there is no CPU for this process,
+ * Where no moment was waited for, a worker has woken this server before it began its first item with a limit. A long
+ * stop began most likely right after the last look; where looks come late because there is no CPU for this process,
  * items must be late some time all the same. */
 static void begin_look(struct server *server)
 {
     int64_t last = server->now;
     int64_t due = server->look_at;
     server->now = os_now();
+    if (due == OS_NEVER)
+        last = due = first_limited(server);
     if (server->now - due > STOP_LEAST)
         excuse_stop(server, server->now - due > STOP_LONG ? last : due);
     server->look_at = OS_NEVER;

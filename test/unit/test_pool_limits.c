@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -273,19 +274,21 @@ static void bad_limits_are_refused(void **state)
 struct pause_scene {
     _Atomic(int) begun;
     _Atomic(int) result;
+    bool stops_itself; /* the worker stops all, as soon as it has begun */
     mproc_item_status status;
 };
 
-/* What it needs is CPU time: so it cannot end while it is stopped. */
-static int burn(void *ctx, const void *in, void *out)
+/* It takes as many steps wherever it is stopped, and little CPU time, which there may be none of. */
+static int nap_often(void *ctx, const void *in, void *out)
 {
-    struct timespec used;
+    struct pause_scene *scene = ctx;
     (void)in;
     (void)out;
-    atomic_store((_Atomic(int) *)ctx, 1);
-    do
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    while (used.tv_sec == 0 && used.tv_nsec < 100000000);
+    atomic_store(&scene->begun, 1);
+    if (scene->stops_itself)
+        kill(0, SIGSTOP);
+    for (int i = 0; i < 30; i++)
+        nap(10);
     return 0;
 }
 
@@ -297,25 +300,28 @@ static int host_of_a_group(void *arg)
     if (mproc_pool_create(&pool, &(mproc_pool_options){.workers = 1, .method = pool_method}))
         return 1;
     const mproc_map map = {.count = 1, .status = &scene->status, .item_timeout = MPROC_SEC(2)};
-    atomic_store(&scene->result, mproc_pool_map(pool, burn, scene, &map, MPROC_FOREVER));
+    atomic_store(&scene->result, mproc_pool_map(pool, nap_often, scene, &map, MPROC_FOREVER));
     mproc_pool_free(pool);
     return 0;
 }
 
-static bool burns(void *scene)
+static bool scene_has_begun(void *scene)
 {
     return atomic_load(&((struct pause_scene *)scene)->begun);
 }
 
-static void time_in_which_all_was_stopped_does_not_count(void **state)
+static void must_excuse_a_stop(bool stops_itself)
 {
     struct pause_scene *scene = mproc_calloc(1, sizeof *scene);
     mproc_process *host;
-    (void)state;
+    siginfo_t info;
     assert_non_null(scene);
+    scene->stops_itself = stops_itself;
     assert_int_equal(mproc_process_start(&host, host_of_a_group, scene, NULL), 0);
-    assert_true(wait_until(burns, scene, 20000));
-    assert_int_equal(kill(-mproc_process_pid(host), SIGSTOP), 0);
+    assert_true(wait_until(scene_has_begun, scene, 20000));
+    if (!stops_itself)
+        assert_int_equal(kill(-mproc_process_pid(host), SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)mproc_process_pid(host), &info, WSTOPPED), 0);
     nap(2500);
     assert_int_equal(kill(-mproc_process_pid(host), SIGCONT), 0);
     assert_int_equal(mproc_process_join(host, MPROC_SEC(20)), 0);
@@ -323,6 +329,18 @@ static void time_in_which_all_was_stopped_does_not_count(void **state)
     assert_int_equal(scene->status.result, 0);
     mproc_process_free(host);
     mproc_free(scene);
+}
+
+static void time_in_which_all_was_stopped_does_not_count(void **state)
+{
+    (void)state;
+    must_excuse_a_stop(false);
+}
+
+static void a_stop_before_the_server_knows_of_the_limit_does_not_count(void **state)
+{
+    (void)state;
+    must_excuse_a_stop(true);
 }
 
 int main(void)
@@ -337,6 +355,7 @@ int main(void)
         unit(inputs_one_after_another_have_a_limit_too),
         unit(bad_limits_are_refused),
         unit(time_in_which_all_was_stopped_does_not_count),
+        unit(a_stop_before_the_server_knows_of_the_limit_does_not_count),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);
 }
