@@ -5,13 +5,11 @@
  * gets back: MOST_BYTES at most, in a program that is built to look for faults. */
 #include "arena/quarantine.h"
 
-#include "arena/heap.h"
 #include "arena/member.h"
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/leave.h"
 #include "os/listed.h"
-#include "os/sanitizer.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <pthread.h>
@@ -78,9 +76,9 @@ static struct ring *quarantine_make(void)
     return made;
 }
 
-int quarantine_free(void *block)
+int quarantine_free_poisoned(void *block)
 {
-    size_t size = os_can_poison() ? heap_usable_size(block) : 0;
+    size_t size = heap_usable_size(block);
     if (size == 0 || size > MOST_BYTES / 4)
         return heap_free(block);
     os_mutex_lock(&mutex);

@@ -6,10 +6,17 @@
 #ifndef MPROC_ARENA_QUARANTINE_H
 #define MPROC_ARENA_QUARANTINE_H
 
+#include "arena/heap.h"
+#include "os/sanitizer.h"
 #include <stdbool.h>
 
+int quarantine_free_poisoned(void *block);
+
 /* mproc_free() of a block that is not NULL. 0; -EINVAL as heap_free(), also for a block that is in quarantine. */
-int quarantine_free(void *block);
+static inline int quarantine_free(void *block)
+{
+    return os_can_poison() ? quarantine_free_poisoned(block) : heap_free(block);
+}
 
 /* Whether this process has freed the block, and the heap has not got it yet. */
 bool quarantine_holds(const void *block);

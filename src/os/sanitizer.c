@@ -2,7 +2,6 @@
  * and src/arena. */
 #include "os/sanitizer.h"
 
-#include "os/fork.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +9,6 @@ extern void __asan_init(void) __attribute__((weak));
 extern void __hwasan_init(void) __attribute__((weak));
 extern void __msan_init(void) __attribute__((weak));
 extern void __tsan_init(void) __attribute__((weak));
-extern void __asan_poison_memory_region(void const volatile *memory, size_t size) __attribute__((weak));
-extern void __asan_unpoison_memory_region(void const volatile *memory, size_t size) __attribute__((weak));
 
 const char *os_sanitizer(void)
 {
@@ -29,11 +26,6 @@ bool os_is_in_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
     return preloaded && strstr(preloaded, "/vgpreload_");
-}
-
-OS_FORK_PATH bool os_can_poison(void)
-{
-    return __asan_poison_memory_region && __asan_unpoison_memory_region;
 }
 
 void os_poison(const void *memory, size_t size)

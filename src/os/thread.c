@@ -21,10 +21,8 @@ int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
     return -error;
 }
 
-int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline)
+int os_mutex_await(pthread_mutex_t *mutex, int64_t deadline)
 {
-    if (pthread_mutex_trylock(mutex) == 0)
-        return 0;
     for (;;) {
         int64_t nap = os_nap(deadline);
         if (nap == 0)
