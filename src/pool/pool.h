@@ -6,8 +6,8 @@
 
 #include "arena/owner_lock.h"
 #include "pool/job.h"
-#include "process/last_words.h"
 #include "pool/list.h"
+#include "process/last_words.h"
 
 #define POOL_WORKERS_MAX 1024
 

@@ -129,5 +129,6 @@ static int read_end(mproc_process *process, mproc_postmortem *postmortem)
 
 int mproc_process_postmortem(mproc_process *process, mproc_postmortem *postmortem)
 {
-    return outcome(__func__, postmortem ? outcome(__func__, read_end(process, postmortem)) : refuse(__func__, "postmortem is NULL"));
+    return outcome(__func__, postmortem ? outcome(__func__, read_end(process, postmortem))
+                                        : refuse(__func__, "postmortem is NULL"));
 }

@@ -198,8 +198,8 @@ static void prepare_forked_child(void *arg)
     name_child(world);
 }
 
-/* The same addresses each time, so that the same steps can be found again. The first run of a program is waited for, and
- * the victim stands still at its begin: so it is not the first. */
+/* The same addresses each time, so that the same steps can be found again. The first run of a program is waited for,
+ * and the victim stands still at its begin: so it is not the first. */
 static void prepare_spawned_child(void *arg)
 {
     struct process_world *world = arg;

@@ -160,10 +160,8 @@ static void code_is_copied_where_there_is_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(each_item_is_run_until_one_fails),
-        unit(no_item_is_begun_once_it_is_stopped),
-        unit(a_far_task_has_a_loop_beside_it),
-        unit(the_stack_of_a_task_in_a_copy_is_whole),
+        unit(each_item_is_run_until_one_fails),   unit(no_item_is_begun_once_it_is_stopped),
+        unit(a_far_task_has_a_loop_beside_it),    unit(the_stack_of_a_task_in_a_copy_is_whole),
         unit(code_is_copied_where_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
