@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 /* Descriptors above these are used without a note, and closed without a question. */
-#define NOTES_PER_PAGE ((size_t)1024)
-#define PAGES          ((size_t)64)
+#define NOTES_PER_PAGE ((size_t)4096)
+#define PAGES          ((size_t)16)
 
 /* Eventfds, pidfds, epolls and the like share one inode, so those that are made here get a mark: the signal of
  * F_SETSIG, which stays with the open file and does nothing, for O_ASYNC is never set on them. */

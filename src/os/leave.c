@@ -14,7 +14,7 @@ _Atomic(bool) os_leave_begun;
 
 /* By the thread that has begun. */
 static pthread_t leaver;
-static jmp_buf way_out;
+static jmp_buf *way_out;
 
 OS_FORK_PATH void os_leave(void (*work)(void))
 {
@@ -23,8 +23,11 @@ OS_FORK_PATH void os_leave(void (*work)(void))
                                                  memory_order_relaxed))
         return; /* exit() was called in it */
     leaver = pthread_self();
-    if (!setjmp(way_out))
+    jmp_buf here;
+    way_out = &here;
+    if (!setjmp(here))
         work();
+    way_out = NULL;
     atomic_store_explicit(&os_leave_begun, false, memory_order_release);
 }
 
@@ -35,7 +38,7 @@ OS_FORK_PATH bool os_leave_is_own(void)
 
 void os_leave_give_up(void)
 {
-    longjmp(way_out, 1);
+    longjmp(*way_out, 1);
 }
 
 OS_FORK_PATH void os_leave_forget(void)

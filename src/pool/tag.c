@@ -1,14 +1,20 @@
 /* Where the memory of handles goes that were freed. Called by host.c, future.c and imap.c. */
 #include "pool/tag.h"
 
+#include "os/allocate.h"
 #include "util/failure.h"
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How many are kept. They are small. */
 #define KEPT 64
 
-static struct tag *_Atomic kept[KEPT];
+struct kept {
+    struct tag *_Atomic tags[KEPT];
+};
+
+static _Atomic(struct kept *) kept; /* made by the first that is freed, see os/fork.h */
 static _Atomic(unsigned) count;
 
 void tag_note(uint32_t kind, enum tag_kind wanted)
@@ -20,8 +26,23 @@ void tag_note(uint32_t kind, enum tag_kind wanted)
         failure(-EINVAL, kind ? "the handle is of no %s" : "the %s is NULL", name);
 }
 
+/* NULL when there is no memory for it: then none are kept. */
+static struct kept *find_kept(void)
+{
+    struct kept *before = atomic_load_explicit(&kept, memory_order_acquire);
+    struct kept *made = before ? NULL : os_malloc(sizeof *made);
+    if (!made)
+        return before;
+    memset(made, 0, sizeof *made);
+    if (atomic_compare_exchange_strong_explicit(&kept, &before, made, memory_order_acq_rel, memory_order_acquire))
+        return made;
+    free(made);
+    return before;
+}
+
 void tag_free(struct tag *tag)
 {
+    struct kept *places = find_kept();
     unsigned place = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) % KEPT;
-    free(atomic_exchange_explicit(&kept[place], tag, memory_order_acq_rel));
+    free(places ? atomic_exchange_explicit(&places->tags[place], tag, memory_order_acq_rel) : tag);
 }

@@ -15,14 +15,20 @@
 static char *chosen; /* an absolute path, under the local lock; NULL: this program */
 static _Atomic(bool) proven;
 
+#define LOADER_ARGUMENTS_SIZE 4096
+
 /* What the loader was executed with, if the kernel executed it: taken before the program may write there. */
-static char loader_arguments[4096];
+static char *loader_arguments;
 static long loader_size;
 
 __attribute__((constructor)) static void keep_loader_arguments(void)
 {
-    if (os_program_has_loader())
-        loader_size = os_program_arguments(loader_arguments, sizeof loader_arguments);
+    if (!os_program_has_loader())
+        return;
+    if (!loader_arguments)
+        loader_arguments = os_malloc(LOADER_ARGUMENTS_SIZE);
+    if (loader_arguments)
+        loader_size = os_program_arguments(loader_arguments, LOADER_ARGUMENTS_SIZE);
 }
 
 int mproc_executable_set(const char *path)
@@ -80,6 +86,8 @@ static int add_loader_arguments(struct executable *executable, size_t count)
 {
     if (!loader_size) /* the constructor has not run yet */
         keep_loader_arguments();
+    if (!loader_arguments)
+        return -ENOMEM;
     const char *at = loader_arguments;
     const char *end = loader_arguments + (loader_size > 0 ? loader_size : 0);
     size_t values = 0; /* of the last option */

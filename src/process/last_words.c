@@ -28,7 +28,7 @@ static struct {
     uintptr_t bottom;      /* of the stack that is told: what lies above belongs to the server */
     _Atomic(pid_t) thread; /* the one that speaks, the first that got a signal; or 0 */
     volatile sig_atomic_t can_escape;
-    sigjmp_buf escape; /* out of whatever fails */
+    sigjmp_buf *escape; /* out of whatever fails; with can_escape */
     char program[sizeof((struct mproc_frame *)NULL)->object];
     const char *file; /* of the program, where the loader was executed; or NULL */
 } speaker;
@@ -179,7 +179,7 @@ static void give_up(int number)
     if (thread != os_thread_id())
         os_signal_thread(thread, number);
     else if (speaker.can_escape)
-        siglongjmp(speaker.escape, 1);
+        siglongjmp(*speaker.escape, 1);
 }
 
 /* Try a part of it. */
@@ -187,11 +187,14 @@ static __attribute__((noinline)) void attempt(int number, void (*tell)(struct la
                                               const void *context)
 {
     os_crash_guard(number, TIME, give_up);
-    if (sigsetjmp(speaker.escape, 1) == 0) {
+    sigjmp_buf escape;
+    speaker.escape = &escape;
+    if (sigsetjmp(escape, 1) == 0) {
         speaker.can_escape = 1;
         tell(speaker.words, context);
     }
     speaker.can_escape = 0;
+    speaker.escape = NULL;
 }
 
 static void speak(int number, const siginfo_t *info, const void *context, bool was_refused)
@@ -217,7 +220,7 @@ static void on_end(int number, siginfo_t *info, void *context)
         os_crash_pass_on(number, info);
     } else {
         if (first == self && speaker.can_escape)
-            siglongjmp(speaker.escape, 1);
+            siglongjmp(*speaker.escape, 1);
         if (first != self)
             os_sleep(2 * TIME);
         os_crash_pass_on(number, info);
