@@ -269,7 +269,7 @@ static void those_that_are_made_during_the_grace_end(void **state)
     mproc_group *group = make_group(false);
     add_member(group, fork_at_term, tree);
     await_notes(tree, 1);
-    assert_int_equal(mproc_group_terminate(group, MPROC_MS(100)), 0);
+    assert_int_equal(mproc_group_terminate(group, MPROC_SEC(1)), 0);
     assert_int_equal(atomic_load(&tree->count), 2);
     expect_all_gone(tree);
     mproc_group_free(group);
