@@ -278,10 +278,12 @@ mproc_pool *mproc_pool_free(mproc_pool *pool)
     failure_hold();
     if (host_check(pool) == 0 && !callbacks_is_caller(pool)) {
         host_set_state(pool, POOL_TERMINATED);
-        host_wait_end(pool, OS_NEVER);
-        callbacks_end(pool);
+        int result = host_wait_end(pool, OS_NEVER);
         interrupt_remove(pool);
-        destroy(pool);
+        if (result != -EBADF) { /* else its memory may still be used, and goes with the family */
+            callbacks_end(pool);
+            destroy(pool);
+        }
     }
     failure_release();
     return NULL;

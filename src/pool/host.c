@@ -269,6 +269,13 @@ bool host_sleep(mproc_pool *pool, struct wait_cell *cell, uint32_t seen, int64_t
     return deadline == OS_NEVER || os_until(deadline) > 0;
 }
 
+/* Whether the program has closed the descriptors of the library: the server went with them, there will be no other, and
+ * the kernel cannot be asked for the workers. */
+static bool is_cut_off(const mproc_pool *pool)
+{
+    return !member_confirm() && !mproc_process_is_alive(pool->server);
+}
+
 int host_wait_end(mproc_pool *pool, int64_t deadline)
 {
     struct pool *shared = pool->shared;
@@ -280,6 +287,9 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
             break;
         if (!host_sleep(pool, &shared->changed, seen, deadline) && !has_ended(shared))
             return MPROC_TIMEOUT;
+        if (is_cut_off(pool))
+            return failure(-EBADF, "the program has closed the library's descriptors, and the pool's server went with "
+                                   "them");
     }
     return wait_for_server(pool, deadline);
 }

@@ -379,6 +379,31 @@ static void a_child_that_closes_all_before_its_first_use_gets_an_error(void **st
     assert_int_equal(in_child(close_all_and_begin, NULL), 0);
 }
 
+/* The pool's server goes with the descriptors, and nobody can be asked whether it is gone. */
+static int end_a_pool_without_descriptors(void *others)
+{
+    mproc_pool *pool;
+
+    if (mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2}))
+        return 2;
+    close_all();
+    for (int i = 0; others && i < 60; i++)
+        if (dup(STDERR_FILENO) < 0)
+            return 3;
+    alarm(60);
+    mproc_pool_close(pool);
+    int joined = mproc_pool_join(pool, MPROC_FOREVER);
+    pool = mproc_pool_free(pool);
+    return joined == 0 || joined == -EBADF ? 0 : 1;
+}
+
+static void a_pool_ends_though_its_program_has_closed_all(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(end_a_pool_without_descriptors, NULL), 0);
+    assert_int_equal(in_child(end_a_pool_without_descriptors, family), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +414,7 @@ int main(void)
         test(without_proc_the_record_lock_is_the_proof_and_is_renewed),
         test(the_files_of_the_program_stay_as_they_are),
         test(a_child_that_closes_all_before_its_first_use_gets_an_error),
+        test(a_pool_ends_though_its_program_has_closed_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
