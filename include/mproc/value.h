@@ -225,7 +225,8 @@ MPROC_API int mproc_value_hash(mproc_value value, uint64_t *hash);
 MPROC_API char *mproc_value_repr(mproc_value value);
 
 /* Write the same and a newline to a descriptor: mproc_value_print(1, value). What printf() has not written yet goes
- * first where that is stdout. 0; -EINVAL, -ENOMEM, and the errors of write(2); then a part may be written. */
+ * first where that is stdout. 0; -EINVAL, -ENOMEM, and the errors of write(2); then a part may be written. A reader
+ * that is gone is -EPIPE and no signal. */
 MPROC_API int mproc_value_print(int fd, mproc_value value);
 
 /* The value of a key in a map, or the item of a list by an int (negative: from the end); NULL when there is none. */

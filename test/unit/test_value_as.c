@@ -135,6 +135,9 @@ static void one_call_prints_any_object(void **state)
     assert_int_equal(mproc_object_print(ends[1], NULL, MPROC_SEC(5)), -EINVAL);
     assert_int_equal(mproc_object_print(ends[1], line, MPROC_SEC(5)), -EINVAL);
     assert_int_equal(mproc_value_print(-1, mproc_int(1)), -EBADF);
+    close(ends[0]); /* nobody reads any more: an error, and no signal */
+    assert_int_equal(mproc_value_print(ends[1], mproc_int(1)), -EPIPE);
+    ends[0] = dup(ends[1]);
     mproc_array_free(array);
     mproc_variable_free(variable);
     mproc_list_free(list);
