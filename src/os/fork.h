@@ -1,7 +1,7 @@
 /* What runs in every forked child. There each page that is touched first costs a fault, of the C library's code as well
  * as of our data, and the faults make up most of what a start costs beyond the fork itself. So what is done in handlers
  * of fork() and at the start and end of a child is kept together and calls little. For the same reason the library's
- * static data should stay below a page in all: large buffers come from malloc(). */
+ * static data should stay small, scripts/lint says how small: large buffers come from malloc(). */
 #ifndef MPROC_OS_FORK_H
 #define MPROC_OS_FORK_H
 
