@@ -103,7 +103,7 @@ size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, siz
     add_costs(&report, postmortem);
     for (unsigned i = 0; i < postmortem->frame_count && i < MPROC_STACK_DEPTH; i++)
         add_frame(&report, i, &postmortem->frames[i]);
-    if (report.length >= report.size && report.size)
+    if (text && report.size && report.length >= report.size)
         text[text_whole(text, report.size - 1)] = '\0';
     return report.length;
 }
