@@ -186,6 +186,7 @@ static void each_kind_of_container_of_a_killed_server_goes(void **state)
     assert_int_equal(mproc_manager_variable(manager, &variable, NULL, mproc_string("text"), SOON), 0);
     assert_int_equal(mproc_manager_array(manager, &array, NULL, MIB, 8, SOON), 0);
     mproc_variable_free(variable); /* the server frees it, and it is in the books no more */
+    assert_int_equal(mproc_dict_set(dict, mproc_int(2), mproc_nil(), SOON), 0); /* it has done so when it answers */
     kill_server(manager);
     mproc_manager_free(manager);
     assert_int_equal(allocated(), before);
