@@ -55,7 +55,7 @@ int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
         *size = (size_t)have;
         result = *size > capacity ? MPROC_TOO_SMALL : 0;
     }
-    if (!result)
+    if (!result && key)
         memcpy(key, bytes, *size);
     mac_forget(bytes, sizeof bytes);
     return outcome(__func__, result);
