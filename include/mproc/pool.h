@@ -439,7 +439,8 @@ MPROC_API mproc_imap *mproc_imap_free(mproc_imap *imap);
  * no initializer. A copy that a task makes by fork has it too. */
 MPROC_API void *mproc_worker_state(void);
 
-/* The number of workers, and their process ids: writes up to capacity of them and returns how many live. */
+/* The number of workers, and their process ids: writes up to capacity of them and returns how many live. -EPERM in
+ * another process than the one that made the pool. */
 MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity);
 
 /* A worker that lives. */
