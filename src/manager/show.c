@@ -2,6 +2,7 @@
 #include "manager/object.h"
 
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/pipe.h"
 #include "os/uncancelled.h"
 #include "util/failure.h"
@@ -13,29 +14,15 @@
 
 /* ---- text ---- */
 
-/* A reader that is gone is an error and no signal. */
-static int show_bytes(int fd, const char *bytes, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = os_write_quietly(fd, bytes, size);
-        if (written == -EINTR)
-            continue;
-        if (written < 0)
-            return (int)written;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return 0;
-}
-
-/* What printf() has not written yet comes first where both write to stdout. */
+/* What printf() has not written yet comes first where both write to stdout. A reader that is gone is an error and no
+ * signal. */
 static int show_line(int fd, char *text)
 {
     size_t length = strlen(text);
     text[length] = '\n'; /* in place of the NUL */
     if (fd == STDOUT_FILENO)
         (void)uncancelled_fflush(stdout);
-    return show_bytes(fd, text, length + 1);
+    return os_write_all_by(os_write_quietly, fd, text, length + 1);
 }
 
 int mproc_value_print(int fd, mproc_value value)

@@ -128,11 +128,11 @@ int os_read_all(int fd, void *buffer, size_t size)
     return 0;
 }
 
-int os_write_all(int fd, const void *data, size_t size)
+int os_write_all_by(os_writer *writer, int fd, const void *data, size_t size)
 {
     const char *at = data;
     while (size > 0) {
-        ssize_t count = os_write(fd, at, size);
+        ssize_t count = writer(fd, at, size);
         if (count < 0 && count != -EINTR)
             return (int)count;
         if (count > 0) {
@@ -141,6 +141,11 @@ int os_write_all(int fd, const void *data, size_t size)
         }
     }
     return 0;
+}
+
+int os_write_all(int fd, const void *data, size_t size)
+{
+    return os_write_all_by(os_write, fd, data, size);
 }
 
 int os_change_directory(int fd)

@@ -33,6 +33,10 @@ ssize_t os_read_at(int fd, void *buffer, size_t size, size_t offset);
 int os_read_all(int fd, void *buffer, size_t size);
 int os_write_all(int fd, const void *data, size_t size);
 
+/* os_write_all() by another function than os_write(), as os_write_quietly(). */
+typedef ssize_t os_writer(int fd, const void *data, size_t size);
+int os_write_all_by(os_writer *writer, int fd, const void *data, size_t size);
+
 /* Go to the directory that is open there. */
 int os_change_directory(int fd);
 
