@@ -76,7 +76,7 @@ typedef struct mproc_manager_options {
 
 /* Start a server as a daemon of this process, and connect to it. It ends when it is shut down or gets SIGTERM, and when
  * this process ends, however it does; it writes its snapshot file first if it has one, as mproc_manager_serve() says.
- * It does not end at SIGINT, which a terminal sends to all its processes. -EINVAL, -EADDRINUSE and the other errors of
+ * It does not end at SIGINT, which a terminal sends to all its processes. -EINVAL, also for a stop_fd; -EADDRINUSE and the other errors of
  * mproc_listener_create() and mproc_process_start(); those of a snapshot file, see mproc_manager_save();
  * MPROC_NO_FUNCTION, with spawn or forkserver, also: the server cannot find a type that is registered, see
  * mproc_manager_register(); -ELIBACC: OpenSSL is needed, whatever the address, and is not there. */
@@ -84,8 +84,9 @@ MPROC_API int mproc_manager_create(mproc_manager **manager, const mproc_manager_
 
 /* Be the server, until a client calls mproc_manager_shutdown(), a signal asks for the end, or stop_fd can be read or is
  * at its end of file. 0: it has ended in good order, after it wrote its snapshot file if it has one; or an error as
- * above. -EINVAL also: no key was given and the family has none yet, so a key made here would be nobody else's: give
- * one, or call mproc_authkey_set() first; or stop_fd is a regular file. -EBADF: stop_fd is not open.
+ * above. -EINVAL also: no key was given, and none was set by mproc_authkey_set(), here or in the process from which
+ * it was inherited: a random one is nobody else's; or stop_fd is negative or a regular file. -EBADF: stop_fd is not
+ * open.
  *
  * The signals are SIGTERM and SIGINT, each only where it would have ended the process by default: a program that
  * handles or ignores one of them keeps that, and may have its handler write to a pipe whose other end is stop_fd. They

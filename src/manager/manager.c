@@ -358,6 +358,9 @@ int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *o
     if (!manager)
         return refuse(__func__, "manager is NULL");
     *manager = NULL;
+    if (options && options->stop_fd)
+        return refuse(__func__, "options.stop_fd is of mproc_manager_serve() only: end this server by "
+                                "mproc_manager_shutdown()");
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
         return retold(__func__, -ENOMEM);

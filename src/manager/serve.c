@@ -149,16 +149,20 @@ static void nobody_waits(void *arg, int result, const char *address)
     (void)address;
 }
 
-/* A key that would be made now is one that no client could have. */
+/* A random key, which this family may have got by whatever it did before, is one that no other client could have. */
 static bool has_key(const mproc_manager_options *options)
 {
-    return (options && options->key) || authkey_is_settled();
+    return (options && options->key) || authkey_is_given();
 }
 
 int mproc_manager_serve(const char *address, const mproc_manager_options *options)
 {
     if (!has_key(options))
-        return refuse(__func__, "options.key is NULL: a random one would be known to nobody");
+        return refuse(__func__,
+                      "options.key is NULL, and the family's key is a random one that nobody else has: give a "
+                      "key, or call mproc_authkey_set() first");
+    if (options && options->stop_fd < 0)
+        return refuse(__func__, "options.stop_fd is negative");
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
         return retold(__func__, -ENOMEM);

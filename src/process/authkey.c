@@ -14,6 +14,7 @@
 /* Under the local lock; size 0 while there is none. */
 static unsigned char key_bytes[AUTHKEY_MAX];
 static size_t key_size;
+static bool key_is_given; /* by the program, here or in the process from which it was inherited */
 
 int mproc_authkey_set(const void *key, size_t size)
 {
@@ -23,11 +24,17 @@ int mproc_authkey_set(const void *key, size_t size)
         return refuse(__func__, "size is 0");
     if (size > AUTHKEY_MAX)
         return refuse(__func__, "size is above 256");
+    authkey_adopt(key, size, true);
+    return 0;
+}
+
+void authkey_adopt(const void *key, size_t size, bool is_given)
+{
     local_lock();
     memcpy(key_bytes, key, size);
     key_size = size;
+    key_is_given = is_given;
     local_unlock();
-    return 0;
 }
 
 int authkey_settle(void)
@@ -40,12 +47,12 @@ int authkey_settle(void)
     return result;
 }
 
-bool authkey_is_settled(void)
+bool authkey_is_given(void)
 {
     local_lock();
-    bool is_settled = key_size != 0;
+    bool is_given = key_is_given;
     local_unlock();
-    return is_settled;
+    return is_given;
 }
 
 int mproc_authkey_get(void *key, size_t capacity, size_t *size)

@@ -10,7 +10,10 @@
 /* See to it that there is a key, so that a child has the same one. 0 or -errno. */
 int authkey_settle(void);
 
-/* Whether there is a key: it was set, asked for, inherited, or needed for a start. */
-bool authkey_is_settled(void);
+/* Whether the program has set the key, in this process or in one from which it was inherited. A random one is none. */
+bool authkey_is_given(void);
+
+/* In a fresh process: take the parent's key. */
+void authkey_adopt(const void *key, size_t size, bool is_given);
 
 #endif

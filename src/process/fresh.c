@@ -238,7 +238,7 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     struct start *start = &record->start;
     log_adopt(record->log);
     mproc_start_method_set((enum mproc_start_method)record->method);
-    mproc_authkey_set(record->key, record->key_size);
+    authkey_adopt(record->key, record->key_size, record->key_is_given);
     start->sentinel = descriptors->sentinel;
     start->leash = descriptors->leash;
     start->gate = descriptors->gate;

@@ -118,6 +118,7 @@ int record_of_child(const struct start *start, const struct function_reference *
     begin(&record, RECORD_CHILD);
     record.function = *function;
     record.start = *start;
+    record.key_is_given = authkey_is_given();
     int result = mproc_authkey_get(record.key, sizeof record.key, &record.key_size);
     if (!result)
         result = append_connections(&connections, start);

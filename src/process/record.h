@@ -24,6 +24,7 @@ struct record {
     struct start start; /* without its pointers and descriptors, but for arg where arg_size is 0 */
     unsigned char key[AUTHKEY_MAX];
     size_t key_size;
+    bool key_is_given;
     size_t connections_size;
     size_t strings_size; /* the environment of a child of the fork server, or the objects that the server loads */
 };

@@ -227,7 +227,22 @@ static void a_descriptor_that_cannot_be_waited_for_is_refused(void **state)
     options.stop_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     assert_int_equal(mproc_manager_serve(address, &options), -EINVAL);
     close(options.stop_fd);
+    options.stop_fd = -3;
+    assert_int_equal(mproc_manager_serve(address, &options), -EINVAL);
+    assert_non_null(strstr(mproc_last_error(), "stop_fd"));
     assert_int_equal(access(address + strlen("unix:"), F_OK), -1);
+}
+
+static void a_descriptor_for_a_server_that_is_started_is_refused(void **state)
+{
+    (void)state;
+    mproc_manager *manager;
+    for (int fd = -3; fd <= 3; fd += 6) {
+        const mproc_manager_options options = {.stop_fd = fd};
+        assert_int_equal(mproc_manager_create(&manager, &options), -EINVAL);
+        assert_null(manager);
+        assert_non_null(strstr(mproc_last_error(), "stop_fd"));
+    }
 }
 
 /* ---- what cannot be saved ---- */
@@ -389,19 +404,57 @@ static void a_program_that_ends_leaves_what_was_acknowledged_and_no_folder(void 
 
 /* ---- keys ---- */
 
-/* In a program that has just begun, for a family keeps its key. */
+/* What it says where there is no key for it. */
+static int serve_unkeyed(void *arg)
+{
+    return mproc_manager_serve(arg, NULL) == -EINVAL ? 0 : 1;
+}
+
+static int serve_for_a_moment(void *arg)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return 1;
+    close(ends[1]);
+    return mproc_manager_serve(arg, &(mproc_manager_options){.stop_fd = ends[0]}) ? 2 : 0;
+}
+
+/* In a child of each kind, which has its parent's key. */
+static bool children_return_0(mproc_target *target)
+{
+    const enum mproc_start_method methods[] = {MPROC_START_FORK, MPROC_START_SPAWN, MPROC_START_FORKSERVER};
+    for (size_t i = 0; i < 3; i++) {
+        const mproc_process_options options = {.method = methods[i], .arg_size = sizeof address};
+        mproc_process *process;
+        int code = 1;
+        if (mproc_process_start(&process, target, address, &options))
+            return false;
+        mproc_process_join(process, MPROC_FOREVER);
+        mproc_process_exitcode(process, &code);
+        mproc_process_free(process);
+        if (code)
+            return false;
+    }
+    return true;
+}
+
+/* A program that has just begun, for a family keeps its key. */
 static int serve_without_a_key(const char *where)
 {
+    unsigned char key[256];
+    size_t size;
     strcpy(address, where);
-    if (mproc_manager_serve(address, NULL) != -EINVAL)
+    if (serve_unkeyed(address))
         return 1;
     if (mproc_manager_serve(address, &(mproc_manager_options){.key_size = 3}) != -EINVAL)
         return 2;
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) || mproc_authkey_set("key", 3))
+    if (mproc_authkey_get(key, sizeof key, &size) || serve_unkeyed(address)) /* there is a random one now */
         return 3;
-    close(ends[1]);
-    return mproc_manager_serve(address, &(mproc_manager_options){.stop_fd = ends[0]});
+    if (!children_return_0(serve_unkeyed) || serve_unkeyed(address))
+        return 4;
+    if (mproc_authkey_set("key", 3) || serve_for_a_moment(address))
+        return 5;
+    return children_return_0(serve_for_a_moment) ? 0 : 6;
 }
 
 static void a_server_with_a_key_that_nobody_could_have_is_refused(void **state)
@@ -535,6 +588,8 @@ static void a_call_of_many_brings_named_proxies_back(void **state)
 
 int main(int argc, char **argv)
 {
+    if (mproc_init())
+        return 125;
     if (argc > 1)
         return serve_without_a_key(argv[1]);
     const struct CMUnitTest tests[] = {
@@ -545,6 +600,7 @@ int main(int argc, char **argv)
         saved(signals_are_as_they_were_when_a_server_has_ended),
         saved(a_server_ends_with_whoever_has_the_other_end_of_its_descriptor),
         saved(a_descriptor_that_cannot_be_waited_for_is_refused),
+        saved(a_descriptor_for_a_server_that_is_started_is_refused),
         saved(a_server_that_cannot_save_goes_on_until_it_can),
         saved(a_second_signal_ends_a_server_that_cannot_save),
         saved(what_has_changed_is_saved_at_intervals),
