@@ -6,6 +6,7 @@
 #include "arena/chunks.h"
 
 #include "arena/layout.h"
+#include "util/atomic.h"
 #include <errno.h>
 
 #define PAGE          ((size_t)4096)
@@ -54,7 +55,7 @@ bool chunk_of(const void *address, unsigned *index)
     if (!region_contains(address) || (const unsigned char *)address < chunk_address(0))
         return false;
     *index = (unsigned)((size_t)((const unsigned char *)address - chunk_address(0)) / REGION_CHUNK);
-    return *index < atomic_load_explicit(&heap()->top, memory_order_acquire);
+    return *index < load_acquire(&heap()->top);
 }
 
 static uint64_t make_word(enum chunk_state state, enum chunk_backing backing, unsigned length)
@@ -64,17 +65,17 @@ static uint64_t make_word(enum chunk_state state, enum chunk_backing backing, un
 
 static void set_word(unsigned index, uint64_t word)
 {
-    atomic_store_explicit(&chunk_at(index)->word, word, memory_order_release);
+    store_release(&chunk_at(index)->word, word);
 }
 
 static uint64_t aux(unsigned index)
 {
-    return atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+    return load_relaxed(&chunk_at(index)->aux);
 }
 
 static void set_aux(unsigned index, uint64_t value)
 {
-    atomic_store_explicit(&chunk_at(index)->aux, value, memory_order_relaxed);
+    store_relaxed(&chunk_at(index)->aux, value);
 }
 
 /* ---- the hints ---- */
@@ -125,12 +126,12 @@ static bool is_free(unsigned index)
  * run. */
 static void expect_leftover(unsigned index)
 {
-    atomic_store_explicit(&heap()->intent.clear, index + 1, memory_order_release);
+    store_release(&heap()->intent.clear, index + 1);
 }
 
 static void no_leftover(void)
 {
-    atomic_store_explicit(&heap()->intent.clear, 0, memory_order_release);
+    store_release(&heap()->intent.clear, 0);
 }
 
 /* Two free neighbours that are in no list become one: a single store lengthens the first. */
@@ -147,7 +148,7 @@ static void merge(unsigned first, unsigned second)
 
 static uint32_t top(void)
 {
-    return atomic_load_explicit(&heap()->top, memory_order_relaxed);
+    return load_relaxed(&heap()->top);
 }
 
 /* Merge a free run that is in no list with its free neighbours, and put it into its list. */
@@ -176,22 +177,22 @@ static unsigned settle(unsigned index)
 static void finish_intent(void)
 {
     struct heap_intent *intent = &heap()->intent;
-    uint32_t kind = atomic_load_explicit(&intent->kind, memory_order_acquire);
-    heap_place *place = atomic_load_explicit(&intent->place, memory_order_relaxed);
-    unsigned index = (unsigned)atomic_load_explicit(&intent->block, memory_order_relaxed);
+    uint32_t kind = load_acquire(&intent->kind);
+    heap_place *place = load_relaxed(&intent->place);
+    unsigned index = (unsigned)load_relaxed(&intent->block);
     uint64_t word = index < top() ? chunk_word(index) : 0;
     bool used = chunk_state(word) == CHUNK_USED || chunk_state(word) == CHUNK_SPAN;
     bool held = place && *place == (uintptr_t)chunk_address(index);
     if (used && (kind == HEAP_GIVE || (kind == HEAP_TAKE && !held)))
         set_word(index, make_word(CHUNK_FREE, chunk_backing(word), chunk_length(word)));
     if (kind == HEAP_GIVE && held)
-        atomic_store_explicit(place, 0, memory_order_release);
+        store_release(place, 0);
     heap_intent_done(intent);
 }
 
 static void remove_leftover(void)
 {
-    unsigned leftover = atomic_load_explicit(&heap()->intent.clear, memory_order_relaxed);
+    unsigned leftover = load_relaxed(&heap()->intent.clear);
     if (!leftover)
         return;
     unsigned index = 0;
@@ -259,7 +260,7 @@ static int grow(unsigned length, unsigned *index)
         return result;
     unsigned at = top();
     set_word(at, make_word(CHUNK_FREE, CHUNK_HOLE, length));
-    atomic_store_explicit(&heap()->top, at + length, memory_order_release);
+    store_release(&heap()->top, at + length);
     *index = settle(at);
     return 0;
 }
@@ -313,7 +314,7 @@ int chunks_take(size_t size, heap_place *place, unsigned *index, enum chunk_back
     set_aux(*index, (size + PAGE - 1) & ~(PAGE - 1));
     set_word(*index, make_word(CHUNK_USED, *was, length));
     no_leftover();
-    atomic_store_explicit(place, (uintptr_t)chunk_address(*index), memory_order_release);
+    store_release(place, (uintptr_t)chunk_address(*index));
     heap_intent_done(&heap()->intent);
     if (rest)
         push(*index + length);
@@ -380,7 +381,7 @@ int chunks_give(unsigned index, enum chunk_state state, heap_place *place)
     heap_intend(&heap()->intent, HEAP_GIVE, place, index);
     set_word(index, make_word(CHUNK_FREE, backing, chunk_length(word)));
     if (place)
-        atomic_store_explicit(place, 0, memory_order_release);
+        store_release(place, 0);
     heap_intent_done(&heap()->intent);
     settle(index);
     unlock();

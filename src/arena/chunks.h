@@ -4,6 +4,7 @@
 
 #include "arena/heap.h"
 #include "arena/owner_lock.h"
+#include "util/atomic.h"
 
 enum chunk_state {
     CHUNK_INTERIOR = 0, /* not the first of a run */
@@ -52,21 +53,21 @@ struct heap_intent {
 static inline void heap_intend(struct heap_intent *intent, enum heap_intent_kind kind, heap_place *place,
                                uintptr_t block)
 {
-    atomic_store_explicit(&intent->place, place, memory_order_relaxed);
-    atomic_store_explicit(&intent->block, block, memory_order_relaxed);
-    atomic_store_explicit(&intent->kind, kind, memory_order_release);
+    store_relaxed(&intent->place, place);
+    store_relaxed(&intent->block, block);
+    store_release(&intent->kind, kind);
 }
 
 static inline void heap_intent_done(struct heap_intent *intent)
 {
-    atomic_store_explicit(&intent->kind, HEAP_NOTHING, memory_order_release);
+    store_release(&intent->kind, HEAP_NOTHING);
 }
 
 /* Whether a block that is to be freed from *place is still there; asked under the lock. Whoever took the lock over from
  * one that died while it did the same has finished that, and the block may be another's by now. */
 static inline bool heap_is_placed(heap_place *place, const void *block)
 {
-    return !place || atomic_load_explicit(place, memory_order_relaxed) == (uintptr_t)block;
+    return !place || load_relaxed(place) == (uintptr_t)block;
 }
 
 static inline unsigned chunk_length(uint64_t word)
@@ -92,7 +93,7 @@ bool chunk_of(const void *address, unsigned *index);
 
 static inline uint64_t chunk_word(unsigned index)
 {
-    return atomic_load_explicit(&chunk_at(index)->word, memory_order_acquire);
+    return load_acquire(&chunk_at(index)->word);
 }
 
 /* Take a run that holds size bytes, and publish its address at *place (not NULL), as heap_alloc() does. It may have no

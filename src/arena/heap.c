@@ -6,6 +6,7 @@
 #include "arena/spans.h"
 #include "arena/trace.h"
 #include "os/listed.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -34,8 +35,7 @@ static struct custody *claim_custody(void)
     struct ledger *ledger = ledger_at(member_slot(member_current()));
     for (unsigned i = 0;; i = (i + 1) % LEDGER_CUSTODY_COUNT) {
         uint32_t unclaimed = 0;
-        if (atomic_compare_exchange_strong_explicit(&ledger->custody[i].claimed, &unclaimed, 1, memory_order_acquire,
-                                                    memory_order_relaxed))
+        if (compare_exchange_acquire(&ledger->custody[i].claimed, &unclaimed, 1))
             return &ledger->custody[i];
         if (i == LEDGER_CUSTODY_COUNT - 1)
             sched_yield();
@@ -46,8 +46,8 @@ static int take_large_for_caller(size_t size, void **block, bool *zero)
 {
     struct custody *custody = claim_custody();
     int result = take_large(size, &custody->block, block, zero);
-    atomic_store_explicit(&custody->block, 0, memory_order_release);
-    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    store_release(&custody->block, 0);
+    store_release(&custody->claimed, 0);
     return result;
 }
 
@@ -62,7 +62,7 @@ static size_t whole_size(const void *block)
         return spans_size(index, block);
     if (chunk_state(word) != CHUNK_USED || block != chunk_address(index))
         return 0;
-    return atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+    return load_relaxed(&chunk_at(index)->aux);
 }
 
 /* What stands first in a block that this member frees. Its upper half is even: so it is no object's stamp. */
@@ -75,11 +75,11 @@ static uint64_t mark_of(member_owner owner)
 /* A block that was to be marked is left alone unless it was: somebody else may have freed it since. */
 static void look_for_mark(struct custody *custody, member_owner owner)
 {
-    uintptr_t block = atomic_load_explicit(&custody->block, memory_order_acquire);
-    if (block && atomic_load_explicit(&custody->is_marked, memory_order_relaxed) &&
+    uintptr_t block = load_acquire(&custody->block);
+    if (block && load_relaxed(&custody->is_marked) &&
         (heap_usable_size((void *)block) == 0 || *(_Atomic(uint64_t) *)block != mark_of(owner)))
-        atomic_store_explicit(&custody->block, 0, memory_order_release);
-    atomic_store_explicit(&custody->is_marked, 0, memory_order_release);
+        store_release(&custody->block, 0);
+    store_release(&custody->is_marked, 0);
 }
 
 static bool sweep_custody(unsigned slot, member_owner owner)
@@ -88,8 +88,8 @@ static bool sweep_custody(unsigned slot, member_owner owner)
         struct custody *custody = &ledger_at(slot)->custody[i];
         look_for_mark(custody, owner);
         if (heap_free_from(&custody->block) < 0)
-            atomic_store_explicit(&custody->block, 0, memory_order_release);
-        atomic_store_explicit(&custody->claimed, 0, memory_order_relaxed);
+            store_release(&custody->block, 0);
+        store_relaxed(&custody->claimed, 0);
     }
     spans_mend(owner);
     return true;
@@ -145,10 +145,10 @@ int heap_alloc_zeroed(size_t size, heap_place *place, void **block)
 static int give_large_of_caller(unsigned index)
 {
     struct custody *custody = claim_custody();
-    atomic_store_explicit(&custody->block, (uintptr_t)chunk_address(index), memory_order_release);
+    store_release(&custody->block, (uintptr_t)chunk_address(index));
     int result = chunks_give(index, CHUNK_USED, &custody->block);
-    atomic_store_explicit(&custody->block, 0, memory_order_release);
-    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    store_release(&custody->block, 0);
+    store_release(&custody->claimed, 0);
     return result;
 }
 
@@ -176,9 +176,9 @@ int heap_free(void *block)
 
 int heap_free_from(heap_place *place)
 {
-    uintptr_t block = atomic_load_explicit(place, memory_order_acquire);
+    uintptr_t block = load_acquire(place);
     int result = block ? give((void *)block, place) : 0;
-    bool left = result == -EINVAL && atomic_load_explicit(place, memory_order_acquire) != block;
+    bool left = result == -EINVAL && load_acquire(place) != block;
     return left ? 0 : result; /* freed meanwhile, by whoever finished what a dead process had begun */
 }
 
@@ -192,13 +192,13 @@ int heap_free_marked(_Atomic(uint64_t) *block)
     if (heap_usable_size(block) == 0)
         return -EINVAL;
     struct custody *custody = claim_custody();
-    atomic_store_explicit(&custody->is_marked, 1, memory_order_release);
-    atomic_store_explicit(&custody->block, (uintptr_t)block, memory_order_release);
-    atomic_store_explicit(block, mark_of(member_current()), memory_order_release); /* commit */
-    atomic_store_explicit(&custody->is_marked, 0, memory_order_release);
+    store_release(&custody->is_marked, 1);
+    store_release(&custody->block, (uintptr_t)block);
+    store_release(block, mark_of(member_current())); /* commit */
+    store_release(&custody->is_marked, 0);
     result = heap_free_from(&custody->block);
-    atomic_store_explicit(&custody->block, 0, memory_order_release);
-    atomic_store_explicit(&custody->claimed, 0, memory_order_release);
+    store_release(&custody->block, 0);
+    store_release(&custody->claimed, 0);
     return result;
 }
 
@@ -226,7 +226,7 @@ static void add_run(void *arg, unsigned index, uint64_t word)
     if (chunk_state(word) == CHUNK_SPAN)
         *total += spans_used(index);
     else
-        *total += atomic_load_explicit(&chunk_at(index)->aux, memory_order_relaxed);
+        *total += load_relaxed(&chunk_at(index)->aux);
 }
 
 size_t heap_allocated(void)

@@ -28,6 +28,7 @@
 #include "os/listed.h"
 #include "os/pidfd.h"
 #include "os/thread.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <pthread.h>
@@ -84,7 +85,7 @@ static OS_FORK_PATH void after_fork_in_child(void)
     os_mutex_reset(&joining, true);
     os_mutex_reset(&sweeping, false);
     proof_forget();
-    atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+    store_relaxed(&member_me, 0);
     for (member_fork_handler *const *handler = __start_mproc_fork_handlers; handler < __stop_mproc_fork_handlers;
          handler++)
         (*handler)();
@@ -121,25 +122,25 @@ static member_owner owner_of(unsigned slot, uint64_t word)
 
 static unsigned used_slots(void)
 {
-    return atomic_load_explicit(&arena_header()->member_limit, memory_order_acquire);
+    return load_acquire(&arena_header()->member_limit);
 }
 
 static void introduce(struct member *member)
 {
-    atomic_store_explicit(&member->pid, (int32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&member->parent, member_identity.parent, memory_order_relaxed);
-    atomic_store_explicit(&member->group, member_identity.group, memory_order_relaxed);
-    atomic_store_explicit(&member->children, 0, memory_order_relaxed);
+    store_relaxed(&member->pid, (int32_t)getpid());
+    store_relaxed(&member->parent, member_identity.parent);
+    store_relaxed(&member->group, member_identity.group);
+    store_relaxed(&member->children, 0);
     memcpy(member->name, member_identity.name, MEMBER_NAME_SIZE);
 }
 
 static int back_ledger(unsigned slot, struct member *member)
 {
-    if (atomic_load_explicit(&member->ledger_pages, memory_order_acquire))
+    if (load_acquire(&member->ledger_pages))
         return 0;
     int result = region_back(REGION_LEDGER_OFFSET + slot * REGION_LEDGER_SIZE, REGION_LEDGER_SIZE);
     if (!result)
-        atomic_store_explicit(&member->ledger_pages, 1, memory_order_release);
+        store_release(&member->ledger_pages, 1);
     return result;
 }
 
@@ -147,24 +148,23 @@ static int back_ledger(unsigned slot, struct member *member)
 static int claim(unsigned slot)
 {
     struct member *member = member_at(slot);
-    if (atomic_load_explicit(&member->word, memory_order_relaxed) & USED)
+    if (load_relaxed(&member->word) & USED)
         return -EAGAIN;
     int result = proof_take(slot);
     if (result)
         return result;
-    uint64_t word = atomic_load_explicit(&member->word, memory_order_acquire);
+    uint64_t word = load_acquire(&member->word);
     result = word & USED ? -EAGAIN : back_ledger(slot, member);
     if (result) {
         proof_drop(slot);
         return result;
     }
     introduce(member);
-    if (!atomic_compare_exchange_strong_explicit(&member->word, &word, word | USED, memory_order_acq_rel,
-                                                 memory_order_relaxed)) { /* by one that another proof was lost to */
+    if (!compare_exchange_acq_rel(&member->word, &word, word | USED)) { /* by one that another proof was lost to */
         proof_drop(slot);
         return -EAGAIN;
     }
-    atomic_store_explicit(&member_me, owner_of(slot, word), memory_order_release);
+    store_release(&member_me, owner_of(slot, word));
     return 0;
 }
 
@@ -176,8 +176,7 @@ static int extend(unsigned limit)
     if (result)
         return result;
     uint32_t expected = limit;
-    atomic_compare_exchange_strong_explicit(&arena_header()->member_limit, &expected, limit + 1, memory_order_acq_rel,
-                                            memory_order_relaxed);
+    compare_exchange_acq_rel(&arena_header()->member_limit, &expected, limit + 1);
     return 0;
 }
 
@@ -192,7 +191,7 @@ static bool give_back(unsigned slot, member_owner owner)
 static void set_free(unsigned slot, member_owner owner)
 {
     uint64_t next = ((owner >> 32) + 1) << 32;
-    atomic_store_explicit(&member_at(slot)->word, next, memory_order_release);
+    store_release(&member_at(slot)->word, next);
 }
 
 /* Take a slot from first on, below end. -EAGAIN when all of them are taken. */
@@ -210,7 +209,7 @@ static int claim_between(unsigned first, unsigned end)
 
 static unsigned reserve_begin(void)
 {
-    unsigned chosen = atomic_load_explicit(&arena_header()->reserve_begin, memory_order_relaxed);
+    unsigned chosen = load_relaxed(&arena_header()->reserve_begin);
     unsigned end = arena_header()->member_end;
     if (chosen)
         return chosen;
@@ -229,7 +228,7 @@ static OS_FORK_PATH void leave(void)
     member_owner me = member_current();
     unsigned slot = member_slot(me);
     bool done = give_back(slot, me);
-    atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+    store_relaxed(&member_me, 0);
     if (!done)
         return; /* the slot stays ours until we end, and is swept then */
     set_free(slot, me);
@@ -293,7 +292,7 @@ OS_FORK_PATH void member_leave(void)
 
 static bool is_same(member_owner owner)
 {
-    uint64_t word = atomic_load_explicit(&member_at(member_slot(owner))->word, memory_order_acquire);
+    uint64_t word = load_acquire(&member_at(member_slot(owner))->word);
     return (word & USED) && word >> 32 == owner >> 32;
 }
 
@@ -301,7 +300,7 @@ member_owner member_in_slot(unsigned slot)
 {
     if (slot >= used_slots())
         return 0;
-    uint64_t word = atomic_load_explicit(&member_at(slot)->word, memory_order_acquire);
+    uint64_t word = load_acquire(&member_at(slot)->word);
     return word & USED ? owner_of(slot, word) : 0;
 }
 
@@ -346,9 +345,8 @@ member_owner member_find(pid_t pid, member_owner parent)
     unsigned limit = used_slots();
     for (unsigned slot = 0; slot < limit; slot++) {
         const struct member *member = member_at(slot);
-        uint64_t word = atomic_load_explicit(&member->word, memory_order_acquire);
-        if ((word & USED) && atomic_load_explicit(&member->pid, memory_order_relaxed) == pid &&
-            atomic_load_explicit(&member->parent, memory_order_relaxed) == parent)
+        uint64_t word = load_acquire(&member->word);
+        if ((word & USED) && load_relaxed(&member->pid) == pid && load_relaxed(&member->parent) == parent)
             return owner_of(slot, word);
     }
     return 0;
@@ -367,10 +365,9 @@ static bool become_sweeper(unsigned slot, member_owner owner)
     _Atomic(member_owner) *sweeper = &member_at(slot)->sweeper;
     int64_t end = os_now() + SWEEP_WAIT;
     for (;;) {
-        member_owner other = atomic_load_explicit(sweeper, memory_order_acquire);
+        member_owner other = load_acquire(sweeper);
         if (!other || member_is_dead(other)) {
-            if (atomic_compare_exchange_strong_explicit(sweeper, &other, member_current(), memory_order_acq_rel,
-                                                        memory_order_relaxed))
+            if (compare_exchange_acq_rel(sweeper, &other, member_current()))
                 return true;
             continue;
         }
@@ -388,7 +385,7 @@ static bool sweep_dead(member_owner owner)
     bool swept = is_same(owner) && give_back(slot, owner);
     if (swept)
         set_free(slot, owner);
-    atomic_store_explicit(&member_at(slot)->sweeper, 0, memory_order_release);
+    store_release(&member_at(slot)->sweeper, 0);
     return swept;
 }
 
@@ -407,7 +404,7 @@ bool member_sweep_all(void)
     bool swept = false;
     unsigned limit = used_slots();
     for (unsigned slot = 0; slot < limit; slot++) {
-        uint64_t word = atomic_load_explicit(&member_at(slot)->word, memory_order_acquire);
+        uint64_t word = load_acquire(&member_at(slot)->word);
         if (word & USED)
             swept = member_sweep(owner_of(slot, word)) || swept;
     }
@@ -416,17 +413,16 @@ bool member_sweep_all(void)
 
 static unsigned stretch_of(const struct arena_header *header)
 {
-    return 1 + atomic_load_explicit(&header->stretch, memory_order_relaxed);
+    return 1 + load_relaxed(&header->stretch);
 }
 
 /* From the ticks since the last look follows how many sleepers there are. */
 static void stretch_naps(struct arena_header *header, int64_t elapsed)
 {
-    uint64_t ticks = atomic_exchange_explicit(&header->ticks, 0, memory_order_relaxed);
+    uint64_t ticks = exchange_relaxed(&header->ticks, 0);
     uint64_t sleepers = ticks * stretch_of(header) * (uint64_t)OS_TICK / (uint64_t)elapsed;
     uint64_t more = sleepers / CROWD;
-    atomic_store_explicit(&header->stretch, (uint32_t)(more < STRETCH_MAX ? more : STRETCH_MAX - 1),
-                          memory_order_relaxed);
+    store_relaxed(&header->stretch, (uint32_t)(more < STRETCH_MAX ? more : STRETCH_MAX - 1));
 }
 
 /* What only a record lock proves is lost where the program closes a copy of our descriptor. It can be taken anew unless
@@ -438,7 +434,7 @@ static void look_after_own_life(void)
         return;
     if (member_current() == me) {
         proof_forget();
-        atomic_store_explicit(&member_me, 0, memory_order_relaxed);
+        store_relaxed(&member_me, 0);
         mproc_log(MPROC_LOG_ERROR, "this process has lost the proof that it lives, and the locks that it held; a "
                                    "program must not close or copy descriptors that are not its own");
     }
@@ -451,10 +447,9 @@ void member_tick(void)
         return;
     look_after_own_life();
     struct arena_header *header = arena_header();
-    int64_t last = atomic_load_explicit(&header->last_tick, memory_order_relaxed);
+    int64_t last = load_relaxed(&header->last_tick);
     int64_t now = os_now_coarse();
-    if (now - last < OS_TICK || !atomic_compare_exchange_strong_explicit(&header->last_tick, &last, now,
-                                                                         memory_order_relaxed, memory_order_relaxed))
+    if (now - last < OS_TICK || !compare_exchange_relaxed(&header->last_tick, &last, now))
         return;
     stretch_naps(header, now - last);
     member_sweep_all();
@@ -477,6 +472,6 @@ int64_t member_nap(int64_t deadline)
 void member_napped(int64_t nap)
 {
     if (nap >= OS_TICK && region.base)
-        atomic_fetch_add_explicit(&arena_header()->ticks, 1, memory_order_relaxed);
+        fetch_add_relaxed(&arena_header()->ticks, 1);
     member_tick();
 }

@@ -8,6 +8,7 @@
 #define MPROC_ARENA_MEMBER_H
 
 #include "arena/region.h"
+#include "util/atomic.h"
 #include <sys/types.h>
 
 #define MEMBER_NAME_SIZE 64
@@ -48,7 +49,7 @@ extern _Atomic(member_owner) member_me;
 
 static inline member_owner member_current(void)
 {
-    return atomic_load_explicit(&member_me, memory_order_relaxed);
+    return load_relaxed(&member_me);
 }
 
 /* Become a member; creates the family when there is none. Done by the first use of anything shared, and again after a

@@ -6,6 +6,7 @@
 #include "os/cpu.h"
 #include "os/futex.h"
 #include "os/leave.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 
@@ -25,14 +26,14 @@ static _Atomic(uint32_t) *futex_of(struct owner_lock *lock)
 
 static bool swap(struct owner_lock *lock, uint64_t from, uint64_t to)
 {
-    return atomic_compare_exchange_strong_explicit(&lock->word, &from, to, memory_order_acquire, memory_order_relaxed);
+    return compare_exchange_acquire(&lock->word, &from, to);
 }
 
 static bool spin(struct owner_lock *lock, uint64_t me)
 {
     for (int pauses = 1; pauses <= SPIN_PAUSES; pauses *= 2) {
         os_cpu_pause(pauses);
-        uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        uint64_t word = load_relaxed(&lock->word);
         if (word == 0 && swap(lock, 0, me))
             return true;
         if (word & OWNER_LOCK_WAITERS) /* others sleep already: it is no matter of a moment */
@@ -66,7 +67,7 @@ static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock
     bool look_for_death = true;
     int patience = LEAVE_TICKS;
     for (;;) {
-        uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        uint64_t word = load_relaxed(&lock->word);
         if (word == 0) {
             if (swap(lock, 0, me | waiters))
                 return 0;
@@ -106,10 +107,10 @@ int owner_lock_acquire_by(struct owner_lock *lock, owner_lock_heir *heir, void *
 int owner_lock_release_slow(struct owner_lock *lock)
 {
     uint64_t me = member_current();
-    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    uint64_t word = load_relaxed(&lock->word);
     if (!me || (word & ~MEMBER_FLAGS) != me)
         return failure(-EPERM, "this process does not hold the lock");
-    word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
+    word = exchange_release(&lock->word, 0);
     if (word & OWNER_LOCK_WAITERS)
         os_futex_wake(futex_of(lock), 1);
     return 0;
@@ -117,6 +118,6 @@ int owner_lock_release_slow(struct owner_lock *lock)
 
 bool owner_lock_is_held(struct owner_lock *lock)
 {
-    uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+    uint64_t word = load_relaxed(&lock->word);
     return word != 0 && !member_is_dead(word);
 }

@@ -9,6 +9,7 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
+#include "util/atomic.h"
 #include <mproc/base.h>
 
 #define OWNER_LOCK_WAITERS ((uint64_t)1)
@@ -37,8 +38,7 @@ static inline bool owner_lock_try(struct owner_lock *lock)
 {
     uint64_t nobody = 0;
     uint64_t me = member_current();
-    return __builtin_expect(me != 0, 1) && atomic_compare_exchange_strong_explicit(
-                                               &lock->word, &nobody, me, memory_order_acquire, memory_order_relaxed);
+    return __builtin_expect(me != 0, 1) && compare_exchange_acquire(&lock->word, &nobody, me);
 }
 
 /* 0; MPROC_OWNER_DIED: taken over from a dead owner; MPROC_TIMEOUT; -errno when this process cannot become a member. */
@@ -52,10 +52,7 @@ static inline int owner_lock_release(struct owner_lock *lock)
 {
     uint64_t me = member_current();
     uint64_t held = me;
-    if (__builtin_expect(atomic_compare_exchange_strong_explicit(&lock->word, &held, 0, memory_order_release,
-                                                                 memory_order_relaxed) &&
-                             me != 0,
-                         1))
+    if (__builtin_expect(compare_exchange_release(&lock->word, &held, 0) && me != 0, 1))
         return 0;
     return owner_lock_release_slow(lock);
 }

@@ -16,6 +16,7 @@
 #include "os/memory.h"
 #include "os/random.h"
 #include "os/sanitizer.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <mproc/log.h>
 
@@ -118,12 +119,12 @@ static int grow_part(int part, size_t end)
 static int map_range(size_t offset, size_t size)
 {
     int part = CHUNKS;
-    if (atomic_load_explicit(&mapping.is_fixed, memory_order_acquire))
+    if (load_acquire(&mapping.is_fixed))
         return 0;
     while (offset < part_begin(part))
         part--;
     pthread_mutex_lock(&mapping.lock);
-    bool is_fixed = atomic_load_explicit(&mapping.is_fixed, memory_order_relaxed);
+    bool is_fixed = load_relaxed(&mapping.is_fixed);
     int result = is_fixed || offset + size <= mapping.ends[part] ? 0 : grow_part(part, offset + size);
     pthread_mutex_unlock(&mapping.lock);
     return result ? -ENOMEM : 0;
@@ -180,14 +181,14 @@ static void fix(void)
         header->ends[part] = mapping.ends[part];
     header->member_end = members_mapped();
     header->chunk_end = chunks_mapped();
-    atomic_store_explicit(&header->is_shared, 1, memory_order_release);
-    atomic_store_explicit(&mapping.is_fixed, true, memory_order_release);
+    store_release(&header->is_shared, 1);
+    store_release(&mapping.is_fixed, true);
 }
 
 static void share(void)
 {
     int result = 0;
-    if (!region.base || atomic_load_explicit(&mapping.is_fixed, memory_order_relaxed))
+    if (!region.base || load_relaxed(&mapping.is_fixed))
         return;
     mapping.locks = os_memory_is_locked_when_mapped();
     for (int part = HEAD; !result && part < PARTS; part++)
@@ -295,7 +296,7 @@ static int create(size_t size)
         return fd;
     mapping.fd = fd;
     mapping.size = size;
-    atomic_store_explicit(&mapping.is_fixed, false, memory_order_relaxed);
+    store_relaxed(&mapping.is_fixed, false);
     int bell = os_eventfd_create();
     int result = bell < 0 ? bell : begin_anywhere();
     if (!result) {
@@ -382,7 +383,7 @@ int region_adopt(int fd, int bell)
     result = map_as(&header);
     if (result)
         return result;
-    atomic_store_explicit(&mapping.is_fixed, true, memory_order_release);
+    store_release(&mapping.is_fixed, true);
     os_set_close_on_exec(fd);
     os_set_close_on_exec(bell);
     region = (struct region){.base = mapping.base, .size = mapping.size, .fd = fd, .bell = bell};
@@ -395,7 +396,7 @@ int region_adopt(int fd, int bell)
 static void say_lost(void)
 {
     static _Atomic(bool) said;
-    if (!atomic_exchange_explicit(&said, true, memory_order_relaxed))
+    if (!exchange_relaxed(&said, true))
         mproc_log(MPROC_LOG_WARNING, "the program has closed the descriptor of the shared memory: from here on this "
                                      "process cannot find out who has died, and has no children that can use it");
 }
@@ -403,7 +404,7 @@ static void say_lost(void)
 /* Pages that come after the family was shared are not locked by themselves. */
 static bool must_lock(void)
 {
-    return atomic_load_explicit(&mapping.is_fixed, memory_order_acquire) && mapping.locks;
+    return load_acquire(&mapping.is_fixed) && mapping.locks;
 }
 
 int region_back(size_t offset, size_t size)

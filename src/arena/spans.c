@@ -11,6 +11,7 @@
 #include "arena/spans.h"
 
 #include "arena/layout.h"
+#include "util/atomic.h"
 #include <errno.h>
 
 #define SHARD_COUNT 8u
@@ -79,7 +80,7 @@ static unsigned count_used(const struct span *span)
 {
     unsigned used = 0;
     for (unsigned i = 0; i < words_of(span); i++)
-        used += (unsigned)__builtin_popcountll(atomic_load_explicit(&span->bits[i], memory_order_relaxed));
+        used += (unsigned)__builtin_popcountll(load_relaxed(&span->bits[i]));
     return used;
 }
 
@@ -121,41 +122,41 @@ static bool block_bit(const struct span *span, const void *block, unsigned *bit)
 
 static bool is_set(const struct span *span, unsigned bit)
 {
-    return atomic_load_explicit(&span->bits[bit / 64], memory_order_relaxed) >> bit % 64 & 1;
+    return load_relaxed(&span->bits[bit / 64]) >> bit % 64 & 1;
 }
 
 static void flip(struct span *span, unsigned bit)
 {
-    uint64_t word = atomic_load_explicit(&span->bits[bit / 64], memory_order_relaxed);
-    atomic_store_explicit(&span->bits[bit / 64], word ^ UINT64_C(1) << bit % 64, memory_order_release);
+    uint64_t word = load_relaxed(&span->bits[bit / 64]);
+    store_release(&span->bits[bit / 64], word ^ UINT64_C(1) << bit % 64);
 }
 
 static void finish_intent(struct heap_intent *intent)
 {
-    uint32_t kind = atomic_load_explicit(&intent->kind, memory_order_acquire);
+    uint32_t kind = load_acquire(&intent->kind);
     if (kind == HEAP_NOTHING)
         return;
-    heap_place *place = atomic_load_explicit(&intent->place, memory_order_relaxed);
-    uintptr_t block = atomic_load_explicit(&intent->block, memory_order_relaxed);
+    heap_place *place = load_relaxed(&intent->place);
+    uintptr_t block = load_relaxed(&intent->block);
     unsigned index;
     unsigned bit;
-    bool held = place && atomic_load_explicit(place, memory_order_acquire) == block;
+    bool held = place && load_acquire(place) == block;
     if ((kind == HEAP_GIVE || !held) && chunk_of((void *)block, &index) &&
         block_bit(span_at(index), (void *)block, &bit) && is_set(span_at(index), bit))
         flip(span_at(index), bit);
     if (kind == HEAP_GIVE && held)
-        atomic_store_explicit(place, 0, memory_order_release);
+        store_release(place, 0);
     heap_intent_done(intent);
 }
 
 static void finish_incoming(struct span_class *class)
 {
-    uintptr_t block = atomic_load_explicit(&class->incoming, memory_order_acquire);
+    uintptr_t block = load_acquire(&class->incoming);
     unsigned index;
     if (block && chunk_of((void *)block, &index) && chunk_state(chunk_word(index)) == CHUNK_USED)
         chunks_give(index, CHUNK_USED, &class->incoming);
     else
-        atomic_store_explicit(&class->incoming, 0, memory_order_release);
+        store_release(&class->incoming, 0);
 }
 
 static void relist(void *arg, unsigned index, uint64_t word)
@@ -195,7 +196,7 @@ static void unlock(unsigned class_index)
 void spans_mend(member_owner dead)
 {
     for (unsigned class_index = 0; class_index < CLASS_COUNT * SHARD_COUNT; class_index++) {
-        uint64_t word = atomic_load_explicit(&class_at(class_index)->lock.word, memory_order_relaxed);
+        uint64_t word = load_relaxed(&class_at(class_index)->lock.word);
         if (word && (word & ~MEMBER_FLAGS) == (dead & ~MEMBER_FLAGS) && lock(class_index) == 0)
             unlock(class_index);
     }
@@ -213,7 +214,7 @@ static void draw(struct span *span, unsigned class_index)
     } while (first + capacity * size > REGION_CHUNK && --capacity);
     *span = (struct span){.class_index = class_index, .size = size, .capacity = capacity, .first = first};
     for (unsigned i = 0; i < words_of(span); i++)
-        atomic_store_explicit(&span->bits[i], 0, memory_order_relaxed);
+        store_relaxed(&span->bits[i], 0);
 }
 
 static int add_span(unsigned class_index)
@@ -231,7 +232,7 @@ static int add_span(unsigned class_index)
     }
     draw(span_at(index), class_index);
     chunks_make_span(index);
-    atomic_store_explicit(&class->incoming, 0, memory_order_release);
+    store_release(&class->incoming, 0);
     enlist(class, index);
     class->empty++;
     return 0;
@@ -240,7 +241,7 @@ static int add_span(unsigned class_index)
 static unsigned find_bit(struct span *span)
 {
     for (unsigned i = span->look_at;; i = i + 1 < words_of(span) ? i + 1 : 0) {
-        uint64_t unused = ~atomic_load_explicit(&span->bits[i], memory_order_relaxed);
+        uint64_t unused = ~load_relaxed(&span->bits[i]);
         if (i == words_of(span) - 1 && span->capacity % 64)
             unused &= (UINT64_C(1) << span->capacity % 64) - 1;
         if (unused) {
@@ -267,7 +268,7 @@ int spans_take(size_t size, heap_place *place, void **block)
         heap_intend(&class->intent, HEAP_TAKE, place, (uintptr_t)*block);
         flip(span, bit);
         if (place)
-            atomic_store_explicit(place, (uintptr_t)*block, memory_order_release);
+            store_release(place, (uintptr_t)*block);
         heap_intent_done(&class->intent);
         class->empty -= span->used == 0;
         if (++span->used == span->capacity)
@@ -328,7 +329,7 @@ int spans_give(unsigned index, void *block, heap_place *place)
         heap_intend(&class->intent, HEAP_GIVE, place, (uintptr_t)block);
         flip(span, bit);
         if (place)
-            atomic_store_explicit(place, 0, memory_order_release);
+            store_release(place, 0);
         heap_intent_done(&class->intent);
         after_give(class, index);
     } else {
@@ -396,7 +397,7 @@ static const char *audit_class(unsigned class_index)
         audit.wrong = "a class's list is wrong";
     if (audit.empty != class->empty)
         audit.wrong = "a class's count of empty spans is wrong";
-    if (atomic_load_explicit(&class->incoming, memory_order_relaxed))
+    if (load_relaxed(&class->incoming))
         audit.wrong = "a class has a chunk that is no span";
     unlock(class_index);
     return audit.wrong;

@@ -11,8 +11,8 @@
 #include "os/poll.h"
 #include "os/random.h"
 #include "os/socket_folder.h"
+#include "util/atomic.h"
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +187,7 @@ static int open_file(struct endpoint *endpoint, int backlog, bool all)
 static void sweep(const char *folder)
 {
     static _Atomic(pid_t) done_by;
-    if (atomic_exchange_explicit(&done_by, getpid(), memory_order_relaxed) != getpid())
+    if (exchange_relaxed(&done_by, getpid()) != getpid())
         os_socket_folder_sweep(folder);
 }
 

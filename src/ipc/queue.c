@@ -7,6 +7,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -64,7 +65,7 @@ mproc_queue *mproc_queue_free(mproc_queue *queue)
 
 static uint64_t load(const _Atomic(uint64_t) *word)
 {
-    return atomic_load_explicit(word, memory_order_seq_cst);
+    return load_seq_cst(word);
 }
 
 size_t mproc_queue_size(const mproc_queue *queue)
@@ -100,14 +101,13 @@ struct wait_cell *queue_wait_cell(mproc_queue *queue)
 
 static bool holds(const struct hold *hold, const struct owner_lock *lock)
 {
-    return hold->thread == this_thread() &&
-           (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~MEMBER_FLAGS) == member_current() &&
+    return hold->thread == this_thread() && (load_relaxed(&lock->word) & ~MEMBER_FLAGS) == member_current() &&
            member_current() != 0;
 }
 
 static bool is_closing(const mproc_queue *queue)
 {
-    return atomic_load_explicit(&queue->closing, memory_order_relaxed);
+    return load_relaxed(&queue->closing);
 }
 
 /* Give the put lock back. The look for a sleeper that follows may come at once: no fence is missing between what was
@@ -151,7 +151,7 @@ int mproc_queue_close(mproc_queue *queue)
     int result = member_need();
     if (result)
         return outcome(__func__, result);
-    atomic_store_explicit(&queue->closing, 1, memory_order_seq_cst);
+    store_seq_cst(&queue->closing, 1);
     if (holds(&queue->put.hold, &queue->put.lock) || ring_lock_put(queue, LOCK_GRACE))
         wake_everybody(queue);
     else
@@ -191,7 +191,7 @@ static bool room_under_lock(mproc_queue *queue, uint64_t put, size_t count)
 {
     if (ring_count(put) - queue->put.gets_seen + count <= queue->maxsize)
         return true;
-    queue->put.gets_seen = ring_count(atomic_load_explicit(&queue->get.word, memory_order_acquire));
+    queue->put.gets_seen = ring_count(load_acquire(&queue->get.word));
     return ring_count(put) - queue->put.gets_seen + count <= queue->maxsize;
 }
 
@@ -215,7 +215,7 @@ static int begin_put_slow(mproc_queue *queue, size_t count, mproc_time timeout)
             seal(queue);
             return MPROC_CLOSED;
         }
-        uint64_t put = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
+        uint64_t put = load_relaxed(&queue->put.word);
         if (queue->maxsize == SIZE_MAX || room_under_lock(queue, put, count))
             return 0;
         unlock_put(queue);
@@ -243,7 +243,7 @@ static inline int begin_put(mproc_queue *queue, size_t count, mproc_time timeout
 /* Directly after a fence: this look at the cell needs none of its own. */
 static void wake(struct wait_cell *cell, size_t count)
 {
-    if (__builtin_expect(atomic_load_explicit(&cell->word, memory_order_seq_cst) & (CELL_SLEEPERS | CELL_BELL), 0))
+    if (__builtin_expect(load_seq_cst(&cell->word) & (CELL_SLEEPERS | CELL_BELL), 0))
         cell_wake_slow(cell, count == 1 ? 1 : CELL_ALL);
 }
 

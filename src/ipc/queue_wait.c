@@ -2,6 +2,7 @@
 #include "ipc/queue_wait.h"
 
 #include "os/cpu.h"
+#include "util/atomic.h"
 
 /* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: some tens of
  * microseconds in all, which is what a sleep and a wake-up cost. The times grow with what was waited already, so that
@@ -43,7 +44,7 @@ int queue_sleep(queue_condition *condition, mproc_queue *queue, size_t count, st
 int letting_pause(mproc_queue *queue)
 {
     struct letting *let = &queue->get.let;
-    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    uint64_t got = ring_count(load_relaxed(&queue->get.word));
     if (let->was_let) {
         bool was_of_use = got - let->got > 1;
         unsigned next = let->span < LET_REFRAIN_MOST ? let->span * 2 : LET_REFRAIN_MOST;

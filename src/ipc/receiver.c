@@ -5,6 +5,7 @@
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -106,8 +107,8 @@ static int note_ready(struct receiver *receiver, int result)
     enum front front = look(receiver, &frame);
 
     bool ready = front != FRONT_PART && front != FRONT_LARGE;
-    if (atomic_load_explicit(&receiver->ready, memory_order_relaxed) != ready)
-        atomic_store_explicit(&receiver->ready, ready, memory_order_release);
+    if (load_relaxed(&receiver->ready) != ready)
+        store_release(&receiver->ready, ready);
     return result;
 }
 

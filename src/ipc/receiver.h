@@ -8,6 +8,7 @@
 #define MPROC_IPC_RECEIVER_H
 
 #include "ipc/stream.h"
+#include "util/atomic.h"
 
 #define RECEIVER_AHEAD ((size_t)16384)
 
@@ -45,7 +46,7 @@ int receiver_get_descriptor(struct receiver *receiver, struct stream *stream, in
 
 static inline bool receiver_is_ready(const struct receiver *receiver)
 {
-    return atomic_load_explicit(&receiver->ready, memory_order_acquire);
+    return load_acquire(&receiver->ready);
 }
 
 /* What was kept, as bytes for another process: their number, the bytes, and back again. receiver_load() takes an

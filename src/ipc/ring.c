@@ -3,6 +3,7 @@
  * stand in ring.h. */
 #include "ipc/ring.h"
 
+#include "util/atomic.h"
 /* How a putter looks for room before it takes more memory: the pause between two looks, of about a microsecond; how
  * many of them there are; the bytes of a message for which there is one more, which are far less than one can copy in
  * that time, but about what one can from memory that is new to the getter; and how many while nobody is getting. */
@@ -14,8 +15,8 @@
 static void init_segment(struct segment *segment, size_t block_size)
 {
     segment->capacity = (block_size - offsetof(struct segment, ring)) & ~(RING_HEADER - 1);
-    atomic_store_explicit(&segment->next, NULL, memory_order_relaxed);
-    atomic_store_explicit(&segment->head, 0, memory_order_relaxed);
+    store_relaxed(&segment->next, NULL);
+    store_relaxed(&segment->head, 0);
 }
 
 void ring_init(mproc_queue *queue)
@@ -30,7 +31,7 @@ void ring_drop(mproc_queue *queue)
     struct segment *last = ring_put_position(queue).segment;
     struct segment *segment = ring_get_position(queue).segment;
     for (;;) {
-        struct segment *next = atomic_load_explicit(&segment->next, memory_order_relaxed);
+        struct segment *next = load_relaxed(&segment->next);
         bool more = segment != last;
         if (segment != &queue->base)
             heap_free(segment);
@@ -45,11 +46,11 @@ void ring_drop(mproc_queue *queue)
 void ring_abandon(mproc_queue *queue)
 {
     struct segment *current = ring_put_position(queue).segment;
-    if (atomic_load_explicit(&queue->put.incoming, memory_order_relaxed) == (uintptr_t)current)
-        atomic_store_explicit(&queue->put.incoming, 0, memory_order_release);
+    if (load_relaxed(&queue->put.incoming) == (uintptr_t)current)
+        store_release(&queue->put.incoming, 0);
     else
         heap_free_from(&queue->put.incoming);
-    queue->put.head_seen = atomic_load_explicit(&current->head, memory_order_acquire);
+    queue->put.head_seen = load_acquire(&current->head);
     queue->put.hold.thread = NULL;
 }
 
@@ -77,7 +78,7 @@ static size_t grown_block(const struct segment *segment, size_t remaining)
 static void link_to(struct position *position, struct segment *next)
 {
     *ring_record(position) = (struct record){.kind = RECORD_LINK};
-    atomic_store_explicit(&position->segment->next, next, memory_order_relaxed);
+    store_relaxed(&position->segment->next, next);
     *position = (struct position){.segment = next};
 }
 
@@ -93,14 +94,14 @@ static bool room_comes(mproc_queue *queue, const struct position *position, size
         return false;
     size_t wanted = bytes > segment->capacity / RING_FEW ? bytes : segment->capacity / RING_FEW;
     unsigned looks = LOOKS + (unsigned)(bytes / LOOK_BYTES);
-    uint64_t got = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
+    uint64_t got = load_relaxed(&queue->get.word);
     for (unsigned since = 0; looks > 0 && since < LOOKS_STILL; looks--, since++) {
         os_cpu_pause(LOOK_PAUSE);
-        uint64_t now = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
-        if (now != got || atomic_load_explicit(&queue->get.lock.word, memory_order_relaxed) != 0)
+        uint64_t now = load_relaxed(&queue->get.word);
+        if (now != got || load_relaxed(&queue->get.lock.word) != 0)
             since = 0;
         got = now;
-        queue->put.head_seen = atomic_load_explicit(&segment->head, memory_order_acquire);
+        queue->put.head_seen = load_acquire(&segment->head);
         if (ring_fits(queue, position, wanted))
             return true;
     }
@@ -127,7 +128,7 @@ int ring_make_room_slow(mproc_queue *queue, struct position *position, size_t by
     size_t total = skips ? to_end + bytes : bytes;
     if (!ring_fits(queue, position, total)) {
         if (position->segment == ring_put_position(queue).segment)
-            queue->put.head_seen = atomic_load_explicit(&position->segment->head, memory_order_acquire);
+            queue->put.head_seen = load_acquire(&position->segment->head);
         if (!ring_fits(queue, position, total) && !room_comes(queue, position, total))
             return grow(queue, position, remaining);
     }
@@ -143,8 +144,8 @@ int ring_make_room_slow(mproc_queue *queue, struct position *position, size_t by
 
 static void free_retired(mproc_queue *queue)
 {
-    if (atomic_load_explicit(&queue->get.retired, memory_order_relaxed) == (uintptr_t)&queue->base)
-        atomic_store_explicit(&queue->get.retired, 0, memory_order_release);
+    if (load_relaxed(&queue->get.retired) == (uintptr_t)&queue->base)
+        store_release(&queue->get.retired, 0);
     else
         heap_free_from(&queue->get.retired);
 }
@@ -152,11 +153,11 @@ static void free_retired(mproc_queue *queue)
 void ring_mend_get(mproc_queue *queue)
 {
     struct position position = ring_get_position(queue);
-    if (atomic_load_explicit(&queue->get.retired, memory_order_relaxed) == (uintptr_t)position.segment)
-        atomic_store_explicit(&queue->get.retired, 0, memory_order_release); /* it was not left */
+    if (load_relaxed(&queue->get.retired) == (uintptr_t)position.segment)
+        store_release(&queue->get.retired, 0); /* it was not left */
     else
         free_retired(queue);
-    atomic_store_explicit(&position.segment->head, position.offset, memory_order_release);
+    store_release(&position.segment->head, position.offset);
     queue->get.puts_seen = 0;
     queue->get.hold.thread = NULL;
 }
@@ -165,8 +166,8 @@ void ring_mend_get(mproc_queue *queue)
 static void cross(mproc_queue *queue, struct position *position)
 {
     struct segment *left = position->segment;
-    *position = (struct position){.segment = atomic_load_explicit(&left->next, memory_order_relaxed)};
-    atomic_store_explicit(&queue->get.retired, (uintptr_t)left, memory_order_release);
+    *position = (struct position){.segment = load_relaxed(&left->next)};
+    store_release(&queue->get.retired, (uintptr_t)left);
     ring_store_get(queue, position, 0);
     free_retired(queue);
 }
@@ -193,8 +194,8 @@ void ring_shrink(mproc_queue *queue)
     int result = ring_lock_put(queue, OS_NOWAIT);
     if (result)
         return;
-    uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_acquire);
-    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    uint64_t word = load_acquire(&queue->put.word);
+    uint64_t got = ring_count(load_relaxed(&queue->get.word));
     struct position position = ring_put_position(queue);
     if (ring_count(word) == got && position.segment != &queue->base &&
         position.segment == ring_get_position(queue).segment) {

@@ -24,8 +24,8 @@
 #include "os/copy.h"
 #include "os/cpu.h"
 #include "sync/cell.h"
+#include "util/atomic.h"
 #include <mproc/queue.h>
-#include <stdatomic.h>
 
 struct segment {
     size_t capacity;                     /* bytes in ring, a multiple of 16; constant */
@@ -180,7 +180,7 @@ static inline int ring_lock_put(mproc_queue *queue, nanoseconds timeout)
 
 static inline struct position ring_put_position(mproc_queue *queue)
 {
-    return queue->put.position[atomic_load_explicit(&queue->put.word, memory_order_relaxed) & 1];
+    return queue->put.position[load_relaxed(&queue->put.word) & 1];
 }
 
 static inline bool ring_fits(mproc_queue *queue, const struct position *position, size_t bytes)
@@ -206,7 +206,7 @@ static inline void ring_copy_in(mproc_queue *queue, const struct position *posit
 {
     int got_on = 0;
     if (__builtin_expect(size >= RING_LARGE_MESSAGE, 0))
-        got_on = atomic_load_explicit(&queue->get.large_got_on, memory_order_relaxed);
+        got_on = load_relaxed(&queue->get.large_got_on);
     if (__builtin_expect(got_on && got_on != os_cpu_current() + 1, 0))
         os_copy_past_caches(ring_data(position), data, size);
     else if (size)
@@ -235,18 +235,18 @@ static inline void ring_finish(struct position *position, size_t size)
 /* Commit count messages up to this position. */
 static inline void ring_commit_put(mproc_queue *queue, const struct position *position, uint64_t count)
 {
-    uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
+    uint64_t word = load_relaxed(&queue->put.word);
     queue->put.position[~word & 1] = *position;
-    atomic_store_explicit(&queue->put.word, (word + (count << 2)) ^ 1, memory_order_release);
-    if (__builtin_expect(atomic_load_explicit(&queue->put.incoming, memory_order_relaxed) != 0, 0))
-        atomic_store_explicit(&queue->put.incoming, 0, memory_order_release);
+    store_release(&queue->put.word, (word + (count << 2)) ^ 1);
+    if (__builtin_expect(load_relaxed(&queue->put.incoming) != 0, 0))
+        store_release(&queue->put.incoming, 0);
 }
 
 /* No message comes any more. */
 static inline void ring_seal(mproc_queue *queue)
 {
-    uint64_t word = atomic_load_explicit(&queue->put.word, memory_order_relaxed);
-    atomic_store_explicit(&queue->put.word, word | 2, memory_order_release);
+    uint64_t word = load_relaxed(&queue->put.word);
+    store_release(&queue->put.word, word | 2);
 }
 
 /* Forget what was made since the last commit. */
@@ -267,15 +267,15 @@ static inline int ring_lock_get(mproc_queue *queue, nanoseconds timeout)
 
 static inline struct position ring_get_position(mproc_queue *queue)
 {
-    return queue->get.position[atomic_load_explicit(&queue->get.word, memory_order_relaxed) & 1];
+    return queue->get.position[load_relaxed(&queue->get.word) & 1];
 }
 
 /* How many messages there are to get. */
 static inline uint64_t ring_available(mproc_queue *queue)
 {
-    uint64_t got = ring_count(atomic_load_explicit(&queue->get.word, memory_order_relaxed));
+    uint64_t got = ring_count(load_relaxed(&queue->get.word));
     if (queue->get.puts_seen <= got)
-        queue->get.puts_seen = ring_count(atomic_load_explicit(&queue->put.word, memory_order_acquire));
+        queue->get.puts_seen = ring_count(load_acquire(&queue->put.word));
     return queue->get.puts_seen - got;
 }
 
@@ -289,17 +289,17 @@ static inline bool ring_next(mproc_queue *queue, struct position *position, bool
         return false;
     *size = ring_record(position)->size;
     if (__builtin_expect(*size >= RING_LARGE_MESSAGE, 0))
-        atomic_store_explicit(&queue->get.large_got_on, os_cpu_current() + 1, memory_order_relaxed);
+        store_relaxed(&queue->get.large_got_on, os_cpu_current() + 1);
     return true;
 }
 
 /* Take count messages up to this position out of the queue. */
 static inline void ring_store_get(mproc_queue *queue, const struct position *position, uint64_t count)
 {
-    uint64_t word = atomic_load_explicit(&queue->get.word, memory_order_relaxed);
+    uint64_t word = load_relaxed(&queue->get.word);
     queue->get.position[~word & 1] = *position;
-    atomic_store_explicit(&queue->get.word, (word + (count << 2)) ^ 1, memory_order_release);
-    atomic_store_explicit(&position->segment->head, position->offset, memory_order_release);
+    store_release(&queue->get.word, (word + (count << 2)) ^ 1);
+    store_release(&position->segment->head, position->offset);
 }
 
 void ring_shrink(mproc_queue *queue);

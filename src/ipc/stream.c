@@ -7,6 +7,7 @@
 #include "os/listen.h"
 #include "os/pipe.h"
 #include "os/poll.h"
+#include "util/atomic.h"
 #include <errno.h>
 
 #define ASK_PEER OS_SEC(1)
@@ -34,10 +35,10 @@ void stream_look_at_peer(struct stream *stream)
 {
     if (!stream->silence)
         return;
-    int64_t now = os_now(), before = atomic_load_explicit(&stream->asked_at, memory_order_relaxed);
+    int64_t now = os_now(), before = load_relaxed(&stream->asked_at);
     if (now - before < ASK_PEER)
         return;
-    atomic_store_explicit(&stream->asked_at, now, memory_order_relaxed);
+    store_relaxed(&stream->asked_at, now);
     if (os_socket_is_silent(stream->fd, stream->silence))
         os_socket_shut(stream->fd);
 }
@@ -47,7 +48,7 @@ static bool lower(struct stream *stream, int ability, int next)
 {
     if (ability == OS_PIPE_POLLED)
         return false;
-    atomic_store_explicit(&stream->ability, next, memory_order_relaxed);
+    store_relaxed(&stream->ability, next);
     return true;
 }
 
@@ -58,7 +59,7 @@ static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int c
     if (!os_is_kept(stream->fd))
         return -EBADF;
     for (;;) {
-        int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
+        int ability = load_relaxed(&stream->ability);
         ssize_t sent = os_pipe_write(stream->fd, parts, count, (enum os_pipe_ability)ability);
         if (sent != -EOPNOTSUPP || !lower(stream, ability, ability + 1))
             return sent;
@@ -70,7 +71,7 @@ static ssize_t pipe_receive(struct stream *stream, void *buffer, size_t size)
     if (!os_is_kept(stream->fd))
         return -EBADF;
     for (;;) {
-        int ability = atomic_load_explicit(&stream->ability, memory_order_relaxed);
+        int ability = load_relaxed(&stream->ability);
         ssize_t got = os_pipe_read(stream->fd, buffer, size, (enum os_pipe_ability)ability);
         if (got != -EOPNOTSUPP || !lower(stream, ability, OS_PIPE_POLLED))
             return got;
@@ -103,10 +104,10 @@ ssize_t stream_receive(struct stream *stream, void *buffer, size_t size, int *pa
 /* Whether a receive on the socket may wait: it wakes after a tick. */
 static bool can_wait(struct stream *stream)
 {
-    int waits = atomic_load_explicit(&stream->waits, memory_order_relaxed);
+    int waits = load_relaxed(&stream->waits);
     if (waits == STREAM_WAITS_UNKNOWN) {
         waits = os_socket_set_wait(stream->fd, OS_TICK) ? STREAM_WAITS_NOT : STREAM_WAITS;
-        atomic_store_explicit(&stream->waits, waits, memory_order_relaxed);
+        store_relaxed(&stream->waits, waits);
     }
     return waits == STREAM_WAITS;
 }

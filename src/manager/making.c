@@ -4,6 +4,7 @@
 #include "arena/ledger.h"
 #include "arena/member.h"
 #include "os/listed.h"
+#include "util/atomic.h"
 #include <sched.h>
 
 /* A cell that no other thread of this member uses. There are more than threads that are likely to be here. */
@@ -12,8 +13,7 @@ static struct making *making_claim(void)
     struct ledger *ledger = ledger_at(member_slot(member_current()));
     for (unsigned i = 0;; i = (i + 1) % LEDGER_MAKING_COUNT) {
         uint32_t unclaimed = 0;
-        if (atomic_compare_exchange_strong_explicit(&ledger->making[i].claimed, &unclaimed, 1, memory_order_acquire,
-                                                    memory_order_relaxed))
+        if (compare_exchange_acquire(&ledger->making[i].claimed, &unclaimed, 1))
             return &ledger->making[i];
         if (i == LEDGER_MAKING_COUNT - 1)
             sched_yield();
@@ -22,8 +22,8 @@ static struct making *making_claim(void)
 
 static void making_release(struct making *making)
 {
-    atomic_store_explicit(&making->object, 0, memory_order_release);
-    atomic_store_explicit(&making->claimed, 0, memory_order_release);
+    store_release(&making->object, 0);
+    store_release(&making->claimed, 0);
 }
 
 int making_begin(size_t size, void **place, struct making **making, void **object)
@@ -33,8 +33,8 @@ int making_begin(size_t size, void **place, struct making **making, void **objec
     if (result)
         return result;
     struct making *made = making_claim();
-    atomic_store_explicit(&made->place, region_contains(place) ? (uintptr_t)place : 0, memory_order_relaxed);
-    atomic_store_explicit(&made->holds, 0, memory_order_relaxed); /* before object, which heap_alloc() releases */
+    store_relaxed(&made->place, region_contains(place) ? (uintptr_t)place : 0);
+    store_relaxed(&made->holds, 0); /* before object, which heap_alloc() releases */
     result = heap_alloc_zeroed(size, &made->object, object);
     if (result)
         making_release(made);
@@ -45,19 +45,19 @@ int making_begin(size_t size, void **place, struct making **making, void **objec
 
 void making_holds(struct making *making)
 {
-    atomic_store_explicit(&making->holds, 1, memory_order_release);
+    store_release(&making->holds, 1);
 }
 
 static uintptr_t making_load(const heap_place *place)
 {
-    return atomic_load_explicit(place, memory_order_acquire);
+    return load_acquire(place);
 }
 
 /* A table that arrives is in force already if the process died just before it forgot that. There are no items yet. */
 static void free_contents(struct container *container)
 {
     if (making_load(&container->arriving) == making_load(&container->table))
-        atomic_store_explicit(&container->arriving, 0, memory_order_release);
+        store_release(&container->arriving, 0);
     heap_free_from(&container->arriving);
     heap_free_from(&container->table);
 }
@@ -66,10 +66,10 @@ static void free_contents(struct container *container)
 static void making_undo(struct making *making)
 {
     uintptr_t object = making_load(&making->object);
-    uintptr_t place = atomic_load_explicit(&making->place, memory_order_relaxed);
+    uintptr_t place = load_relaxed(&making->place);
     if (!object || (place && making_load((heap_place *)place) == object))
         return;
-    if (atomic_load_explicit(&making->holds, memory_order_relaxed))
+    if (load_relaxed(&making->holds))
         free_contents((struct container *)object);
     heap_free_from(&making->object);
 }

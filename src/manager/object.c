@@ -6,6 +6,7 @@
 #include "manager/value.h"
 #include "os/clock.h"
 #include "os/listed.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ const struct object_type *object_type_of(const void *object)
     if (!region_contains(object) || ((uintptr_t)object & 7) != 0)
         return NULL;
     const struct object *head = object;
-    uint64_t stamp = atomic_load_explicit(&head->stamp, memory_order_acquire);
+    uint64_t stamp = load_acquire(&head->stamp);
     uint32_t type = (uint32_t)((stamp ^ object_mark(OBJECT_CONTAINER, object)) >> 32);
     return (type & 1) == 0 ? object_type_numbered(type >> 1) : NULL;
 }
@@ -190,18 +191,18 @@ int container_lock(const struct object_type *type, struct container *container, 
 
 static uintptr_t load(const heap_place *place)
 {
-    return atomic_load_explicit(place, memory_order_acquire);
+    return load_acquire(place);
 }
 
 static void forget(heap_place *place)
 {
-    atomic_store_explicit(place, 0, memory_order_release);
+    store_release(place, 0);
 }
 
 void container_add_fresh(struct container *container, void *item)
 {
     ((struct item *)item)->next = load(&container->fresh);
-    atomic_store_explicit(&container->fresh, (uintptr_t)item, memory_order_release);
+    store_release(&container->fresh, (uintptr_t)item);
     forget(&container->moving);
 }
 
@@ -209,8 +210,8 @@ static void free_chain(struct container *container, heap_place *chain)
 {
     uintptr_t item;
     while ((item = load(chain)) != 0) {
-        atomic_store_explicit(&container->moving, item, memory_order_release);
-        atomic_store_explicit(chain, ((struct item *)item)->next, memory_order_release);
+        store_release(&container->moving, item);
+        store_release(chain, ((struct item *)item)->next);
         heap_free_from(&container->moving);
     }
 }
@@ -230,17 +231,17 @@ int container_take_table(struct container *container, size_t size, void **table)
 static void free_leaving(const struct object_type *type, struct container *container)
 {
     uintptr_t table = load(&container->leaving);
-    if (table && atomic_load_explicit(&container->leaves_whole, memory_order_relaxed) && type->empty)
+    if (table && load_relaxed(&container->leaves_whole) && type->empty)
         type->empty(table);
-    atomic_store_explicit(&container->leaves_whole, 0, memory_order_release);
+    store_release(&container->leaves_whole, 0);
     heap_free_from(&container->leaving);
 }
 
 void container_swap_table(const struct object_type *type, struct container *container, uintptr_t table, bool whole)
 {
-    atomic_store_explicit(&container->leaves_whole, whole, memory_order_release);
-    atomic_store_explicit(&container->leaving, container_table(container), memory_order_release);
-    atomic_store_explicit(&container->table, table, memory_order_release); /* commit */
+    store_release(&container->leaves_whole, whole);
+    store_release(&container->leaving, container_table(container));
+    store_release(&container->table, table); /* commit */
     forget(&container->arriving);
     free_leaving(type, container);
     container_settle(container);
@@ -283,7 +284,7 @@ void container_recover(const struct object_type *type, struct container *contain
     heap_free_from(&container->arriving);
     if (load(&container->leaving) == table) {
         forget(&container->leaving);
-        atomic_store_explicit(&container->leaves_whole, 0, memory_order_release);
+        store_release(&container->leaves_whole, 0);
     }
     free_leaving(type, container);
     if (table && type->renew)

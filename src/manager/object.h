@@ -7,6 +7,7 @@
 #include "arena/heap.h"
 #include "arena/owner_lock.h"
 #include "sync/object.h"
+#include "util/atomic.h"
 #include <mproc/containers.h>
 
 /* What an item of a container lies in: one block of the heap each, which begins so. */
@@ -138,8 +139,8 @@ void container_add_fresh(struct container *container, void *item);
 /* Put an item into the chain of those that the next commit will hold no more. */
 static inline void container_drop(struct container *container, uintptr_t item)
 {
-    ((struct item *)item)->next = atomic_load_explicit(&container->dropped, memory_order_relaxed);
-    atomic_store_explicit(&container->dropped, item, memory_order_release);
+    ((struct item *)item)->next = load_relaxed(&container->dropped);
+    store_release(&container->dropped, item);
 }
 
 /* Take zeroed memory for a new table into arriving. */
@@ -154,7 +155,7 @@ void container_settle(struct container *container);
 
 static inline uintptr_t container_table(const struct container *container)
 {
-    return atomic_load_explicit(&container->table, memory_order_relaxed);
+    return load_relaxed(&container->table);
 }
 
 /* Free all items of an array of places; safe to be done again. */

@@ -2,6 +2,7 @@
 #include "manager/sequence.h"
 
 #include "manager/value.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 static uint64_t range_of(const struct sequence *sequence)
 {
-    return atomic_load_explicit(&sequence->range, memory_order_relaxed);
+    return load_relaxed(&sequence->range);
 }
 
 static uint64_t begin_of(const struct sequence *sequence)
@@ -26,7 +27,7 @@ static uint64_t count_of(const struct sequence *sequence)
 static void set_range(struct sequence *sequence, uint64_t begin, uint64_t count)
 {
     uint64_t range = (begin & (sequence->capacity - 1)) << 32 | count;
-    atomic_store_explicit(&sequence->range, range, memory_order_release);
+    store_release(&sequence->range, range);
 }
 
 static heap_place *place_at(struct sequence *sequence, uint64_t index)
@@ -36,7 +37,7 @@ static heap_place *place_at(struct sequence *sequence, uint64_t index)
 
 static uintptr_t item_at(struct sequence *sequence, uint64_t index)
 {
-    return atomic_load_explicit(place_at(sequence, index), memory_order_relaxed);
+    return load_relaxed(place_at(sequence, index));
 }
 
 uint64_t sequence_count(const struct container *container)
@@ -105,7 +106,7 @@ static int make_elements(struct container *container, struct sequence *sequence,
         struct element *element = make_element(container, &items[i]);
         if (!element)
             return -ENOMEM;
-        atomic_store_explicit(place_at(sequence, index + i), (uintptr_t)element, memory_order_relaxed);
+        store_relaxed(place_at(sequence, index + i), (uintptr_t)element);
     }
     return 0;
 }
@@ -139,7 +140,7 @@ static void take_over(const struct container *container, uint64_t from, uint64_t
 {
     struct sequence *sequence = sequence_of(container);
     for (uint64_t i = 0; i < count; i++)
-        atomic_store_explicit(&table->items[to + i], item_at(sequence, from + i), memory_order_relaxed);
+        store_relaxed(&table->items[to + i], item_at(sequence, from + i));
 }
 
 static void commit(struct container *container, struct sequence *table)
@@ -222,8 +223,8 @@ int sequence_replace(struct container *container, uint64_t index, const mproc_va
     if (!element)
         return -ENOMEM;
     heap_place *place = sequence_place(container, index);
-    container_drop(container, atomic_load_explicit(place, memory_order_relaxed));
-    atomic_store_explicit(place, (uintptr_t)element, memory_order_release); /* commit */
+    container_drop(container, load_relaxed(place));
+    store_release(place, (uintptr_t)element); /* commit */
     container_settle(container);
     return 0;
 }

@@ -11,11 +11,11 @@
 #include "os/poll.h"
 #include "os/signal.h"
 #include "process/life.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 
 #define RETRY       OS_SEC(1)
 #define LAST_TIME   OS_SEC(1) /* for answers to go out */
@@ -47,7 +47,7 @@ static void stop_on_signal(int number)
 {
     (void)number;
     int before = errno;
-    atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
+    fetch_add_relaxed(&asked, 1);
     if (stop_is_ready(leash))
         os_end_process_after(ORPHAN_TIME);
     errno = before;
@@ -59,7 +59,7 @@ void stop_take_signals(struct stop *stop)
     for (size_t i = 0; servers == 0 && i < sizeof signals / sizeof *signals; i++)
         os_signal_catch_default(signals[i], stop_on_signal);
     servers++;
-    stop->signals = atomic_load_explicit(&asked, memory_order_relaxed);
+    stop->signals = load_relaxed(&asked);
     pthread_mutex_unlock(&mutex);
 }
 
@@ -113,7 +113,7 @@ static bool stop_is_asked(struct server *server)
         stop_forget(server, &stop->parent);
         stop->parent_is_gone = true;
     }
-    return stop->is_asked || atomic_load_explicit(&asked, memory_order_relaxed) != stop->signals;
+    return stop->is_asked || load_relaxed(&asked) != stop->signals;
 }
 
 bool stop_is_orphan(const struct stop *stop)
@@ -143,7 +143,7 @@ void stop_look(struct server *server)
     if (server->stop_at || !stop_is_asked(server))
         return;
     stop->is_asked = true;
-    unsigned now = atomic_load_explicit(&asked, memory_order_relaxed);
+    unsigned now = load_relaxed(&asked);
     bool is_urged = stop_is_urged(stop, now);
     if (!is_urged && !stop->parent_is_gone && stop->has_failed && server->now < stop->retry_at)
         return;

@@ -4,6 +4,7 @@
 
 #include "manager/snapshot.h"
 #include "manager/value.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,7 +158,7 @@ static void fill(struct table *table, const struct table *old)
         struct entry *entry = table_entry(old, i);
         if (!entry)
             continue;
-        atomic_store_explicit(&table->entries[table->used], (uintptr_t)entry, memory_order_relaxed);
+        store_relaxed(&table->entries[table->used], (uintptr_t)entry);
         index_insert(table, slot_of(entry->hash, table->used++));
         table->live++;
     }
@@ -267,7 +268,7 @@ static int insert(const struct object_type *type, struct container *container, c
     if (result)
         return result;
     uint64_t position = table->used;
-    atomic_store_explicit(&table->entries[position], (uintptr_t)entry, memory_order_release); /* commit */
+    store_release(&table->entries[position], (uintptr_t)entry); /* commit */
     table->used++;
     table->live++;
     index_insert(table, slot_of(key->hash, position));
@@ -287,7 +288,7 @@ int table_put(const struct object_type *type, struct container *container, const
     if (result)
         return result;
     container_drop(container, (uintptr_t)entry);
-    atomic_store_explicit(&table_of(container)->entries[position], (uintptr_t)made, memory_order_release); /* commit */
+    store_release(&table_of(container)->entries[position], (uintptr_t)made); /* commit */
     container_settle(container);
     return 0;
 }
@@ -298,7 +299,7 @@ void table_remove(const struct object_type *type, struct container *container, u
     struct entry *entry = table_entry(table, position);
     uint64_t slot = slot_of(entry->hash, position);
     container_drop(container, (uintptr_t)entry);
-    atomic_store_explicit(&table->entries[position], 0, memory_order_release); /* commit */
+    store_release(&table->entries[position], 0); /* commit */
     index_remove(table, slot);
     table->live--;
     while (table->used > 0 && !table_entry(table, table->used - 1))

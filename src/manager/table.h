@@ -4,6 +4,7 @@
 #define MPROC_MANAGER_TABLE_H
 
 #include "manager/object.h"
+#include "util/atomic.h"
 
 /* A key and its value. Never changed once it is held: another value is another entry. */
 struct entry {
@@ -48,7 +49,7 @@ static inline struct table *table_of(const struct container *container)
 
 static inline struct entry *table_entry(const struct table *table, uint64_t position)
 {
-    return (struct entry *)atomic_load_explicit(&table->entries[position], memory_order_relaxed);
+    return (struct entry *)load_relaxed(&table->entries[position]);
 }
 
 static inline uint64_t table_live(const struct container *container)

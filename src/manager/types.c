@@ -5,6 +5,7 @@
 
 #include "os/allocate.h"
 #include "process/local.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -21,7 +22,7 @@ static _Atomic(const struct type *) types;
 
 const mproc_manager_type *types_find(const char *name)
 {
-    const struct type *entry = atomic_load_explicit(&types, memory_order_acquire);
+    const struct type *entry = load_acquire(&types);
     while (entry && strcmp(entry->type->name, name) != 0)
         entry = entry->next;
     return entry ? entry->type : NULL;
@@ -64,9 +65,9 @@ int mproc_manager_register(const mproc_manager_type *type)
         return outcome(__func__, -ENOMEM);
     local_lock();
     bool is_new = !types_find(type->name);
-    *entry = (struct type){.next = atomic_load_explicit(&types, memory_order_relaxed), .type = type};
+    *entry = (struct type){.next = load_relaxed(&types), .type = type};
     if (is_new)
-        atomic_store_explicit(&types, entry, memory_order_release);
+        store_release(&types, entry);
     local_unlock();
     if (!is_new)
         free(entry);
@@ -85,7 +86,7 @@ static size_t count_from(const struct type *entry)
 
 int types_refer(struct function_reference **references, size_t *count)
 {
-    const struct type *entry = atomic_load_explicit(&types, memory_order_acquire);
+    const struct type *entry = load_acquire(&types);
     *count = count_from(entry);
     *references = os_malloc((*count + 1) * sizeof **references);
     if (!*references)

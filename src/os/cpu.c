@@ -4,12 +4,12 @@
 
 #include "os/cgroup.h"
 #include "os/fault.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
 #include <mproc/base.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,7 +146,7 @@ static _Atomic(int) company;
 
 __attribute__((constructor)) static void look_at_affinity(void)
 {
-    atomic_store_explicit(&company, affinity() > 1 ? AMONG_OTHERS : ALONE, memory_order_relaxed);
+    store_relaxed(&company, affinity() > 1 ? AMONG_OTHERS : ALONE);
 }
 
 int os_cpu_current(void)
@@ -156,10 +156,10 @@ int os_cpu_current(void)
 
 bool os_cpu_may_spin(void)
 {
-    int known = atomic_load_explicit(&company, memory_order_relaxed);
+    int known = load_relaxed(&company);
     if (known == UNKNOWN) { /* the constructor has not run yet */
         look_at_affinity();
-        known = atomic_load_explicit(&company, memory_order_relaxed);
+        known = load_relaxed(&company);
     }
     return known == AMONG_OTHERS;
 }

@@ -8,6 +8,7 @@
 
 #include "os/fault.h"
 #include "os/uncancelled.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static struct note near[NOTES_NEAR];
 
 static struct note *find_page(size_t index)
 {
-    struct note *page = atomic_load_explicit(&pages[index], memory_order_acquire);
+    struct note *page = load_acquire(&pages[index]);
     if (page)
         return page;
     size_t size = NOTES_PER_PAGE * sizeof *page;
@@ -102,15 +103,15 @@ static void take_note(int fd, bool is_new)
     uint64_t kind = NOT_NOTED;
     if (fstat(fd, &status) == 0) {
         kind = (uint64_t)status.st_dev << 8 | find_kind(fd, &status, is_new);
-        atomic_store_explicit(&note->inode, status.st_ino, memory_order_relaxed);
+        store_relaxed(&note->inode, status.st_ino);
     }
-    atomic_store_explicit(&note->kind, kind, memory_order_relaxed);
+    store_relaxed(&note->kind, kind);
 }
 
 static uint64_t kind_noted(int fd)
 {
     const struct note *note = note_of(fd);
-    return note ? atomic_load_explicit(&note->kind, memory_order_relaxed) : NOT_NOTED;
+    return note ? load_relaxed(&note->kind) : NOT_NOTED;
 }
 
 static bool is_same(int fd, uint64_t kind)
@@ -120,8 +121,8 @@ static bool is_same(int fd, uint64_t kind)
         return has_mark(fd);
     if (fstat(fd, &status))
         return errno != EBADF; /* a filter of system calls that does not let us ask */
-    return status.st_ino == atomic_load_explicit(&note_of(fd)->inode, memory_order_relaxed) &&
-           (uint64_t)status.st_dev == kind >> 8 && (kind_in(kind) == INODE || !has_mark(fd));
+    return status.st_ino == load_relaxed(&note_of(fd)->inode) && (uint64_t)status.st_dev == kind >> 8 &&
+           (kind_in(kind) == INODE || !has_mark(fd));
 }
 
 /* It may have been made as one of stdio, so it is moved at once. */
@@ -150,7 +151,7 @@ int os_keep_typeless(int fd)
         fd = move_up(fd);
     struct note *note = fd >= 0 ? note_of(fd) : NULL;
     if (note && set_mark(fd))
-        atomic_store_explicit(&note->kind, MARKED, memory_order_relaxed);
+        store_relaxed(&note->kind, MARKED);
     else if (note)
         take_note(fd, false);
     return fd;
@@ -214,8 +215,8 @@ static void take_same_note(int copy, int fd)
         os_adopt(copy);
         return;
     }
-    atomic_store_explicit(&to->inode, atomic_load_explicit(&from->inode, memory_order_relaxed), memory_order_relaxed);
-    atomic_store_explicit(&to->kind, kind_noted(fd), memory_order_relaxed);
+    store_relaxed(&to->inode, load_relaxed(&from->inode));
+    store_relaxed(&to->kind, kind_noted(fd));
 }
 
 int os_duplicate(int fd)

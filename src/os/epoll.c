@@ -5,10 +5,10 @@
 #include "os/fault.h"
 #include "os/refused.h"
 #include "os/uncancelled.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <time.h>
 
 int os_epoll_create(void)
@@ -59,11 +59,11 @@ int os_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t n
         return fault;
     struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     int count = -1;
-    if (!atomic_load_explicit(&is_coarse, memory_order_relaxed)) {
+    if (!load_relaxed(&is_coarse)) {
         count = uncancelled_epoll_pwait2(epoll, events, capacity, &span);
         if (count >= 0 || !os_is_refused(errno))
             return count < 0 ? failed_call("epoll_pwait2") : count;
-        atomic_store_explicit(&is_coarse, true, memory_order_relaxed);
+        store_relaxed(&is_coarse, true);
     }
     count = epoll_wait_coarse(epoll, events, capacity, nanoseconds);
     return count < 0 ? failed_call("epoll_pwait2") : count;

@@ -4,6 +4,7 @@
 #include "os/clock.h"
 #include "os/fork.h"
 #include "os/thread.h"
+#include "util/atomic.h"
 #include <setjmp.h>
 #include <sys/single_threaded.h>
 
@@ -19,8 +20,7 @@ static jmp_buf *way_out;
 OS_FORK_PATH void os_leave(void (*work)(void))
 {
     bool begun = false;
-    if (!atomic_compare_exchange_strong_explicit(&os_leave_begun, &begun, true, memory_order_acq_rel,
-                                                 memory_order_relaxed))
+    if (!compare_exchange_acq_rel(&os_leave_begun, &begun, true))
         return; /* exit() was called in it */
     leaver = pthread_self();
     jmp_buf here;
@@ -28,12 +28,12 @@ OS_FORK_PATH void os_leave(void (*work)(void))
     if (!setjmp(here))
         work();
     way_out = NULL;
-    atomic_store_explicit(&os_leave_begun, false, memory_order_release);
+    store_release(&os_leave_begun, false);
 }
 
 OS_FORK_PATH bool os_leave_is_own(void)
 {
-    return atomic_load_explicit(&os_leave_begun, memory_order_acquire) && pthread_equal(leaver, pthread_self());
+    return load_acquire(&os_leave_begun) && pthread_equal(leaver, pthread_self());
 }
 
 void os_leave_give_up(void)
@@ -43,7 +43,7 @@ void os_leave_give_up(void)
 
 OS_FORK_PATH void os_leave_forget(void)
 {
-    atomic_store_explicit(&os_leave_begun, false, memory_order_relaxed);
+    store_relaxed(&os_leave_begun, false);
 }
 
 /* Where there is nobody to wait for: to see that costs a child that ends less than the clock and trylock do. */

@@ -5,8 +5,8 @@
 #ifndef MPROC_OS_LEAVE_H
 #define MPROC_OS_LEAVE_H
 
+#include "util/atomic.h"
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 extern _Atomic(bool) os_leave_begun;
@@ -28,7 +28,7 @@ void os_leave_lock(pthread_mutex_t *mutex);
 /* Lock a mutex that is never held for long; in os_leave() for a while at most. */
 static inline void os_mutex_lock(pthread_mutex_t *mutex)
 {
-    if (__builtin_expect(atomic_load_explicit(&os_leave_begun, memory_order_relaxed), 0))
+    if (__builtin_expect(load_relaxed(&os_leave_begun), 0))
         os_leave_lock(mutex);
     else
         pthread_mutex_lock(mutex);

@@ -12,10 +12,10 @@
 #include "os/refused.h"
 #include "os/signal.h"
 #include "os/uncancelled.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -40,14 +40,14 @@ int os_pidfd_open(pid_t pid)
 bool os_pidfd_is_refused(void)
 {
     static _Atomic(int) known; /* 1: no; 2: yes */
-    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    int answer = load_relaxed(&known);
     if (answer)
         return answer == 2;
     int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     answer = fd < 0 && os_is_refused(errno) ? 2 : 1;
     if (fd >= 0)
         uncancelled_close(fd);
-    atomic_store_explicit(&known, answer, memory_order_relaxed);
+    store_relaxed(&known, answer);
     return answer == 2;
 }
 
@@ -176,10 +176,10 @@ static bool try_end_by_descriptor(void)
 bool os_pidfd_tells_end(void)
 {
     static _Atomic(int) known; /* 1: no; 2: yes */
-    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    int answer = load_relaxed(&known);
     if (!answer) {
         answer = 1 + (!os_pidfd_is_refused() && try_end_by_descriptor());
-        atomic_store_explicit(&known, answer, memory_order_relaxed);
+        store_relaxed(&known, answer);
     }
     return answer == 2;
 }

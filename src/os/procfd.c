@@ -4,10 +4,10 @@
 
 #include "os/descriptor.h"
 #include "os/uncancelled.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +36,14 @@ int os_procfd_open(pid_t pid)
     int fd = uncancelled_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : failed_call("open");
-    atomic_store_explicit(&some, true, memory_order_relaxed);
+    store_relaxed(&some, true);
     return os_keep(fd);
 }
 
 bool os_procfd_is(int fd)
 {
     struct stat status;
-    return atomic_load_explicit(&some, memory_order_relaxed) && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+    return load_relaxed(&some) && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* What the kernel says about the process; false when it was reaped. */

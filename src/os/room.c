@@ -4,7 +4,7 @@
 #include "os/room.h"
 
 #include "os/cgroup.h"
-#include <stdatomic.h>
+#include "util/atomic.h"
 #include <stdio.h>
 #include <sys/param.h>
 
@@ -97,10 +97,10 @@ bool os_room_take(size_t size)
     static _Atomic(int64_t) budget = BUDGET_AT_FIRST;
     if (size > INT64_MAX / 2)
         return false;
-    if (atomic_fetch_sub_explicit(&budget, (int64_t)size, memory_order_relaxed) >= (int64_t)size)
+    if (fetch_sub_relaxed(&budget, (int64_t)size) >= (int64_t)size)
         return true;
     int64_t left = os_room("") - (int64_t)size;
     int64_t next = left < MARGIN ? 0 : MIN(MAX(left / PART, BUDGET_LEAST), BUDGET_MOST);
-    atomic_store_explicit(&budget, next, memory_order_relaxed);
+    store_relaxed(&budget, next);
     return left >= MARGIN;
 }

@@ -6,8 +6,8 @@
 #ifndef MPROC_OS_WAIT_CHECK_H
 #define MPROC_OS_WAIT_CHECK_H
 
+#include "util/atomic.h"
 #include <mproc/base.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 /* What is known of the wait of this thread: 0, or these. */
@@ -28,7 +28,7 @@ bool os_wait_ask(void);
 /* Whether the wait of this thread is to end. Asks the check, until it has said so once. */
 static inline bool os_wait_is_interrupted(void)
 {
-    bool may_be = os_wait_state || atomic_load_explicit(&os_wait_registered, memory_order_relaxed);
+    bool may_be = os_wait_state || load_relaxed(&os_wait_registered);
     return __builtin_expect(may_be, 0) && os_wait_ask();
 }
 

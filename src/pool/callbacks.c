@@ -13,6 +13,7 @@
 #include "os/thread.h"
 #include "os/uncancelled.h"
 #include "pool/host.h"
+#include "util/atomic.h"
 #include <errno.h>
 
 /* Unsettled futures that are looked at beside one for each worker. */
@@ -22,7 +23,7 @@ static _Atomic(bool) program_ends;
 
 void callbacks_leave(void)
 {
-    atomic_store_explicit(&program_ends, true, memory_order_relaxed);
+    store_relaxed(&program_ends, true);
 }
 
 /* ---- lists ---- */
@@ -90,7 +91,7 @@ static void collect(mproc_pool *pool, bool all)
 static bool is_time_for_all(struct callbacks *callbacks)
 {
     int64_t now = os_now();
-    bool is_told = atomic_exchange_explicit(&callbacks->look_at_all, false, memory_order_acquire);
+    bool is_told = exchange_acquire(&callbacks->look_at_all, false);
     if (!is_told && !callbacks->ends && now < callbacks->all_at)
         return false;
     callbacks->all_at = now + OS_TICK;
@@ -102,7 +103,7 @@ static void call(const struct callback *callback)
     mproc_item_status status = {0};
     int result = mproc_future_status(callback->future, &status);
     mproc_callback *function = result == 0 && status.result == 0 ? callback->success : callback->error;
-    if (function && !atomic_load_explicit(&program_ends, memory_order_relaxed))
+    if (function && !load_relaxed(&program_ends))
         function(callback->arg, callback->future);
 }
 
@@ -253,7 +254,7 @@ void callbacks_remove(mproc_pool *pool, struct callback *callback)
 
 void callbacks_look(mproc_pool *pool)
 {
-    atomic_store_explicit(&pool->callbacks.look_at_all, true, memory_order_release);
+    store_release(&pool->callbacks.look_at_all, true);
     cell_wake(&pool->shared->changed, CELL_ALL);
 }
 

@@ -6,6 +6,7 @@
 #include "os/sanitizer.h"
 #include "pool/host.h"
 #include "process/fresh.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -43,10 +44,9 @@ static void await_end(struct pool *shared)
 {
     int64_t deadline = os_now() + BURIAL_TIME;
     int result = 0;
-    while (result == 0 && !atomic_load_explicit(&shared->ended, memory_order_acquire) &&
-           !pool_is_vacant(&shared->server_word)) {
+    while (result == 0 && !load_acquire(&shared->ended) && !pool_is_vacant(&shared->server_word)) {
         uint32_t seen = cell_prepare(&shared->changed);
-        if (!atomic_load_explicit(&shared->ended, memory_order_acquire))
+        if (!load_acquire(&shared->ended))
             result = cell_sleep(&shared->changed, seen, deadline);
     }
 }
@@ -69,7 +69,7 @@ static void end_all(void)
 static void watch_exit(void)
 {
     static _Atomic(member_owner) watching;
-    if (atomic_exchange_explicit(&watching, member_current(), memory_order_relaxed) != member_current())
+    if (exchange_relaxed(&watching, member_current()) != member_current())
         atexit(end_all);
 }
 
@@ -148,7 +148,7 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
         free(made);
         return result;
     }
-    atomic_store_explicit(&made->shared->wanted, workers, memory_order_relaxed);
+    store_relaxed(&made->shared->wanted, workers);
     made->shared->full = workers;
     result = equip(made, options);
     if (result)

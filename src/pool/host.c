@@ -7,6 +7,7 @@
 #include "os/cpu.h"
 #include "os/descriptor.h"
 #include "os/pidfd.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
@@ -45,12 +46,12 @@ int host_check(const mproc_pool *pool)
 
 void host_hold(mproc_pool *pool)
 {
-    atomic_fetch_add_explicit(&pool->holders, 1, memory_order_relaxed);
+    fetch_add_relaxed(&pool->holders, 1);
 }
 
 void host_let_go(mproc_pool *pool)
 {
-    if (atomic_fetch_sub_explicit(&pool->holders, 1, memory_order_acq_rel) == 1)
+    if (fetch_sub_acq_rel(&pool->holders, 1) == 1)
         tag_free(&pool->tag);
 }
 
@@ -70,14 +71,14 @@ static int start_server(mproc_pool *pool)
     pool->server = mproc_process_free(pool->server);
     int result = mproc_process_start(&pool->server, pool_server, &start, &options);
     if (result)
-        atomic_store_explicit(&shared->server_word, 0, memory_order_release);
+        store_release(&shared->server_word, 0);
     return result;
 }
 
 /* Kill a worker that outlived its server: it lives on for a moment, or a task has told the kernel to let it. */
 static void kill_straggler(struct worker_slot *slot)
 {
-    int fd = member_pidfd(atomic_load_explicit(&slot->word, memory_order_acquire));
+    int fd = member_pidfd(load_acquire(&slot->word));
     if (fd < 0)
         return;
     os_pidfd_signal(fd, SIGKILL);
@@ -95,10 +96,10 @@ static bool settle_workers(struct pool *shared)
             all = false;
             continue;
         }
-        if (atomic_load_explicit(&slot->word, memory_order_acquire) == 0)
+        if (load_acquire(&slot->word) == 0)
             continue;
-        bool known = atomic_load_explicit(&slot->ended, memory_order_acquire);
-        int exit = known ? atomic_load_explicit(&slot->exit, memory_order_relaxed) : -SIGKILL;
+        bool known = load_acquire(&slot->ended);
+        int exit = known ? load_relaxed(&slot->exit) : -SIGKILL;
         all = pool_settle_worker(shared, i, exit) == 0 && all;
     }
     return all;
@@ -123,20 +124,20 @@ static bool wait_for_workers(struct pool *shared)
 
 static void set_ended(struct pool *shared)
 {
-    atomic_store_explicit(&shared->ended, 1, memory_order_release);
+    store_release(&shared->ended, 1);
     cell_wake(&shared->changed, CELL_ALL);
 }
 
 static bool has_ended(struct pool *shared)
 {
-    return atomic_load_explicit(&shared->ended, memory_order_acquire);
+    return load_acquire(&shared->ended);
 }
 
 /* Put every job with chunks that nobody has into the list. The oldest is put in front last. */
 static bool offer_all(struct pool *shared)
 {
     bool done = true;
-    for (struct job *job = atomic_load_explicit(&shared->newest, memory_order_relaxed); job; job = job->older)
+    for (struct job *job = load_relaxed(&shared->newest); job; job = job->older)
         done = pool_offer_again(shared, job) == 0 && done;
     return done;
 }
@@ -153,11 +154,11 @@ static void stop_if_broken(mproc_pool *pool)
     struct pool *shared = pool->shared;
     if (!pool_broken(shared) || pool_lock(shared))
         return;
-    struct job *job = pool_broken(shared) ? atomic_load_explicit(&shared->newest, memory_order_relaxed) : NULL;
+    struct job *job = pool_broken(shared) ? load_relaxed(&shared->newest) : NULL;
     for (; job; job = job->older) {
-        if (!atomic_load_explicit(&job->published, memory_order_relaxed) || (job_flags(job) & JOB_STOPPED))
+        if (!load_relaxed(&job->published) || (job_flags(job) & JOB_STOPPED))
             continue;
-        atomic_fetch_or_explicit(&job->flags, JOB_STOPPED | JOB_BROKEN, memory_order_acq_rel);
+        fetch_or_acq_rel(&job->flags, JOB_STOPPED | JOB_BROKEN);
         cell_wake(job->waiter, CELL_ALL);
     }
     pool_unlock(shared);
@@ -192,23 +193,22 @@ static void tell_log(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
     int broken = pool_broken(shared);
-    bool was_told = atomic_exchange_explicit(&pool->told_broken, broken != 0, memory_order_relaxed);
+    bool was_told = exchange_relaxed(&pool->told_broken, broken != 0);
     if (broken && !was_told)
         mproc_log(MPROC_LOG_ERROR,
                   "pool: %d workers in a row ended in their initializer, the last one with: %s. Its "
                   "jobs end with MPROC_BROKEN",
                   POOL_TRIES, mproc_strerror(broken));
-    uint32_t troubles = atomic_load_explicit(&shared->troubles, memory_order_acquire);
-    uint32_t told = atomic_load_explicit(&pool->troubles, memory_order_relaxed);
-    if (troubles == told || os_now_coarse() < atomic_load_explicit(&pool->tell_at, memory_order_relaxed) ||
-        !atomic_compare_exchange_strong_explicit(&pool->troubles, &told, troubles, memory_order_relaxed,
-                                                 memory_order_relaxed))
+    uint32_t troubles = load_acquire(&shared->troubles);
+    uint32_t told = load_relaxed(&pool->troubles);
+    if (troubles == told || os_now_coarse() < load_relaxed(&pool->tell_at) ||
+        !compare_exchange_relaxed(&pool->troubles, &told, troubles))
         return;
-    atomic_store_explicit(&pool->tell_at, os_now_coarse() + TELL_PAUSE, memory_order_relaxed);
+    store_relaxed(&pool->tell_at, os_now_coarse() + TELL_PAUSE);
     mproc_log(MPROC_LOG_WARNING,
               "pool: %u processes could not be started or did not begin, the last one because of: %s. "
               "It is tried again",
-              troubles - told, mproc_strerror(atomic_load_explicit(&shared->trouble, memory_order_relaxed)));
+              troubles - told, mproc_strerror(load_relaxed(&shared->trouble)));
 }
 
 void host_mend(mproc_pool *pool)
@@ -224,9 +224,8 @@ void host_look(mproc_pool *pool)
 {
     interrupt_look(pool);
     int64_t now = os_now_coarse();
-    int64_t look_at = atomic_load_explicit(&pool->look_at, memory_order_relaxed);
-    if (now < look_at || !atomic_compare_exchange_strong_explicit(&pool->look_at, &look_at, now + LOOK_PAUSE,
-                                                                  memory_order_relaxed, memory_order_relaxed))
+    int64_t look_at = load_relaxed(&pool->look_at);
+    if (now < look_at || !compare_exchange_relaxed(&pool->look_at, &look_at, now + LOOK_PAUSE))
         return;
     host_mend(pool);
 }
@@ -240,7 +239,7 @@ int host_start(mproc_pool *pool)
     while (!result) {
         uint32_t seen = cell_prepare(&shared->changed);
         bool lives = mproc_process_is_alive(pool->server); /* before the look, so that nothing more is said after it */
-        result = atomic_load_explicit(&shared->started, memory_order_acquire);
+        result = load_acquire(&shared->started);
         if (result != POOL_STARTING)
             return result;
         result = lives ? 0 : -EAGAIN;
@@ -299,7 +298,7 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
  */
 static void stop_all(mproc_pool *pool, void (*stop)(mproc_pool *pool, struct job *job))
 {
-    struct job *job = atomic_load_explicit(&pool->shared->newest, memory_order_relaxed);
+    struct job *job = load_relaxed(&pool->shared->newest);
     for (; job; job = job->older)
         stop(pool, job);
 }
@@ -341,8 +340,7 @@ static bool spin(bool (*condition)(void *arg), void *arg)
 int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline)
 {
     interrupt_look(pool);
-    if (condition(arg) ||
-        (deadline != 0 && !atomic_load_explicit(&pool->woke, memory_order_relaxed) && spin(condition, arg)))
+    if (condition(arg) || (deadline != 0 && !load_relaxed(&pool->woke) && spin(condition, arg)))
         return 0;
     for (;;) {
         uint32_t seen = cell_prepare(cell);

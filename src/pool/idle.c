@@ -2,6 +2,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "pool/worker.h"
+#include "util/atomic.h"
 
 /* How long an idle worker looks for work before it sleeps. About what a sleep and a wake-up cost. */
 #define SPIN_TIME OS_US(20)
@@ -17,9 +18,8 @@ void worker_begin_look(struct worker *worker)
 {
     _Atomic(uint32_t) *spinner = &worker->pool->spinner;
     uint32_t nobody = 0;
-    if (!worker->looks && os_cpu_may_spin() && atomic_load_explicit(spinner, memory_order_relaxed) == 0)
-        worker->looks = atomic_compare_exchange_strong_explicit(spinner, &nobody, worker->index + 1,
-                                                                memory_order_acq_rel, memory_order_relaxed);
+    if (!worker->looks && os_cpu_may_spin() && load_relaxed(spinner) == 0)
+        worker->looks = compare_exchange_acq_rel(spinner, &nobody, worker->index + 1);
 }
 
 void worker_end_look(struct worker *worker)
@@ -27,7 +27,7 @@ void worker_end_look(struct worker *worker)
     if (!worker->looks)
         return;
     worker->looks = false;
-    atomic_store_explicit(&worker->pool->spinner, 0, memory_order_relaxed);
+    store_relaxed(&worker->pool->spinner, 0);
     atomic_thread_fence(memory_order_seq_cst); /* before the last look at the list; pairs with that of wake_workers() */
 }
 
@@ -61,7 +61,7 @@ static bool give_up_place(struct worker *worker)
         return false;
     bool gives_up = !has_news(worker) && worker->index + 1 == pool_wanted(pool);
     if (gives_up)
-        atomic_store_explicit(&pool->wanted, worker->index, memory_order_release);
+        store_release(&pool->wanted, worker->index);
     pool_unlock(pool);
     return gives_up;
 }

@@ -7,6 +7,7 @@
 #include "pool/inputs.h"
 #include "pool/postmortem.h"
 #include "pool/progress.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -219,12 +220,12 @@ static void tell_deaths(mproc_imap *imap)
 
 static size_t items_failed(const struct window *window)
 {
-    return atomic_load_explicit(&window->job->failures, memory_order_relaxed);
+    return load_relaxed(&window->job->failures);
 }
 
 static size_t items_settled(const struct window *window)
 {
-    uint64_t word = atomic_load_explicit(&window->job->chunks[0], memory_order_acquire);
+    uint64_t word = load_acquire(&window->job->chunks[0]);
     return job_chunk_is_settled(word) ? window->count : job_chunk_settled(word);
 }
 
@@ -303,7 +304,7 @@ static mproc_item_status status_of(const struct window *window, size_t item)
     const struct job *job = window->job;
     if (job_flags(job) & JOB_NO_FUNCTION)
         return (mproc_item_status){.result = MPROC_NO_FUNCTION};
-    if (item >= job_chunk_settled(atomic_load_explicit(&job->chunks[0], memory_order_acquire)))
+    if (item >= job_chunk_settled(load_acquire(&job->chunks[0])))
         return (mproc_item_status){.result = job_flags(job) & JOB_BROKEN ? MPROC_BROKEN : MPROC_CANCELLED};
     return job->own_status[item];
 }

@@ -3,6 +3,7 @@
  * Called by the host alone, for jobs that no worker knows; the job names the block, so a sweep finds it. */
 #include "pool/inputs.h"
 
+#include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ size_t inputs_that_fit(const struct host_job *wish, size_t first, size_t most, s
 
 static unsigned char *room_of(const struct job *job)
 {
-    return (unsigned char *)atomic_load_explicit(&job->inputs, memory_order_relaxed);
+    return (unsigned char *)load_relaxed(&job->inputs);
 }
 
 /* A block that is much too large is given back. */

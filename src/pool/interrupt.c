@@ -11,6 +11,7 @@
 #include "os/listed.h"
 #include "os/signal.h"
 #include "pool/host.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -40,9 +41,9 @@ static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = forg
 static void on_interrupt(int number)
 {
     int error = errno;
-    uint64_t count = atomic_fetch_add_explicit(&interrupts, 1, memory_order_acq_rel) + 1;
-    bool is_own = getpid() == atomic_load_explicit(&owner, memory_order_relaxed);
-    if (!is_own || count > atomic_load_explicit(&last, memory_order_acquire))
+    uint64_t count = fetch_add_acq_rel(&interrupts, 1) + 1;
+    bool is_own = getpid() == load_relaxed(&owner);
+    if (!is_own || count > load_acquire(&last))
         os_signal_by_default(number);
     errno = error;
 }
@@ -59,7 +60,7 @@ static void find_last(void)
     for (const struct interrupt *each = first; each; each = each->next)
         if (each->before + steps(each->kind) > end)
             end = each->before + steps(each->kind);
-    atomic_store_explicit(&last, end, memory_order_release);
+    store_release(&last, end);
 }
 
 void interrupt_add(mproc_pool *pool, enum mproc_interrupt kind)
@@ -70,14 +71,14 @@ void interrupt_add(mproc_pool *pool, enum mproc_interrupt kind)
     pthread_mutex_lock(&mutex);
     bool is_first = first == NULL;
     own->kind = kind;
-    own->before = atomic_load_explicit(&interrupts, memory_order_acquire);
+    own->before = load_acquire(&interrupts);
     own->next = first;
     first = own;
     find_last();
     if (is_first) {
         struct sigaction before;
         answered = own->before;
-        atomic_store_explicit(&owner, getpid(), memory_order_relaxed);
+        store_relaxed(&owner, getpid());
         is_caught = os_signal_catch(SIGINT, on_interrupt, &before);
         if (is_caught && before.sa_handler != on_interrupt) /* else it is left from the process that forked this one */
             former = before;
@@ -97,7 +98,7 @@ void interrupt_remove(mproc_pool *pool)
         find_last();
         if (!first && is_caught) {
             os_signal_put_back(SIGINT, on_interrupt, &former);
-            is_open = atomic_load_explicit(&interrupts, memory_order_acquire) > answered;
+            is_open = load_acquire(&interrupts) > answered;
         }
     }
     pthread_mutex_unlock(&mutex);
@@ -119,18 +120,16 @@ void interrupt_look(mproc_pool *pool)
     struct interrupt *own = &pool->interrupt;
     if (own->kind == MPROC_INTERRUPT_DEFAULT)
         return;
-    uint64_t count = atomic_load_explicit(&interrupts, memory_order_acquire) - own->before;
-    uint64_t done = atomic_load_explicit(&own->answered, memory_order_relaxed);
+    uint64_t count = load_acquire(&interrupts) - own->before;
+    uint64_t done = load_relaxed(&own->answered);
     uint64_t step = count < steps(own->kind) ? count : steps(own->kind);
-    if (step <= done || !atomic_compare_exchange_strong_explicit(&own->answered, &done, step, memory_order_acq_rel,
-                                                                 memory_order_relaxed))
+    if (step <= done || !compare_exchange_acq_rel(&own->answered, &done, step))
         return;
     enum pool_state wanted = step == steps(own->kind) ? POOL_TERMINATED : POOL_DRAINED;
     if (pool_state(pool->shared) >= wanted)
         return;
     if (host_set_state(pool, wanted)) /* to be tried again */
-        atomic_compare_exchange_strong_explicit(&own->answered, &step, done, memory_order_acq_rel,
-                                                memory_order_relaxed);
+        compare_exchange_acq_rel(&own->answered, &step, done);
     else
         note_answer(own->before + step);
 }

@@ -6,6 +6,7 @@
 #include "os/uncancelled.h"
 #include "pool/worker.h"
 #include "process/streams.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -20,14 +21,14 @@ static void item_failed(struct job *job, size_t item, int code)
 {
     if (job->status)
         job->status[item] = (mproc_item_status){.result = MPROC_TASK_FAILED, .code = code};
-    atomic_fetch_or_explicit(&job->flags, JOB_FAILED, memory_order_relaxed);
-    atomic_fetch_add_explicit(&job->failures, 1, memory_order_relaxed);
+    fetch_or_relaxed(&job->flags, JOB_FAILED);
+    fetch_add_relaxed(&job->failures, 1);
 }
 
 /* JOB_STOPPED or 0. */
 static int is_stopped(const struct worker *worker)
 {
-    return (int)(atomic_load_explicit(worker->at.flags, memory_order_relaxed) & JOB_STOPPED);
+    return (int)(load_relaxed(worker->at.flags) & JOB_STOPPED);
 }
 
 /* Try an item again whose function has returned code, if it may be. Returns what it returns in the end. */
@@ -38,7 +39,7 @@ static int try_again(struct worker *worker, struct job *job, const void *in, voi
     for (unsigned i = 0; i < job->retries && code && !is_stopped(worker); i++) {
         if (out && job->zeroes_out)
             memset(out, 0, job->out_size);
-        atomic_store_explicit(&worker->slot->item_at, os_now(), memory_order_relaxed);
+        store_relaxed(&worker->slot->item_at, os_now());
         code = worker->at.task(job->ctx, in, out);
     }
     return code;
@@ -76,7 +77,7 @@ static size_t run_items(struct worker *worker, struct job *job, size_t item, siz
 
 void worker_await_verdict(struct worker_slot *slot)
 {
-    while (atomic_load_explicit(&slot->kill, memory_order_seq_cst) != POOL_KILL_NOT)
+    while (load_seq_cst(&slot->kill) != POOL_KILL_NOT)
         os_futex_wait(&slot->kill, POOL_KILL_ASKED, OS_TICK);
 }
 
@@ -86,9 +87,9 @@ static size_t run_limited_items(struct worker *worker, struct job *job, size_t i
 {
     struct worker_slot *slot = worker->slot;
     for (; item < end && !is_stopped(worker); item++) {
-        atomic_store_explicit(&slot->current, (uint64_t)item << 1, memory_order_seq_cst);
+        store_seq_cst(&slot->current, (uint64_t)item << 1);
         worker_await_verdict(slot);
-        atomic_store_explicit(&slot->item_at, os_now(), memory_order_relaxed);
+        store_relaxed(&slot->item_at, os_now());
         errno = 0; /* see run_each() */
         run_items(worker, job, item, item + 1);
     }
@@ -186,12 +187,12 @@ bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size
         uncancelled_fflush(stdout);
     }
     enum job_chunk_state state = reached == length ? JOB_DONE : JOB_CANCELLED;
-    atomic_store_explicit(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0), memory_order_release);
-    atomic_store_explicit(&worker->slot->current, 0, memory_order_release);
+    store_release(&job->chunks[chunk], job_chunk_word(state, 0, reached, 0));
+    store_release(&worker->slot->current, 0);
     worker->unreported++;
     size_t ran = reached - settled;
-    uint64_t items = atomic_load_explicit(&worker->slot->items, memory_order_relaxed);
-    atomic_store_explicit(&worker->slot->items, items + ran, memory_order_relaxed);
+    uint64_t items = load_relaxed(&worker->slot->items);
+    store_relaxed(&worker->slot->items, items + ran);
     worker->items = ran < worker->items ? worker->items - ran : 0;
     return worker->items > 0;
 }

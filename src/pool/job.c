@@ -2,11 +2,12 @@
  * host's alone, see host.c. */
 #include "pool/job.h"
 
+#include "util/atomic.h"
 bool job_is_settled(struct job *job, size_t *from)
 {
     bool stopped = job_flags(job) & JOB_STOPPED;
     while (*from < job->chunk_count) {
-        uint64_t word = atomic_load_explicit(&job->chunks[*from], memory_order_acquire);
+        uint64_t word = load_acquire(&job->chunks[*from]);
         if (stopped && job_chunk_state(word) == JOB_FREE) {
             uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, job_chunk_settled(word), 0);
             if (atomic_compare_exchange_strong_explicit(&job->chunks[*from], &word, cancelled, memory_order_acq_rel,
@@ -22,7 +23,7 @@ bool job_is_settled(struct job *job, size_t *from)
 
 void job_add_finished(struct job *job, size_t chunks)
 {
-    uint64_t before = atomic_fetch_add_explicit(&job->finished, chunks, memory_order_acq_rel);
+    uint64_t before = fetch_add_acq_rel(&job->finished, chunks);
     if (before + chunks >= job->chunk_count || (job_flags(job) & (JOB_SCARRED | JOB_STOPPED)))
         cell_wake(job->waiter, CELL_ALL);
 }
@@ -32,7 +33,7 @@ bool job_is_whole(const struct job *job)
     if (!(job_flags(job) & JOB_STOPPED))
         return true;
     for (size_t i = 0; i < job->chunk_count; i++)
-        if (job_chunk_state(atomic_load_explicit(&job->chunks[i], memory_order_acquire)) != JOB_DONE)
+        if (job_chunk_state(load_acquire(&job->chunks[i])) != JOB_DONE)
             return false;
     return true;
 }
@@ -55,7 +56,7 @@ static bool has_held(const struct job *job, const struct job_death *death, uint6
 {
     if (death->chunk >= job->chunk_count)
         return false;
-    *word = atomic_load_explicit(&job->chunks[death->chunk], memory_order_acquire);
+    *word = load_acquire(&job->chunks[death->chunk]);
     return job_chunk_state(*word) == JOB_TAKEN && job_chunk_worker(*word) == death->worker;
 }
 
@@ -84,8 +85,8 @@ static size_t settle_item(struct job *job, size_t settled, const struct job_deat
     if (job->status)
         job->status[death->current >> 1] =
             (mproc_item_status){.result = death->is_late ? MPROC_LATE : MPROC_WORKER_DIED, .code = death->exit};
-    atomic_fetch_or_explicit(&job->flags, death->is_late ? JOB_LATE : JOB_DIED, memory_order_relaxed);
-    atomic_fetch_add_explicit(&job->failures, 1, memory_order_relaxed);
+    fetch_or_relaxed(&job->flags, death->is_late ? JOB_LATE : JOB_DIED);
+    fetch_add_relaxed(&job->failures, 1);
     return settled + 1;
 }
 
@@ -102,7 +103,7 @@ bool job_lost_item(const struct job *job, const struct job_death *death, size_t 
 void job_settle_death(struct job *job, const struct job_death *death)
 {
     uint64_t word;
-    atomic_fetch_or_explicit(&job->flags, JOB_SCARRED, memory_order_acq_rel);
+    fetch_or_acq_rel(&job->flags, JOB_SCARRED);
     if (has_held(job, death, &word)) {
         unsigned deaths;
         size_t settled = reached(job, death, word, &deaths);
@@ -111,8 +112,7 @@ void job_settle_death(struct job *job, const struct job_death *death)
         if (death->current & 1)
             settled = settle_item(job, settled, death, &deaths);
         enum job_chunk_state state = settled == job_chunk_length(job, death->chunk) ? JOB_DONE : JOB_FREE;
-        atomic_store_explicit(&job->chunks[death->chunk], job_chunk_word(state, 0, settled, deaths),
-                              memory_order_release);
+        store_release(&job->chunks[death->chunk], job_chunk_word(state, 0, settled, deaths));
     }
     cell_wake(job->waiter, CELL_ALL);
 }
@@ -122,10 +122,10 @@ bool job_rewind(struct job *job)
     if (job_flags(job) & JOB_STOPPED)
         return false;
     for (size_t i = 0; i < job->chunk_count; i++) {
-        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_acquire);
+        uint64_t word = load_acquire(&job->chunks[i]);
         if (job_chunk_state(word) != JOB_FREE)
             continue;
-        atomic_store_explicit(&job->next_chunk, i, memory_order_release);
+        store_release(&job->next_chunk, i);
         return true;
     }
     return false;

@@ -24,8 +24,8 @@
 #include "pool/yield.h"
 #include "process/function.h"
 #include "sync/cell.h"
+#include "util/atomic.h"
 #include <mproc/pool.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 enum job_chunk_state {
@@ -158,7 +158,7 @@ static inline size_t job_chunk_length(const struct job *job, size_t chunk)
 
 static inline uint32_t job_flags(const struct job *job)
 {
-    return atomic_load_explicit(&job->flags, memory_order_acquire);
+    return load_acquire(&job->flags);
 }
 
 #define JOB_AT_HOME UINT64_MAX
@@ -166,7 +166,7 @@ static inline uint32_t job_flags(const struct job *job)
 /* Whether there is nothing more to be taken from it: stopped, or all chunks drawn. */
 static inline bool job_is_dealt_out(const struct job *job)
 {
-    uint64_t next = atomic_load_explicit(&job->next_chunk, memory_order_acquire);
+    uint64_t next = load_acquire(&job->next_chunk);
     return (job_flags(job) & JOB_STOPPED) || (next >= job->chunk_count && next != JOB_AT_HOME);
 }
 

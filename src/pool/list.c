@@ -2,27 +2,28 @@
  * done when the process dies between two of them, hence release. */
 #include "pool/list.h"
 
+#include "util/atomic.h"
 #include <limits.h>
 
 static void set(struct job *_Atomic *place, struct job *job)
 {
-    atomic_store_explicit(place, job, memory_order_release);
+    store_release(place, job);
 }
 
 static struct job *get(struct job *_Atomic *place)
 {
-    return atomic_load_explicit(place, memory_order_relaxed);
+    return load_relaxed(place);
 }
 
 static void set_queued(struct job *job, bool queued)
 {
-    atomic_store_explicit(&job->queued, queued, memory_order_release);
+    store_release(&job->queued, queued);
 }
 
 static void set_urgency(struct job_list *list)
 {
     const struct job *first = get(&list->first);
-    atomic_store_explicit(&list->urgency, first ? first->priority : INT_MIN, memory_order_release);
+    store_release(&list->urgency, first ? first->priority : INT_MIN);
 }
 
 void list_init(struct job_list *list)

@@ -29,6 +29,7 @@
 #define MPROC_POOL_LIST_H
 
 #include "pool/job.h"
+#include "util/atomic.h"
 
 struct job_list {
     struct job *_Atomic first;
@@ -49,7 +50,7 @@ void list_mend(struct job_list *list);
 /* The first job; readable without the lock too, as a hint. */
 static inline struct job *list_first(struct job_list *list)
 {
-    return atomic_load_explicit(&list->first, memory_order_acquire);
+    return load_acquire(&list->first);
 }
 
 #endif

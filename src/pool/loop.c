@@ -2,6 +2,7 @@
 #include "pool/loop.h"
 
 #include "os/code.h"
+#include "util/atomic.h"
 
 /* Sanitizers put calls into what they build, and these are not to be copied. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -29,14 +30,14 @@ loop_run(struct loop *loop)
     uintptr_t in = loop->in, out = loop->out;
     int code, stopped;
     do {
-        atomic_store_explicit(loop->current, mark, memory_order_release);
+        store_release(loop->current, mark);
         code = loop->task(loop->ctx, (const void *)in, (void *)out);
         mark += 2;
         in += in_size;
         __asm__("" : "+r"(in));
         out += out_size;
         __asm__("" : "+r"(out));
-        stopped = (int)(atomic_load_explicit(loop->flags, memory_order_relaxed) & 1);
+        stopped = (int)(load_relaxed(loop->flags) & 1);
     } while (__builtin_expect((code | stopped) == 0, 1) && mark < loop->end_mark);
     loop->mark = mark;
     loop->in = in;
@@ -75,7 +76,7 @@ loop_function *loop_for(mproc_task *task)
     const void *near = (const void *)task;
     if (LOOP_STAYS || !is_far(near, __start_mproc_loop))
         return loop_run;
-    void *there = (void *)atomic_load_explicit(&copy, memory_order_acquire);
+    void *there = (void *)load_acquire(&copy);
     if (!there)
         there = make_copy(near);
     if (!there || is_far(near, there))

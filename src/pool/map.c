@@ -4,6 +4,7 @@
 #include "os/clock.h"
 #include "pool/inputs.h"
 #include "pool/portions.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -92,7 +93,7 @@ void map_cancel_items(const mproc_map *map, size_t begin, size_t end)
 /* The items of a chunk that have their outcome are its first ones. */
 static void empty_chunk(const struct job *job, const mproc_map *map, size_t first, size_t chunk)
 {
-    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
+    uint64_t word = load_acquire(&job->chunks[chunk]);
     size_t length = job_chunk_length(job, chunk);
     size_t settled = job_chunk_settled(word);
     size_t from = job_chunk_begin(job, chunk);

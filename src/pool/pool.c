@@ -2,6 +2,7 @@
 #include "pool/pool.h"
 
 #include "pool/postmortem.h"
+#include "util/atomic.h"
 #include <signal.h>
 
 int pool_lock(struct pool *pool)
@@ -26,21 +27,20 @@ static uint64_t starting_word(uint32_t serial)
 
 uint32_t pool_reserve(struct pool *pool, _Atomic(uint64_t) *word)
 {
-    uint32_t serial = atomic_fetch_add_explicit(&pool->serial, 1, memory_order_relaxed) + 1;
-    atomic_store_explicit(word, starting_word(serial), memory_order_release);
+    uint32_t serial = fetch_add_relaxed(&pool->serial, 1) + 1;
+    store_release(word, starting_word(serial));
     return serial;
 }
 
 bool pool_take_place(_Atomic(uint64_t) *word, uint32_t serial)
 {
     uint64_t starting = starting_word(serial);
-    return atomic_compare_exchange_strong_explicit(word, &starting, member_current(), memory_order_acq_rel,
-                                                   memory_order_relaxed);
+    return compare_exchange_acq_rel(word, &starting, member_current());
 }
 
 bool pool_is_vacant(_Atomic(uint64_t) *word)
 {
-    uint64_t now = atomic_load_explicit(word, memory_order_acquire);
+    uint64_t now = load_acquire(word);
     while (now && !pool_word_is_owner(now))
         if (atomic_compare_exchange_weak_explicit(word, &now, 0, memory_order_acq_rel, memory_order_acquire))
             now = 0;
@@ -58,7 +58,7 @@ struct job *pool_first_job(struct pool *pool)
 bool pool_names_job(struct pool *pool, const struct job *job)
 {
     for (unsigned i = 0; i < pool->worker_count; i++)
-        if (atomic_load_explicit(&pool->workers[i].job, memory_order_acquire) == job)
+        if (load_acquire(&pool->workers[i].job) == job)
             return true;
     return false;
 }
@@ -66,20 +66,20 @@ bool pool_names_job(struct pool *pool, const struct job *job)
 void pool_clear_slot(struct pool *pool, unsigned index)
 {
     struct worker_slot *slot = &pool->workers[index];
-    atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->ended, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->kill, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->limit, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->late, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->ready, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->served, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->items, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->begun, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->busy, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+    store_relaxed(&slot->pid, 0);
+    store_relaxed(&slot->ended, 0);
+    store_relaxed(&slot->kill, 0);
+    store_relaxed(&slot->limit, 0);
+    store_relaxed(&slot->late, 0);
+    store_relaxed(&slot->ready, 0);
+    store_relaxed(&slot->served, 0);
+    store_relaxed(&slot->items, 0);
+    store_relaxed(&slot->begun, 0);
+    store_relaxed(&slot->busy, 0);
+    store_relaxed(&slot->since, 0);
     last_words_clear(pool_last_words(pool, index));
-    atomic_store_explicit(&slot->forked, os_now(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&pool->starts, 1, memory_order_relaxed);
+    store_relaxed(&slot->forked, os_now());
+    fetch_add_relaxed(&pool->starts, 1);
 }
 
 bool pool_wants_workers(struct pool *pool)
@@ -89,9 +89,9 @@ bool pool_wants_workers(struct pool *pool)
 
 void pool_break_if_vain(struct pool *pool, int reason)
 {
-    if (atomic_load_explicit(&pool->vain, memory_order_relaxed) < POOL_TRIES || pool_broken(pool) || pool_lock(pool))
+    if (load_relaxed(&pool->vain) < POOL_TRIES || pool_broken(pool) || pool_lock(pool))
         return;
-    atomic_store_explicit(&pool->broken, reason, memory_order_release);
+    store_release(&pool->broken, reason);
     pool_unlock(pool);
     cell_wake(&pool->changed, CELL_ALL);
 }
@@ -103,23 +103,22 @@ void pool_grow(struct pool *pool, size_t chunks)
     if (wanted >= pool->full)
         return;
     for (size_t i = 0; i < wanted; i++)
-        idle += !atomic_load_explicit(&pool->workers[i].job, memory_order_relaxed);
+        idle += !load_relaxed(&pool->workers[i].job);
     if (chunks <= idle)
         return;
     size_t more = chunks - idle < pool->full - wanted ? chunks - idle : pool->full - wanted;
-    atomic_store_explicit(&pool->wanted, (uint32_t)(wanted + more), memory_order_release);
+    store_release(&pool->wanted, (uint32_t)(wanted + more));
     cell_wake(&pool->server, CELL_ALL);
 }
 
 void pool_excuse_surplus(struct pool *pool)
 {
-    struct job *job = atomic_load_explicit(&pool->call, memory_order_relaxed);
+    struct job *job = load_relaxed(&pool->call);
     for (size_t i = pool_wanted(pool); job && i < job->chunk_count; i++) {
-        uint64_t word = atomic_load_explicit(&job->chunks[i], memory_order_relaxed);
+        uint64_t word = load_relaxed(&job->chunks[i]);
         uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, 0, 0);
         if (job_chunk_state(word) == JOB_FREE)
-            atomic_compare_exchange_strong_explicit(&job->chunks[i], &word, cancelled, memory_order_acq_rel,
-                                                    memory_order_relaxed);
+            compare_exchange_acq_rel(&job->chunks[i], &word, cancelled);
     }
     if (job)
         cell_wake(job->waiter, CELL_ALL);
@@ -128,7 +127,7 @@ void pool_excuse_surplus(struct pool *pool)
 /* With the lock. */
 static void offer_again(struct pool *pool, struct job *job)
 {
-    if (!atomic_load_explicit(&job->published, memory_order_relaxed)) /* the host may be at it */
+    if (!load_relaxed(&job->published)) /* the host may be at it */
         return;
     if (job->is_call) { /* the worker's successor finds it */
         pool_excuse_surplus(pool);
@@ -136,7 +135,7 @@ static void offer_again(struct pool *pool, struct job *job)
     }
     if (!job_rewind(job))
         return;
-    if (!atomic_load_explicit(&job->queued, memory_order_relaxed))
+    if (!load_relaxed(&job->queued))
         list_add_first(&pool->list, job);
     cell_wake(&pool->work, CELL_ALL);
 }
@@ -154,15 +153,15 @@ int pool_offer_again(struct pool *pool, struct job *job)
 static void settle_job(struct pool *pool, unsigned index, struct job *job, int exit)
 {
     struct worker_slot *slot = &pool->workers[index];
-    uint64_t current = atomic_load_explicit(&slot->current, memory_order_acquire);
-    bool was_sent = atomic_load_explicit(&slot->kill, memory_order_acquire) == POOL_KILL_SENT;
+    uint64_t current = load_acquire(&slot->current);
+    bool was_sent = load_acquire(&slot->kill) == POOL_KILL_SENT;
     const struct job_death death = {
         .worker = index,
-        .chunk = atomic_load_explicit(&slot->chunk, memory_order_acquire),
+        .chunk = load_acquire(&slot->chunk),
         .current = current,
         .exit = exit,
         .is_wanted = (job_flags(job) & JOB_KILL) && (exit == -SIGKILL || was_sent),
-        .is_late = current && atomic_load_explicit(&slot->late, memory_order_acquire) == current,
+        .is_late = current && load_acquire(&slot->late) == current,
     };
     size_t item;
     unsigned attempt;
@@ -179,17 +178,17 @@ int pool_settle_worker(struct pool *pool, unsigned index, int exit)
     int result = pool_lock(pool);
     if (result)
         return result;
-    struct job *job = atomic_load_explicit(&slot->job, memory_order_acquire);
+    struct job *job = load_acquire(&slot->job);
     if (job)
         settle_job(pool, index, job, exit);
     pool_unlock(pool);
     uint32_t spinner = index + 1;
-    atomic_compare_exchange_strong_explicit(&pool->spinner, &spinner, 0, memory_order_acq_rel, memory_order_relaxed);
-    atomic_store_explicit(&slot->current, 0, memory_order_release);
-    atomic_store_explicit(&slot->job, NULL, memory_order_release);
-    uint64_t items = atomic_exchange_explicit(&slot->items, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pool->past_items, items, memory_order_relaxed);
-    atomic_store_explicit(&slot->word, 0, memory_order_release); /* commit */
+    compare_exchange_acq_rel(&pool->spinner, &spinner, 0);
+    store_release(&slot->current, 0);
+    store_release(&slot->job, NULL);
+    uint64_t items = exchange_relaxed(&slot->items, 0);
+    fetch_add_relaxed(&pool->past_items, items);
+    store_release(&slot->word, 0); /* commit */
     cell_wake(&pool->changed, CELL_ALL);
     cell_wake(&pool->work, CELL_ALL); /* it may have died of a wake-up that was meant for all */
     return 0;

@@ -8,6 +8,7 @@
 #include "pool/job.h"
 #include "pool/list.h"
 #include "process/last_words.h"
+#include "util/atomic.h"
 
 #define POOL_WORKERS_MAX 1024
 
@@ -168,24 +169,23 @@ int pool_offer_again(struct pool *pool, struct job *job);
 /* A worker has ended in its initializer. */
 static inline void pool_note_vain(struct pool *pool)
 {
-    uint32_t vain = atomic_load_explicit(&pool->vain, memory_order_relaxed);
+    uint32_t vain = load_relaxed(&pool->vain);
     if (vain < POOL_TRIES)
-        atomic_compare_exchange_strong_explicit(&pool->vain, &vain, vain + 1, memory_order_relaxed,
-                                                memory_order_relaxed);
+        compare_exchange_relaxed(&pool->vain, &vain, vain + 1);
 }
 
 /* A process could not be started or begin. To be told by the host's log. */
 static inline void pool_note_trouble(struct pool *pool, int reason)
 {
-    atomic_store_explicit(&pool->trouble, reason, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pool->troubles, 1, memory_order_release);
+    store_relaxed(&pool->trouble, reason);
+    fetch_add_release(&pool->troubles, 1);
     cell_wake(&pool->changed, CELL_ALL);
 }
 
 /* Why no worker can begin any more, or 0. */
 static inline int pool_broken(struct pool *pool)
 {
-    return atomic_load_explicit(&pool->broken, memory_order_acquire);
+    return load_acquire(&pool->broken);
 }
 
 /* Break the pool for this reason if all of the last tries were in vain. For one who knows that no worker lives or is on
@@ -227,12 +227,12 @@ static inline bool pool_word_is_owner(uint64_t word)
 
 static inline enum pool_state pool_state(struct pool *pool)
 {
-    return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+    return (enum pool_state)load_acquire(&pool->state);
 }
 
 static inline void pool_raise_state(struct pool *pool, enum pool_state state)
 {
-    uint32_t now = atomic_load_explicit(&pool->state, memory_order_relaxed);
+    uint32_t now = load_relaxed(&pool->state);
     while (now < (uint32_t)state &&
            !atomic_compare_exchange_weak_explicit(&pool->state, &now, (uint32_t)state, memory_order_acq_rel,
                                                   memory_order_relaxed)) {
@@ -241,15 +241,14 @@ static inline void pool_raise_state(struct pool *pool, enum pool_state state)
 
 static inline unsigned pool_wanted(struct pool *pool)
 {
-    return atomic_load_explicit(&pool->wanted, memory_order_acquire);
+    return load_acquire(&pool->wanted);
 }
 
 /* Whether jobs may still come. Once it is false it stays so. */
 static inline bool pool_expects_jobs(struct pool *pool)
 {
     enum pool_state state = pool_state(pool);
-    return state == POOL_OPEN ||
-           (state == POOL_CLOSED && atomic_load_explicit(&pool->promises, memory_order_acquire) > 0);
+    return state == POOL_OPEN || (state == POOL_CLOSED && load_acquire(&pool->promises) > 0);
 }
 
 #endif

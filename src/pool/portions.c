@@ -12,6 +12,7 @@
 #include "pool/map.h"
 #include "pool/postmortem.h"
 #include "pool/progress.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
 
@@ -146,7 +147,7 @@ static size_t items_settled(const struct job *job)
 {
     size_t items = 0;
     for (size_t chunk = 0; chunk < job->chunk_count; chunk++) {
-        uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_acquire);
+        uint64_t word = load_acquire(&job->chunks[chunk]);
         items += job_chunk_state(word) == JOB_DONE ? job_chunk_length(job, chunk) : job_chunk_settled(word);
     }
     return items;
@@ -154,7 +155,7 @@ static size_t items_settled(const struct job *job)
 
 static size_t items_failed(const struct job *job)
 {
-    return atomic_load_explicit(&job->failures, memory_order_relaxed);
+    return load_relaxed(&job->failures);
 }
 
 static void empty(struct run *run, struct portion *portion)
@@ -204,7 +205,7 @@ static size_t items_told(const struct job *job)
 {
     if (job_flags(job) & JOB_SCARRED)
         return items_settled(job);
-    size_t chunks = atomic_load_explicit(&job->finished, memory_order_relaxed);
+    size_t chunks = load_relaxed(&job->finished);
     return chunks < job->chunk_count ? chunks * job->chunk_size : job->count;
 }
 

@@ -2,13 +2,14 @@
  * where it is asked. */
 #include "pool/postmortem.h"
 
+#include "util/atomic.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 static struct job_postmortem *newest_of(const struct job *job)
 {
-    return atomic_load_explicit(&job->postmortems, memory_order_acquire);
+    return load_acquire(&job->postmortems);
 }
 
 static bool is_listed(const struct job *job, uintptr_t address)
@@ -27,9 +28,9 @@ static enum mproc_cause cause_of(const struct pool *pool, const struct last_word
         return MPROC_CAUSE_LATE;
     if (death->exit >= 0)
         return MPROC_CAUSE_EXIT;
-    if (atomic_load_explicit(&words->by_oom_killer, memory_order_relaxed))
+    if (load_relaxed(&words->by_oom_killer))
         return MPROC_CAUSE_OOM_KILLER;
-    bool speaks = atomic_load_explicit(&words->spoken, memory_order_acquire) && -words->signal == death->exit;
+    bool speaks = load_acquire(&words->spoken) && -words->signal == death->exit;
     return speaks && words->was_refused && pool->memory_limit ? MPROC_CAUSE_LIMIT : MPROC_CAUSE_SIGNAL;
 }
 
@@ -42,15 +43,14 @@ static mproc_time span(int64_t from, int64_t to)
 static void note_costs(mproc_postmortem *text, struct worker_slot *slot, const struct last_words *words,
                        const struct job *job)
 {
-    int64_t ended = atomic_load_explicit(&words->ended_at, memory_order_relaxed);
-    int64_t item_at = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
-    int64_t chunk_at = atomic_load_explicit(&words->chunk_at, memory_order_relaxed);
+    int64_t ended = load_relaxed(&words->ended_at);
+    int64_t item_at = load_relaxed(&slot->item_at);
+    int64_t chunk_at = load_relaxed(&words->chunk_at);
     text->wall = span(job->item_timeout ? item_at : chunk_at, ended ? ended : os_now());
     if (!ended)
         return;
-    text->cpu = span(atomic_load_explicit(&words->cpu, memory_order_relaxed),
-                     atomic_load_explicit(&words->ended_cpu, memory_order_relaxed));
-    text->peak_memory = atomic_load_explicit(&words->peak_memory, memory_order_relaxed);
+    text->cpu = span(load_relaxed(&words->cpu), load_relaxed(&words->ended_cpu));
+    text->peak_memory = load_relaxed(&words->peak_memory);
 }
 
 void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t item, unsigned attempt,
@@ -60,7 +60,7 @@ void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t i
     struct last_words *words = pool_last_words(pool, index);
     struct job_postmortem *newest = newest_of(job);
     size_t number = newest ? newest->number + 1 : 0;
-    uintptr_t made = atomic_load_explicit(&words->postmortem, memory_order_acquire);
+    uintptr_t made = load_acquire(&words->postmortem);
     void *block;
     if (number >= POSTMORTEMS_MAX || (made && is_listed(job, made)) || heap_free_from(&words->postmortem))
         return;
@@ -76,20 +76,20 @@ void postmortem_add(struct pool *pool, unsigned index, struct job *job, size_t i
     text->attempt = attempt;
     text->worker = index + 1;
     snprintf(text->name, sizeof text->name, "Worker-%u", index + 1);
-    text->pid = atomic_load_explicit(&slot->pid, memory_order_relaxed);
+    text->pid = load_relaxed(&slot->pid);
     text->exit = death->exit;
     text->cause = cause_of(pool, words, death);
     note_costs(text, slot, words, job);
     last_words_tell(words, text);
-    atomic_store_explicit(&job->postmortems, entry, memory_order_release); /* commit */
+    store_release(&job->postmortems, entry); /* commit */
 }
 
 void postmortem_end(struct pool *pool, unsigned index, struct job *job)
 {
     heap_place *place = &pool_last_words(pool, index)->postmortem;
-    uintptr_t made = atomic_load_explicit(place, memory_order_acquire);
+    uintptr_t made = load_acquire(place);
     if (made && job && is_listed(job, made))
-        atomic_store_explicit(place, 0, memory_order_release);
+        store_release(place, 0);
     else
         heap_free_from(place);
 }

@@ -13,6 +13,7 @@
 #include "os/supervise.h"
 #include "pool/pool.h"
 #include "process/oom.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -68,12 +69,12 @@ static void on_child(int number)
 
 static bool is_starting(const struct server *server)
 {
-    return atomic_load_explicit(&server->pool->started, memory_order_relaxed) == POOL_STARTING;
+    return load_relaxed(&server->pool->started) == POOL_STARTING;
 }
 
 static uint64_t word_of(struct worker_slot *slot)
 {
-    return atomic_load_explicit(&slot->word, memory_order_acquire);
+    return load_acquire(&slot->word);
 }
 
 static void forget_failures(struct server *server)
@@ -130,23 +131,22 @@ static void note_vain_start(struct server *server, struct worker_slot *slot, int
 static void note_costs(struct server *server, struct worker_slot *slot, const struct os_end *end)
 {
     struct last_words *words = pool_last_words(server->pool, (unsigned)(slot - server->pool->workers));
-    bool is_ours = atomic_load_explicit(&slot->kill, memory_order_relaxed) == POOL_KILL_SENT ||
-                   pool_state(server->pool) == POOL_TERMINATED;
-    atomic_store_explicit(&words->ended_cpu, end->cpu, memory_order_relaxed);
-    atomic_store_explicit(&words->peak_memory, end->peak_memory, memory_order_relaxed);
-    atomic_store_explicit(&words->ended_at, os_now(), memory_order_relaxed);
+    bool is_ours = load_relaxed(&slot->kill) == POOL_KILL_SENT || pool_state(server->pool) == POOL_TERMINATED;
+    store_relaxed(&words->ended_cpu, end->cpu);
+    store_relaxed(&words->peak_memory, end->peak_memory);
+    store_relaxed(&words->ended_at, os_now());
     if (end->exit == -SIGKILL && !is_ours && oom_has_killed(&server->oom))
-        atomic_store_explicit(&words->by_oom_killer, true, memory_order_relaxed);
+        store_relaxed(&words->by_oom_killer, true);
 }
 
 static void note_end(struct server *server, struct worker_slot *slot, int exit)
 {
-    atomic_store_explicit(&slot->exit, exit, memory_order_relaxed);
-    atomic_store_explicit(&slot->ended, 1, memory_order_release);
+    store_relaxed(&slot->exit, exit);
+    store_release(&slot->ended, 1);
     if (exit != 0)
-        atomic_fetch_add_explicit(&server->pool->deaths, 1, memory_order_relaxed);
-    bool was_ready = atomic_load_explicit(&slot->ready, memory_order_relaxed);
-    if (atomic_load_explicit(&slot->served, memory_order_relaxed))
+        fetch_add_relaxed(&server->pool->deaths, 1);
+    bool was_ready = load_relaxed(&slot->ready);
+    if (load_relaxed(&slot->served))
         forget_failures(server);
     else if (exit != 0 || !was_ready)
         note_failure(server);
@@ -160,7 +160,7 @@ static void reap(struct server *server)
     while (server->alive && os_reap_any(&end) == 1) {
         for (unsigned i = 0; i < server->pool->worker_count; i++) {
             struct worker_slot *slot = &server->pool->workers[i];
-            if (word_of(slot) && atomic_load_explicit(&slot->pid, memory_order_relaxed) == end.pid) {
+            if (word_of(slot) && load_relaxed(&slot->pid) == end.pid) {
                 note_costs(server, slot, &end);
                 note_end(server, slot, end.exit);
             }
@@ -172,8 +172,8 @@ static void settle_ended(struct server *server)
 {
     for (unsigned i = 0; i < server->pool->worker_count; i++) {
         struct worker_slot *slot = &server->pool->workers[i];
-        if (word_of(slot) && atomic_load_explicit(&slot->ended, memory_order_relaxed) &&
-            pool_settle_worker(server->pool, i, atomic_load_explicit(&slot->exit, memory_order_relaxed)) == 0)
+        if (word_of(slot) && load_relaxed(&slot->ended) &&
+            pool_settle_worker(server->pool, i, load_relaxed(&slot->exit)) == 0)
             server->alive--;
     }
 }
@@ -182,12 +182,12 @@ static void settle_ended(struct server *server)
 
 static bool may_signal(struct worker_slot *slot)
 {
-    return word_of(slot) && !atomic_load_explicit(&slot->ended, memory_order_relaxed);
+    return word_of(slot) && !load_relaxed(&slot->ended);
 }
 
 static int send(struct worker_slot *slot, int signal)
 {
-    return os_signal_child(atomic_load_explicit(&slot->pid, memory_order_relaxed), signal);
+    return os_signal_child(load_relaxed(&slot->pid), signal);
 }
 
 static void kill_all(struct server *server)
@@ -199,7 +199,7 @@ static void kill_all(struct server *server)
 
 static void set_kill(struct worker_slot *slot, enum pool_kill kill)
 {
-    atomic_store_explicit(&slot->kill, kill, memory_order_seq_cst);
+    store_seq_cst(&slot->kill, kill);
 }
 
 static void look_again_at(struct server *server, int64_t moment)
@@ -238,7 +238,7 @@ static void kill_overdue(struct server *server)
 
 static bool is_at_killed_job(struct worker_slot *slot)
 {
-    const struct job *job = atomic_load_explicit(&slot->job, memory_order_seq_cst);
+    const struct job *job = load_seq_cst(&slot->job);
     return job && (job_flags(job) & JOB_KILL);
 }
 
@@ -253,7 +253,7 @@ static void spare(struct worker_slot *slot)
  * while kill is set. The pool's lock is held, so the jobs that slots name are not freed. False: to be tried again. */
 static bool kill_if_wanted(struct server *server, struct worker_slot *slot)
 {
-    uint32_t kill = atomic_load_explicit(&slot->kill, memory_order_relaxed);
+    uint32_t kill = load_relaxed(&slot->kill);
     if (kill == POOL_KILL_SENT || (kill == POOL_KILL_NOT && !is_at_killed_job(slot)))
         return true;
     set_kill(slot, POOL_KILL_ASKED);
@@ -265,7 +265,7 @@ static bool kill_if_wanted(struct server *server, struct worker_slot *slot)
 
 static void kill_wanted(struct server *server)
 {
-    uint32_t cancels = atomic_load_explicit(&server->pool->cancels, memory_order_acquire);
+    uint32_t cancels = load_acquire(&server->pool->cancels);
     bool done = true;
     if (cancels == server->cancels || pool_lock(server->pool))
         return;
@@ -291,7 +291,7 @@ static void excuse_stop(struct server *server, int64_t from)
 {
     for (unsigned i = 0; i < server->pool->worker_count; i++) {
         struct watch *watch = &server->watches[i];
-        int64_t began = atomic_load_explicit(&server->pool->workers[i].item_at, memory_order_relaxed);
+        int64_t began = load_relaxed(&server->pool->workers[i].item_at);
         int64_t stopped = server->now - (began > from ? began : from);
         if (watch->item_at != began)
             watch->stopped = 0;
@@ -308,10 +308,9 @@ static int64_t first_limited(const struct server *server)
     int64_t first = server->now;
     for (unsigned i = 0; i < server->pool->worker_count; i++) {
         struct worker_slot *slot = &server->pool->workers[i];
-        if (!may_signal(slot) || !atomic_load_explicit(&slot->limit, memory_order_seq_cst) ||
-            !(atomic_load_explicit(&slot->current, memory_order_seq_cst) & 1))
+        if (!may_signal(slot) || !load_seq_cst(&slot->limit) || !(load_seq_cst(&slot->current) & 1))
             continue;
-        int64_t began = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
+        int64_t began = load_relaxed(&slot->item_at);
         first = began < first ? began : first;
     }
     return first;
@@ -345,10 +344,10 @@ static int64_t end_look(struct server *server)
  * it begins another one. */
 static void end_if_late(struct server *server, struct worker_slot *slot)
 {
-    int64_t limit = atomic_load_explicit(&slot->limit, memory_order_seq_cst);
-    uint64_t current = atomic_load_explicit(&slot->current, memory_order_seq_cst);
-    int64_t began = atomic_load_explicit(&slot->item_at, memory_order_relaxed);
-    if (!limit || atomic_load_explicit(&slot->kill, memory_order_relaxed) == POOL_KILL_SENT)
+    int64_t limit = load_seq_cst(&slot->limit);
+    uint64_t current = load_seq_cst(&slot->current);
+    int64_t began = load_relaxed(&slot->item_at);
+    if (!limit || load_relaxed(&slot->kill) == POOL_KILL_SENT)
         return;
     int64_t left = current & 1 ? began + limit + time_stopped(server, slot, began) - server->now : limit;
     if (left > 0) {
@@ -356,13 +355,12 @@ static void end_if_late(struct server *server, struct worker_slot *slot)
         return;
     }
     set_kill(slot, POOL_KILL_ASKED);
-    if (atomic_load_explicit(&slot->current, memory_order_seq_cst) != current ||
-        atomic_load_explicit(&slot->item_at, memory_order_relaxed) != began) {
+    if (load_seq_cst(&slot->current) != current || load_relaxed(&slot->item_at) != began) {
         spare(slot);
         look_again_at(server, server->now);
         return;
     }
-    atomic_store_explicit(&slot->late, current, memory_order_release);
+    store_release(&slot->late, current);
     if (!end_worker(server, slot))
         look_again_at(server, server->now + OS_TICK);
 }
@@ -385,10 +383,10 @@ static int start_worker(struct server *server, unsigned index)
     if (pid == 0)
         pool_worker(server->pool, index, serial, server->pid);
     if (pid < 0) {
-        atomic_store_explicit(&slot->word, 0, memory_order_release);
+        store_release(&slot->word, 0);
         return pid;
     }
-    atomic_store_explicit(&slot->pid, pid, memory_order_release);
+    store_release(&slot->pid, pid);
     server->alive++;
     return 0;
 }
@@ -443,9 +441,9 @@ static void tell_started(struct server *server)
     if (!is_starting(server))
         return;
     for (unsigned i = 0; i < pool_wanted(pool); i++)
-        if (!atomic_load_explicit(&pool->workers[i].ready, memory_order_acquire))
+        if (!load_acquire(&pool->workers[i].ready))
             return;
-    atomic_store_explicit(&pool->started, 0, memory_order_release);
+    store_release(&pool->started, 0);
     cell_wake(&pool->changed, CELL_ALL);
 }
 
@@ -480,8 +478,7 @@ static bool all_is_done(struct server *server)
 static void refuse(struct pool *pool, int result)
 {
     int32_t starting = POOL_STARTING;
-    atomic_compare_exchange_strong_explicit(&pool->started, &starting, result, memory_order_release,
-                                            memory_order_relaxed);
+    compare_exchange_release(&pool->started, &starting, result);
 }
 
 static void end(struct server *server)
@@ -489,7 +486,7 @@ static void end(struct server *server)
     struct pool *pool = server->pool;
     if (server->failure)
         refuse(pool, server->failure);
-    atomic_store_explicit(&pool->ended, 1, memory_order_release);
+    store_release(&pool->ended, 1);
     cell_wake(&pool->changed, CELL_ALL);
 }
 

@@ -3,15 +3,15 @@
 #include "os/descriptor.h"
 #include "os/proc.h"
 #include "pool/host.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 
 /* The pid of the worker that lives in a slot, or 0. */
 static pid_t pid_in(struct worker_slot *slot)
 {
-    pid_t pid = atomic_load_explicit(&slot->pid, memory_order_acquire);
-    bool lives = pid > 0 && atomic_load_explicit(&slot->word, memory_order_acquire) &&
-                 !atomic_load_explicit(&slot->ended, memory_order_acquire);
+    pid_t pid = load_acquire(&slot->pid);
+    bool lives = pid > 0 && load_acquire(&slot->word) && !load_acquire(&slot->ended);
     return lives ? pid : 0;
 }
 
@@ -47,7 +47,7 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
     if (result)
         return outcome(__func__, result);
     shared->full = workers;
-    atomic_store_explicit(&shared->wanted, workers, memory_order_release);
+    store_release(&shared->wanted, workers);
     pool_excuse_surplus(shared);
     pool_unlock(shared);
     if (shared->threads)
@@ -59,7 +59,7 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
 
 static int64_t load(_Atomic(int64_t) *word)
 {
-    return atomic_load_explicit(word, memory_order_relaxed);
+    return load_relaxed(word);
 }
 
 /* 0 where it cannot be told. */
@@ -76,7 +76,7 @@ static size_t peak_memory_of(uint64_t word)
 
 static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
 {
-    mproc_worker_stats stats = {.pid = pid, .items = atomic_load_explicit(&slot->items, memory_order_relaxed)};
+    mproc_worker_stats stats = {.pid = pid, .items = load_relaxed(&slot->items)};
     int64_t begun = load(&slot->begun);
     int64_t since = load(&slot->since);
     int64_t now = os_now();
@@ -87,7 +87,7 @@ static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
         stats.busy = MPROC_NS(busy);
         stats.idle = MPROC_NS(idle > 0 ? idle : 0); /* less than 0: it went on while we looked */
     }
-    stats.peak_memory = peak_memory_of(atomic_load_explicit(&slot->word, memory_order_acquire));
+    stats.peak_memory = peak_memory_of(load_acquire(&slot->word));
     return stats;
 }
 
@@ -99,13 +99,13 @@ int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_
     if (result)
         return outcome_count(__func__, result);
     struct pool *shared = pool->shared;
-    uint64_t items = atomic_load_explicit(&shared->past_items, memory_order_relaxed);
+    uint64_t items = load_relaxed(&shared->past_items);
     unsigned alive = 0;
     host_look(pool);
     for (unsigned i = 0; i < shared->worker_count; i++) {
         struct worker_slot *slot = &shared->workers[i];
         pid_t pid = pid_in(slot);
-        items += atomic_load_explicit(&slot->items, memory_order_relaxed);
+        items += load_relaxed(&slot->items);
         if (pid && alive < capacity)
             workers[alive] = look_at(slot, pid);
         alive += pid != 0;
@@ -115,8 +115,8 @@ int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_
             .workers = pool_wanted(shared),
             .alive = alive,
             .items = items,
-            .starts = atomic_load_explicit(&shared->starts, memory_order_relaxed),
-            .deaths = atomic_load_explicit(&shared->deaths, memory_order_relaxed),
+            .starts = load_relaxed(&shared->starts),
+            .deaths = load_relaxed(&shared->deaths),
         };
     return (int)alive;
 }

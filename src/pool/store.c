@@ -13,6 +13,7 @@
 #include "os/leave.h"
 #include "os/listed.h"
 #include "pool/postmortem.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -32,21 +33,21 @@ static struct ledger *own_ledger(void)
 
 static void is_listed(heap_place *moving)
 {
-    atomic_store_explicit(moving, 0, memory_order_release);
+    store_release(moving, 0);
 }
 
 /* ---- pools ---- */
 
 static struct pool *first_pool(struct ledger *ledger)
 {
-    return (struct pool *)atomic_load_explicit(&ledger->pools, memory_order_acquire);
+    return (struct pool *)load_acquire(&ledger->pools);
 }
 
 static heap_place *place_of_pool(struct ledger *ledger, const struct pool *pool)
 {
     heap_place *place = &ledger->pools;
-    while (atomic_load_explicit(place, memory_order_relaxed) != (uintptr_t)pool)
-        place = &((struct pool *)atomic_load_explicit(place, memory_order_relaxed))->next;
+    while (load_relaxed(place) != (uintptr_t)pool)
+        place = &((struct pool *)load_relaxed(place))->next;
     return place;
 }
 
@@ -54,8 +55,8 @@ static heap_place *place_of_pool(struct ledger *ledger, const struct pool *pool)
 static void remove_pool(struct ledger *ledger, struct pool *pool)
 {
     heap_place *place = place_of_pool(ledger, pool);
-    atomic_store_explicit(&ledger->moving_pool, (uintptr_t)pool, memory_order_release);
-    atomic_store_explicit(place, atomic_load_explicit(&pool->next, memory_order_relaxed), memory_order_release);
+    store_release(&ledger->moving_pool, (uintptr_t)pool);
+    store_release(place, load_relaxed(&pool->next));
     heap_free_from(&ledger->moving_pool);
 }
 
@@ -72,10 +73,10 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
         *pool = block;
         (*pool)->host = member_current();
         (*pool)->worker_count = worker_count;
-        atomic_store_explicit(&(*pool)->started, POOL_STARTING, memory_order_relaxed);
+        store_relaxed(&(*pool)->started, POOL_STARTING);
         list_init(&(*pool)->list);
-        atomic_store_explicit(&(*pool)->next, (uintptr_t)first_pool(ledger), memory_order_relaxed);
-        atomic_store_explicit(&ledger->pools, (uintptr_t)block, memory_order_release); /* commit */
+        store_relaxed(&(*pool)->next, (uintptr_t)first_pool(ledger));
+        store_release(&ledger->pools, (uintptr_t)block); /* commit */
         is_listed(&ledger->moving_pool);
     }
     pthread_mutex_unlock(&pools_mutex);
@@ -86,16 +87,16 @@ static void free_contents(struct pool *pool)
 {
     heap_free_from(&pool->own_arg);
     for (unsigned i = 0; i < pool->worker_count; i++) /* a death that was not settled */
-        postmortem_end(pool, i, atomic_load_explicit(&pool->workers[i].job, memory_order_acquire));
+        postmortem_end(pool, i, load_acquire(&pool->workers[i].job));
     struct job *job;
     struct job_function *function;
-    while ((job = atomic_load_explicit(&pool->newest, memory_order_acquire)) != NULL) {
+    while ((job = load_acquire(&pool->newest)) != NULL) {
         job->newer = NULL; /* a host that died in between may have left it behind */
         store_free_job(pool, job);
     }
-    while ((function = atomic_load_explicit(&pool->functions, memory_order_acquire)) != NULL) {
-        atomic_store_explicit(&pool->moving, (uintptr_t)function, memory_order_release);
-        atomic_store_explicit(&pool->functions, function->older, memory_order_release);
+    while ((function = load_acquire(&pool->functions)) != NULL) {
+        store_release(&pool->moving, (uintptr_t)function);
+        store_release(&pool->functions, function->older);
         heap_free_from(&pool->moving);
     }
 }
@@ -113,8 +114,7 @@ void store_each_pool(void (*visit)(struct pool *pool))
     if (!member_current())
         return;
     os_mutex_lock(&pools_mutex);
-    for (struct pool *pool = first_pool(own_ledger()); pool;
-         pool = (struct pool *)atomic_load_explicit(&pool->next, memory_order_acquire))
+    for (struct pool *pool = first_pool(own_ledger()); pool; pool = (struct pool *)load_acquire(&pool->next))
         visit(pool);
     pthread_mutex_unlock(&pools_mutex);
 }
@@ -124,14 +124,14 @@ void store_each_pool(void (*visit)(struct pool *pool))
 int store_new_job(struct pool *pool, size_t size, struct job **job)
 {
     void *block;
-    struct job *older = atomic_load_explicit(&pool->newest, memory_order_relaxed);
+    struct job *older = load_relaxed(&pool->newest);
     int result = heap_alloc(sizeof **job + size, &pool->moving, &block);
     if (result)
         return result;
     *job = block;
     memset(block, 0, sizeof **job);
     (*job)->older = older;
-    atomic_store_explicit(&pool->newest, *job, memory_order_release); /* commit */
+    store_release(&pool->newest, *job); /* commit */
     if (older)
         older->newer = *job;
     is_listed(&pool->moving);
@@ -141,22 +141,22 @@ int store_new_job(struct pool *pool, size_t size, struct job **job)
 void store_free_postmortems(struct pool *pool, struct job *job)
 {
     struct job_postmortem *entry;
-    while ((entry = atomic_load_explicit(&job->postmortems, memory_order_acquire)) != NULL) {
-        atomic_store_explicit(&pool->moving, (uintptr_t)entry, memory_order_release);
-        atomic_store_explicit(&job->postmortems, entry->older, memory_order_release);
+    while ((entry = load_acquire(&job->postmortems)) != NULL) {
+        store_release(&pool->moving, (uintptr_t)entry);
+        store_release(&job->postmortems, entry->older);
         heap_free_from(&pool->moving);
     }
 }
 
 void store_forget_yields(struct job *job)
 {
-    atomic_store_explicit(&job->own_yields, NULL, memory_order_release);
+    store_release(&job->own_yields, NULL);
 }
 
 /* Before the memory in which they are. */
 static void free_yields(struct job *job)
 {
-    struct yield *yields = atomic_load_explicit(&job->own_yields, memory_order_acquire);
+    struct yield *yields = load_acquire(&job->own_yields);
     for (size_t i = 0; yields && i < job->own_yield_count; i++)
         yield_clear(&yields[i]);
     store_forget_yields(job);
@@ -168,8 +168,8 @@ void store_free_job(struct pool *pool, struct job *job)
     free_yields(job);
     heap_free_from(&job->inputs);
     heap_free_from(&job->payload);
-    atomic_store_explicit(&pool->moving, (uintptr_t)job, memory_order_release);
-    atomic_store_explicit(job->newer ? &job->newer->older : &pool->newest, job->older, memory_order_release);
+    store_release(&pool->moving, (uintptr_t)job);
+    store_release(job->newer ? &job->newer->older : &pool->newest, job->older);
     if (job->older)
         job->older->newer = job->newer;
     heap_free_from(&pool->moving);
@@ -186,7 +186,7 @@ static bool is_same(const struct function_reference *a, const struct function_re
 static const struct job_function *known_function(struct pool *pool, mproc_task *task,
                                                  const struct function_reference *reference)
 {
-    struct job_function *entry = atomic_load_explicit(&pool->functions, memory_order_relaxed);
+    struct job_function *entry = load_relaxed(&pool->functions);
     while (entry && (entry->address != task || !is_same(&entry->reference, reference)))
         entry = entry->older;
     return entry;
@@ -197,7 +197,7 @@ int store_function(struct pool *pool, mproc_task *task, const struct job_functio
 {
     void *block;
     struct function_reference reference;
-    struct job_function *older = atomic_load_explicit(&pool->functions, memory_order_relaxed);
+    struct job_function *older = load_relaxed(&pool->functions);
     int result = function_refer(&reference, (function_address *)(void *)task);
     if (result)
         return result;
@@ -210,7 +210,7 @@ int store_function(struct pool *pool, mproc_task *task, const struct job_functio
     struct job_function *made = block;
     *made = (struct job_function){
         .older = older, .number = older ? older->number + 1 : 0, .address = task, .reference = reference};
-    atomic_store_explicit(&pool->functions, made, memory_order_release); /* commit */
+    store_release(&pool->functions, made); /* commit */
     is_listed(&pool->moving);
     *entry = made;
     return 0;
@@ -230,13 +230,11 @@ static bool is_deserted(struct pool *pool)
 /* The rest of what moved when the host died: listed, or the list's no more. */
 static void sweep_moving_job(struct pool *pool)
 {
-    uintptr_t moving = atomic_load_explicit(&pool->moving, memory_order_acquire);
-    for (struct job *job = atomic_load_explicit(&pool->newest, memory_order_acquire); job; job = job->older)
-        if ((uintptr_t)job == moving ||
-            (uintptr_t)atomic_load_explicit(&job->postmortems, memory_order_acquire) == moving)
+    uintptr_t moving = load_acquire(&pool->moving);
+    for (struct job *job = load_acquire(&pool->newest); job; job = job->older)
+        if ((uintptr_t)job == moving || (uintptr_t)load_acquire(&job->postmortems) == moving)
             is_listed(&pool->moving);
-    for (struct job_function *entry = atomic_load_explicit(&pool->functions, memory_order_acquire); entry;
-         entry = entry->older)
+    for (struct job_function *entry = load_acquire(&pool->functions); entry; entry = entry->older)
         if ((uintptr_t)entry == moving)
             is_listed(&pool->moving);
     heap_free_from(&pool->moving);
@@ -244,9 +242,8 @@ static void sweep_moving_job(struct pool *pool)
 
 static void sweep_moving_pool(struct ledger *ledger)
 {
-    uintptr_t moving = atomic_load_explicit(&ledger->moving_pool, memory_order_acquire);
-    for (struct pool *pool = first_pool(ledger); pool;
-         pool = (struct pool *)atomic_load_explicit(&pool->next, memory_order_acquire))
+    uintptr_t moving = load_acquire(&ledger->moving_pool);
+    for (struct pool *pool = first_pool(ledger); pool; pool = (struct pool *)load_acquire(&pool->next))
         if ((uintptr_t)pool == moving)
             is_listed(&ledger->moving_pool);
     heap_free_from(&ledger->moving_pool);

@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "pool/inputs.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <string.h>
@@ -155,7 +156,7 @@ static void make_yields(struct job *job, const struct host_job *wish, unsigned c
         return;
     memset(memory, 0, wish->yields * sizeof *yields);
     job->own_yield_count = wish->yields;
-    atomic_store_explicit(&job->own_yields, yields, memory_order_release);
+    store_release(&job->own_yields, yields);
 }
 
 static void furnish(struct job *job, const struct host_job *wish, const struct layout *layout, unsigned char *memory)
@@ -250,28 +251,28 @@ static int load(struct job *job, const struct host_job *wish, size_t first, size
     job->count = count;
     job->chunk_count = chunk_count(count, job->chunk_size);
     for (size_t i = 0; i < job->chunk_count; i++)
-        atomic_store_explicit(&job->chunks[i], 0, memory_order_relaxed);
+        store_relaxed(&job->chunks[i], 0);
     for (size_t home = 0; home < job->homes; home++)
-        atomic_store_explicit(job_home_next(job, home), job_home_begin(job, home), memory_order_relaxed);
-    atomic_store_explicit(&job->next_chunk, job->homes ? JOB_AT_HOME : 0, memory_order_relaxed);
-    atomic_store_explicit(&job->finished, 0, memory_order_relaxed);
-    atomic_store_explicit(&job->failures, 0, memory_order_relaxed);
+        store_relaxed(job_home_next(job, home), job_home_begin(job, home));
+    store_relaxed(&job->next_chunk, job->homes ? JOB_AT_HOME : 0);
+    store_relaxed(&job->finished, 0);
+    store_relaxed(&job->failures, 0);
     return 0;
 }
 
 /* With the lock. No worker draws from such a job: each goes by its own number. */
 static void call_all(struct pool *shared, struct job *job)
 {
-    atomic_store_explicit(&job->next_chunk, job->chunk_count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&shared->calls, 1, memory_order_release);
-    atomic_store_explicit(&shared->call, job, memory_order_release);
+    store_relaxed(&job->next_chunk, job->chunk_count);
+    fetch_add_release(&shared->calls, 1);
+    store_release(&shared->call, job);
     pool_excuse_surplus(shared);
 }
 
 /* With the lock. */
 static void try_once_more(struct pool *shared)
 {
-    atomic_store_explicit(&shared->broken, 0, memory_order_release);
+    store_release(&shared->broken, 0);
     cell_wake(&shared->server, CELL_ALL);
     cell_wake(&shared->work, CELL_ALL); /* threads that have failed to begin */
 }
@@ -287,7 +288,7 @@ static int publish(struct pool *shared, struct job *job, bool promised)
             pool_grow(shared, job->chunk_count);
         if (pool_broken(shared))
             try_once_more(shared);
-        atomic_store_explicit(&job->published, true, memory_order_relaxed);
+        store_relaxed(&job->published, true);
         if (job->is_call)
             call_all(shared, job);
         else
@@ -307,9 +308,9 @@ static void wake_workers(mproc_pool *pool, const struct job *job)
 {
     struct pool *shared = pool->shared;
     atomic_thread_fence(memory_order_seq_cst);
-    bool looks = atomic_load_explicit(&shared->spinner, memory_order_relaxed) != 0;
-    bool sleep = atomic_load_explicit(&shared->work.word, memory_order_relaxed) & CELL_SLEEPERS;
-    atomic_store_explicit(&pool->woke, sleep && !looks, memory_order_relaxed);
+    bool looks = load_relaxed(&shared->spinner) != 0;
+    bool sleep = load_relaxed(&shared->work.word) & CELL_SLEEPERS;
+    store_relaxed(&pool->woke, sleep && !looks);
     if (job->chunk_count == 1 && !job->is_call && looks)
         return;
     bool needs_few = job->chunk_count < shared->worker_count && !job->is_call;
@@ -327,7 +328,7 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
                 bool promised)
 {
     host_look(pool);
-    if (atomic_load_explicit(&job->postmortems, memory_order_relaxed))
+    if (load_relaxed(&job->postmortems))
         forget_postmortems(pool, job);
     int result = load(job, wish, first, count);
     if (!result)
@@ -345,14 +346,14 @@ int host_promise(mproc_pool *pool)
         return result;
     result = pool_state(shared) == POOL_OPEN ? 0 : MPROC_CLOSED;
     if (!result)
-        atomic_fetch_add_explicit(&shared->promises, 1, memory_order_release);
+        fetch_add_release(&shared->promises, 1);
     pool_unlock(shared);
     return result;
 }
 
 void host_end_promise(mproc_pool *pool)
 {
-    atomic_fetch_sub_explicit(&pool->shared->promises, 1, memory_order_release);
+    fetch_sub_release(&pool->shared->promises, 1);
     cell_wake(&pool->shared->work, CELL_ALL);
     cell_wake(&pool->shared->server, CELL_ALL);
 }
@@ -361,15 +362,15 @@ void host_end_promise(mproc_pool *pool)
 
 void host_begin_no_more(mproc_pool *pool, struct job *job)
 {
-    atomic_fetch_or_explicit(&job->flags, JOB_STOPPED, memory_order_acq_rel);
+    fetch_or_acq_rel(&job->flags, JOB_STOPPED);
     cell_wake(job->waiter, CELL_ALL);
     callbacks_look(pool);
 }
 
 void host_stop(mproc_pool *pool, struct job *job)
 {
-    atomic_fetch_or_explicit(&job->flags, JOB_STOPPED | JOB_KILL, memory_order_acq_rel);
-    atomic_fetch_add_explicit(&pool->shared->cancels, 1, memory_order_release);
+    fetch_or_acq_rel(&job->flags, JOB_STOPPED | JOB_KILL);
+    fetch_add_release(&pool->shared->cancels, 1);
     cell_wake(&pool->shared->server, CELL_ALL);
     cell_wake(job->waiter, CELL_ALL);
     callbacks_look(pool);
@@ -380,13 +381,13 @@ bool host_withdraw(mproc_pool *pool, struct job *job)
 {
     if (pool_lock(pool->shared))
         return false;
-    if (atomic_load_explicit(&job->queued, memory_order_relaxed))
+    if (load_relaxed(&job->queued))
         list_remove(&pool->shared->list, job);
-    if (atomic_load_explicit(&pool->shared->call, memory_order_relaxed) == job)
-        atomic_store_explicit(&pool->shared->call, NULL, memory_order_release);
+    if (load_relaxed(&pool->shared->call) == job)
+        store_release(&pool->shared->call, NULL);
     bool named = pool_names_job(pool->shared, job);
     if (!named)
-        atomic_store_explicit(&job->published, false, memory_order_relaxed);
+        store_relaxed(&job->published, false);
     pool_unlock(pool->shared);
     return !named;
 }
@@ -433,7 +434,7 @@ static void free_given_up(mproc_pool *pool)
 
 void host_give_up_job(mproc_pool *pool, struct job *job)
 {
-    atomic_fetch_or_explicit(&job->flags, JOB_STOPPED, memory_order_acq_rel);
+    fetch_or_acq_rel(&job->flags, JOB_STOPPED);
     pthread_mutex_lock(&pool->mutex);
     free_given_up(pool);
     if (!is_over(pool, job)) {

@@ -2,6 +2,7 @@
 #include "pool/tag.h"
 
 #include "os/allocate.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ void tag_note(uint32_t kind, enum tag_kind wanted)
 /* NULL when there is no memory for it: then none are kept. */
 static struct kept *find_kept(void)
 {
-    struct kept *before = atomic_load_explicit(&kept, memory_order_acquire);
+    struct kept *before = load_acquire(&kept);
     struct kept *made = before ? NULL : os_malloc(sizeof *made);
     if (!made)
         return before;
@@ -43,6 +44,6 @@ static struct kept *find_kept(void)
 void tag_free(struct tag *tag)
 {
     struct kept *places = find_kept();
-    unsigned place = atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) % KEPT;
-    free(places ? atomic_exchange_explicit(&places->tags[place], tag, memory_order_acq_rel) : tag);
+    unsigned place = fetch_add_relaxed(&count, 1) % KEPT;
+    free(places ? exchange_acq_rel(&places->tags[place], tag) : tag);
 }

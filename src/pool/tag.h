@@ -5,8 +5,8 @@
 #ifndef MPROC_POOL_TAG_H
 #define MPROC_POOL_TAG_H
 
+#include "util/atomic.h"
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdint.h>
 
 enum tag_kind {
@@ -27,7 +27,7 @@ void tag_note(uint32_t kind, enum tag_kind wanted) __attribute__((cold));
 /* Whether the handle is of that kind, and not freed: 0, -EINVAL, -ESTALE. */
 static inline int tag_check(const struct tag *tag, enum tag_kind wanted)
 {
-    uint32_t kind = tag ? atomic_load_explicit(&tag->kind, memory_order_relaxed) : 0;
+    uint32_t kind = tag ? load_relaxed(&tag->kind) : 0;
     if (__builtin_expect(kind == (uint32_t)wanted, 1))
         return 0;
     tag_note(kind, wanted);
@@ -37,7 +37,7 @@ static inline int tag_check(const struct tag *tag, enum tag_kind wanted)
 /* The handle is freed from now on; its memory is still there. */
 static inline void tag_end(struct tag *tag)
 {
-    atomic_store_explicit(&tag->kind, TAG_FREED, memory_order_relaxed);
+    store_relaxed(&tag->kind, TAG_FREED);
 }
 
 /* Free the memory of such a handle, after that of some others; it was taken by os_malloc() and begins with the tag. */

@@ -2,6 +2,7 @@
  * text of an error. A job that has such inputs or results is run through worker_run_task(), any other without it. */
 #include "pool/worker.h"
 
+#include "util/atomic.h"
 #include "util/failure.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@ int worker_run_task(void *ctx, const void *in, void *out)
 {
     struct worker *worker = worker_of_thread();
     struct job *job = worker->job;
-    uint64_t item = atomic_load_explicit(&worker->slot->current, memory_order_relaxed) >> 1;
+    uint64_t item = load_relaxed(&worker->slot->current) >> 1;
     struct yield *yield = job->yields ? &job->yields[item] : NULL;
     worker->yield = yield;
     if (yield)
@@ -38,7 +39,7 @@ static struct worker *worker_at_item(void)
     struct worker *worker = worker_of_thread();
     if (!worker)
         worker = worker_of_process();
-    if (!worker || !(atomic_load_explicit(&worker->slot->current, memory_order_relaxed) & 1))
+    if (!worker || !(load_relaxed(&worker->slot->current) & 1))
         return NULL;
     return worker;
 }

@@ -8,6 +8,7 @@
 #include "os/uncancelled.h"
 #include "pool/host.h"
 #include "pool/worker.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +21,7 @@
 static bool none_is_ready(struct pool *pool)
 {
     for (unsigned i = 0; i < pool->worker_count; i++)
-        if (atomic_load_explicit(&pool->workers[i].word, memory_order_acquire) &&
-            atomic_load_explicit(&pool->workers[i].ready, memory_order_acquire))
+        if (load_acquire(&pool->workers[i].word) && load_acquire(&pool->workers[i].ready))
             return false;
     return true;
 }
@@ -33,8 +33,7 @@ static bool fail_to_begin(struct worker *worker, int code)
     struct pool *pool = worker->pool;
     int32_t starting = POOL_STARTING;
     int result = code == POOL_INITIALIZER_LOST ? MPROC_NO_FUNCTION : MPROC_TASK_FAILED;
-    if (atomic_compare_exchange_strong_explicit(&pool->started, &starting, result, memory_order_release,
-                                                memory_order_relaxed)) {
+    if (compare_exchange_release(&pool->started, &starting, result)) {
         cell_wake(&pool->changed, CELL_ALL);
         return false;
     }
@@ -58,8 +57,8 @@ static bool live(struct pool_thread *thread)
                             .index = thread->index,
                             .is_thread = true};
     pool_clear_slot(pool, thread->index);
-    atomic_store_explicit(&worker.slot->pid, (int32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&worker.slot->word, member_current(), memory_order_release);
+    store_relaxed(&worker.slot->pid, (int32_t)getpid());
+    store_release(&worker.slot->word, member_current());
     worker_become(&worker);
     int result = worker_initialize(&worker);
     bool more = result ? fail_to_begin(&worker, result) : worker_serve(&worker);
@@ -70,7 +69,7 @@ static bool live(struct pool_thread *thread)
 static void leave(struct pool_thread *thread)
 {
     struct pool *pool = thread->pool->shared;
-    atomic_store_explicit(&thread->gone, true, memory_order_release);
+    store_release(&thread->gone, true);
     cell_wake(&pool->changed, CELL_ALL); /* the pool stays until this thread was joined */
 }
 
@@ -79,7 +78,7 @@ static void bury(void *arg)
 {
     struct pool_thread *thread = arg;
     struct pool *pool = thread->pool->shared;
-    atomic_fetch_add_explicit(&pool->deaths, 1, memory_order_relaxed);
+    fetch_add_relaxed(&pool->deaths, 1);
     pool_settle_worker(pool, thread->index, 0);
     leave(thread);
 }
@@ -102,7 +101,7 @@ static void *run(void *arg)
 
 static void join_gone(struct pool_thread *thread)
 {
-    if (!thread->exists || !atomic_load_explicit(&thread->gone, memory_order_acquire))
+    if (!thread->exists || !load_acquire(&thread->gone))
         return;
     uncancelled_pthread_join(thread->id, NULL);
     thread->exists = false;
@@ -113,7 +112,7 @@ static int start(mproc_pool *pool, unsigned index)
     struct pool_thread *thread = &pool->threads[index];
     thread->pool = pool;
     thread->index = index;
-    atomic_store_explicit(&thread->gone, false, memory_order_relaxed);
+    store_relaxed(&thread->gone, false);
     int result = os_thread_create(&thread->id, run, thread);
     thread->exists = result == 0;
     return result;
@@ -135,24 +134,24 @@ void threads_mend(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
     bool exists = false;
-    if (atomic_load_explicit(&shared->started, memory_order_relaxed) == 0 && pool_wants_workers(shared))
+    if (load_relaxed(&shared->started) == 0 && pool_wants_workers(shared))
         start_missing(pool);
     for (unsigned i = 0; pool->threads && i < shared->worker_count; i++) {
         join_gone(&pool->threads[i]);
         exists = exists || pool->threads[i].exists;
     }
     if (!exists && pool_state(shared) != POOL_OPEN && !pool_wants_workers(shared))
-        atomic_store_explicit(&shared->ended, 1, memory_order_release);
+        store_release(&shared->ended, 1);
 }
 
 /* 0 when all are ready, POOL_STARTING while they are not, or why they cannot be. */
 static int look_at_start(struct pool *shared)
 {
     for (unsigned i = 0; i < pool_wanted(shared); i++)
-        if (!atomic_load_explicit(&shared->workers[i].ready, memory_order_acquire))
-            return atomic_load_explicit(&shared->started, memory_order_acquire);
+        if (!load_acquire(&shared->workers[i].ready))
+            return load_acquire(&shared->started);
     int32_t starting = POOL_STARTING;
-    atomic_compare_exchange_strong_explicit(&shared->started, &starting, 0, memory_order_release, memory_order_relaxed);
+    compare_exchange_release(&shared->started, &starting, 0);
     return 0;
 }
 
@@ -183,7 +182,7 @@ int threads_start(mproc_pool *pool)
 static bool is_over(mproc_pool *pool)
 {
     host_mend(pool);
-    return atomic_load_explicit(&pool->shared->ended, memory_order_acquire);
+    return load_acquire(&pool->shared->ended);
 }
 
 int threads_wait_end(mproc_pool *pool, int64_t deadline)

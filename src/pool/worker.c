@@ -13,6 +13,7 @@
 #include "os/listed.h"
 #include "os/proc.h"
 #include "process/streams.h"
+#include "util/atomic.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,7 @@ void worker_become(struct worker *worker)
     own_worker = worker;
     if (!worker->is_thread)
         is_copy = false;
-    atomic_store_explicit(&has_workers, true, memory_order_relaxed);
+    store_relaxed(&has_workers, true);
     if (!worker->is_thread)
         process_worker = worker;
 }
@@ -64,7 +65,7 @@ void worker_become(struct worker *worker)
 /* A process that is no worker does not look at its thread's data: that would cost it a page of the dynamic linker. */
 static OS_FORK_PATH void become_copy(void)
 {
-    if (!atomic_load_explicit(&has_workers, memory_order_relaxed))
+    if (!load_relaxed(&has_workers))
         return;
     is_copy = true;
     if (own_worker)
@@ -83,14 +84,13 @@ void *mproc_worker_state(void)
 
 static bool take(struct worker *worker, struct job *job, size_t chunk, size_t *settled)
 {
-    uint64_t word = atomic_load_explicit(&job->chunks[chunk], memory_order_relaxed);
+    uint64_t word = load_relaxed(&job->chunks[chunk]);
     if (job_chunk_state(word) != JOB_FREE)
         return false;
     *settled = job_chunk_settled(word);
-    atomic_store_explicit(&worker->slot->chunk, chunk, memory_order_relaxed);
-    return atomic_compare_exchange_strong_explicit(
-        &job->chunks[chunk], &word, job_chunk_word(JOB_TAKEN, worker->index, *settled, job_chunk_deaths(word)),
-        memory_order_acq_rel, memory_order_relaxed);
+    store_relaxed(&worker->slot->chunk, chunk);
+    return compare_exchange_acq_rel(&job->chunks[chunk], &word,
+                                    job_chunk_word(JOB_TAKEN, worker->index, *settled, job_chunk_deaths(word)));
 }
 
 static void report(struct worker *worker, struct job *job)
@@ -116,7 +116,7 @@ static void adapt_run(struct worker *worker, struct job *job)
 /* Draw the next chunks below end. False when all were drawn. */
 static bool draw_from(struct worker *worker, _Atomic(uint64_t) *next, size_t end)
 {
-    uint64_t first = atomic_fetch_add_explicit(next, worker->run_length, memory_order_acq_rel);
+    uint64_t first = fetch_add_acq_rel(next, worker->run_length);
     if (first >= end)
         return false;
     worker->run_at = first;
@@ -129,14 +129,13 @@ static bool draw_at_home(struct worker *worker, struct job *job)
     while (worker->homes_left > 0) {
         _Atomic(uint64_t) *next = job_home_next(job, worker->home);
         size_t end = job_home_begin(job, worker->home + 1);
-        if (atomic_load_explicit(next, memory_order_relaxed) < end && draw_from(worker, next, end))
+        if (load_relaxed(next) < end && draw_from(worker, next, end))
             return true;
         worker->home = (worker->home + 1) % job->homes;
         worker->homes_left--;
     }
     uint64_t at_home = JOB_AT_HOME;
-    atomic_compare_exchange_strong_explicit(&job->next_chunk, &at_home, job->chunk_count, memory_order_acq_rel,
-                                            memory_order_relaxed);
+    compare_exchange_acq_rel(&job->next_chunk, &at_home, job->chunk_count);
     return false;
 }
 
@@ -156,8 +155,7 @@ static bool draw(struct worker *worker, struct job *job)
 /* Whether there is something to do that goes before this job. */
 static bool is_called_away(const struct worker *worker, const struct job *job)
 {
-    return atomic_load_explicit(&worker->pool->list.urgency, memory_order_relaxed) > job->priority ||
-           worker_is_called(worker);
+    return load_relaxed(&worker->pool->list.urgency) > job->priority || worker_is_called(worker);
 }
 
 /* Take a chunk of the job, if there is one that nobody has and the job may go on: of those drawn; else draw; else one
@@ -175,8 +173,7 @@ static bool take_next(struct worker *worker, struct job *job, size_t *chunk, siz
             return false;
         worker->has_drawn = true;
     } while (draw(worker, job));
-    if (!job->runs || (job_flags(job) & JOB_STOPPED) ||
-        atomic_load_explicit(&job->finished, memory_order_relaxed) >= job->chunk_count)
+    if (!job->runs || (job_flags(job) & JOB_STOPPED) || load_relaxed(&job->finished) >= job->chunk_count)
         return false;
     while (worker->steal_at > 0) {
         *chunk = --worker->steal_at;
@@ -216,7 +213,7 @@ static bool is_bloated(struct worker *worker)
 /* The server looks from now on, or no longer, how long items take. */
 static void set_limit(struct worker *worker, int64_t limit)
 {
-    atomic_store_explicit(&worker->slot->limit, limit, memory_order_seq_cst);
+    store_seq_cst(&worker->slot->limit, limit);
     if (limit)
         cell_wake(&worker->pool->server, CELL_ALL);
 }
@@ -224,7 +221,7 @@ static void set_limit(struct worker *worker, int64_t limit)
 /* Give back what was drawn and not begun, if the chunk that was just run began long after the draw. */
 static void give_back_stale(struct worker *worker, struct job *job)
 {
-    int64_t chunk_at = atomic_load_explicit(&worker->words->chunk_at, memory_order_relaxed);
+    int64_t chunk_at = load_relaxed(&worker->words->chunk_at);
     if (!worker->run_began || chunk_at - worker->run_began < RUN_STALE)
         return;
     worker->run_end = worker->run_at;
@@ -248,7 +245,7 @@ static bool run_job(struct worker *worker, struct job *job)
                       .current = &worker->slot->current,
                       .flags = &job->flags};
     if (!worker->at.task) {
-        atomic_fetch_or_explicit(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED, memory_order_acq_rel);
+        fetch_or_acq_rel(&job->flags, JOB_NO_FUNCTION | JOB_STOPPED);
         cell_wake(job->waiter, CELL_ALL);
         return true;
     }
@@ -262,7 +259,7 @@ static bool run_job(struct worker *worker, struct job *job)
     worker->homes_left = job->homes;
     worker->steal_at = job->chunk_count;
     worker->unreported = 0;
-    atomic_store_explicit(&worker->slot->served, 1, memory_order_relaxed);
+    store_relaxed(&worker->slot->served, 1);
     if (job->item_timeout)
         set_limit(worker, job->item_timeout);
     while (more && take_next(worker, job, &chunk, &settled)) {
@@ -281,12 +278,12 @@ static bool run_job(struct worker *worker, struct job *job)
  * replaces a dead worker may have its outcome already. */
 static struct job *answer_call(struct worker *worker)
 {
-    struct job *job = atomic_load_explicit(&worker->pool->call, memory_order_relaxed);
+    struct job *job = load_relaxed(&worker->pool->call);
     bool is_called = worker_is_called(worker);
-    worker->calls = atomic_load_explicit(&worker->pool->calls, memory_order_relaxed);
+    worker->calls = load_relaxed(&worker->pool->calls);
     if (!is_called || !job || worker->index >= job->chunk_count)
         return NULL;
-    uint64_t word = atomic_load_explicit(&job->chunks[worker->index], memory_order_relaxed);
+    uint64_t word = load_relaxed(&job->chunks[worker->index]);
     return job_chunk_state(word) == JOB_FREE ? job : NULL;
 }
 
@@ -301,7 +298,7 @@ static struct job *pick(struct worker *worker)
     if (!job)
         job = pool_first_job(pool);
     if (job) {
-        atomic_store_explicit(&worker->slot->job, job, memory_order_seq_cst);
+        store_seq_cst(&worker->slot->job, job);
         if (job->chunk_count == 1 && !job->is_call)
             list_remove(&pool->list, job);
     }
@@ -318,14 +315,13 @@ static struct job *pick(struct worker *worker)
 
 static void add_busy(struct worker_slot *slot, int64_t span)
 {
-    atomic_store_explicit(&slot->busy, atomic_load_explicit(&slot->busy, memory_order_relaxed) + span,
-                          memory_order_relaxed);
-    atomic_store_explicit(&slot->since, 0, memory_order_relaxed);
+    store_relaxed(&slot->busy, load_relaxed(&slot->busy) + span);
+    store_relaxed(&slot->since, 0);
 }
 
 static void leave_job(struct worker *worker)
 {
-    atomic_store_explicit(&worker->slot->job, NULL, memory_order_release);
+    store_release(&worker->slot->job, NULL);
     cell_wake(&worker->pool->changed, CELL_ALL);
 }
 
@@ -350,10 +346,10 @@ int worker_initialize(struct worker *worker)
     streams_flush();
     if (result)
         return POOL_INITIALIZER_FAILED;
-    atomic_store_explicit(&pool->vain, 0, memory_order_relaxed);
+    store_relaxed(&pool->vain, 0);
     worker->idle_since = os_now();
-    atomic_store_explicit(&worker->slot->begun, worker->idle_since, memory_order_relaxed);
-    atomic_store_explicit(&worker->slot->ready, 1, memory_order_release);
+    store_relaxed(&worker->slot->begun, worker->idle_since);
+    store_release(&worker->slot->ready, 1);
     cell_wake(worker->is_thread ? &pool->changed : &pool->server, CELL_ALL);
     return 0;
 }
@@ -369,7 +365,7 @@ bool worker_serve(struct worker *worker)
         if (!job)
             continue;
         int64_t since = os_now();
-        atomic_store_explicit(&worker->slot->since, since, memory_order_relaxed);
+        store_relaxed(&worker->slot->since, since);
         more = run_job(worker, job);
         worker->idle_since = os_now();
         add_busy(worker->slot, worker->idle_since - since);

@@ -4,6 +4,7 @@
 
 #include "pool/loop.h"
 #include "pool/pool.h"
+#include "util/atomic.h"
 
 #define FUNCTIONS_KNOWN 16
 
@@ -59,7 +60,7 @@ static inline bool worker_is_surplus(const struct worker *worker)
 /* There is a call to all workers that this one has not answered. */
 static inline bool worker_is_called(const struct worker *worker)
 {
-    return atomic_load_explicit(&worker->pool->calls, memory_order_acquire) != worker->calls;
+    return load_acquire(&worker->pool->calls) != worker->calls;
 }
 
 /* ---- worker.c ---- */

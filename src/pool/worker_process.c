@@ -6,6 +6,7 @@
 #include "os/supervise.h"
 #include "pool/worker.h"
 #include "process/self.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static int take_slot(struct worker_slot *slot, uint32_t serial)
         return result;
     if (!pool_take_place(&slot->word, serial))
         return -ESRCH;
-    atomic_store_explicit(&slot->pid, (int32_t)getpid(), memory_order_relaxed);
+    store_relaxed(&slot->pid, (int32_t)getpid());
     return 0;
 }
 

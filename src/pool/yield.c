@@ -2,18 +2,19 @@
  * death, and by the host. */
 #include "pool/yield.h"
 
+#include "util/atomic.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 static uintptr_t get(const heap_place *place)
 {
-    return atomic_load_explicit(place, memory_order_acquire);
+    return load_acquire(place);
 }
 
 static void set(heap_place *place, const void *block)
 {
-    atomic_store_explicit(place, (uintptr_t)block, memory_order_release);
+    store_release(place, (uintptr_t)block);
 }
 
 void yield_free(struct yield *yield)
@@ -27,7 +28,7 @@ void yield_free(struct yield *yield)
 
 static void set_size(struct yield *yield, size_t size)
 {
-    atomic_store_explicit(&yield->size, size, memory_order_relaxed);
+    store_relaxed(&yield->size, size);
 }
 
 /* A block that is larger than need be is kept, unless much of it would be wasted. */
@@ -90,7 +91,7 @@ void yield_drop_text(struct yield *yield)
 void *yield_result(const struct yield *yield, size_t *size)
 {
     void *block = (void *)get(&yield->result);
-    *size = block ? atomic_load_explicit(&yield->size, memory_order_relaxed) : 0;
+    *size = block ? load_relaxed(&yield->size) : 0;
     return block;
 }
 
@@ -101,8 +102,8 @@ const char *yield_text(const struct yield *yield)
 
 void *yield_take_result(struct yield *yield, size_t *size)
 {
-    *size = atomic_load_explicit(&yield->size, memory_order_relaxed);
-    void *block = (void *)atomic_exchange_explicit(&yield->result, 0, memory_order_acq_rel);
+    *size = load_relaxed(&yield->size);
+    void *block = (void *)exchange_acq_rel(&yield->result, 0);
     *size = block ? *size : 0;
     return block;
 }

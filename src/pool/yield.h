@@ -14,6 +14,7 @@
 #define MPROC_POOL_YIELD_H
 
 #include "arena/heap.h"
+#include "util/atomic.h"
 #include <mproc/base.h>
 #include <stdarg.h>
 
@@ -29,9 +30,7 @@ void yield_free(struct yield *yield);
 
 static inline void yield_clear(struct yield *yield)
 {
-    if (atomic_load_explicit(&yield->result, memory_order_acquire) ||
-        atomic_load_explicit(&yield->former, memory_order_acquire) ||
-        atomic_load_explicit(&yield->text, memory_order_acquire))
+    if (load_acquire(&yield->result) || load_acquire(&yield->former) || load_acquire(&yield->text))
         yield_free(yield);
 }
 

@@ -19,6 +19,7 @@
 #include "process/life.h"
 #include "process/postmortem.h"
 #include "process/streams.h"
+#include "util/atomic.h"
 #include "util/log.h"
 #include <errno.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static OS_FORK_PATH void take_identity(const struct start *start)
     self.has_parent = true;
     log_set_process_name(start->name);
     self_show_name();
-    atomic_store_explicit(&self.children, 0, memory_order_relaxed);
+    store_relaxed(&self.children, 0);
 }
 
 /* What the family will see of this process when it first uses a shared object. One of a group is to be found there even

@@ -6,10 +6,10 @@
 #include "os/process.h"
 #include "os/program.h"
 #include "process/local.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
-#include <stdatomic.h>
 #include <string.h>
 
 static char *chosen; /* an absolute path, under the local lock; NULL: this program */
@@ -46,7 +46,7 @@ int mproc_executable_set(const char *path)
     local_lock();
     char *before = chosen;
     chosen = copy;
-    atomic_store_explicit(&proven, false, memory_order_relaxed);
+    store_relaxed(&proven, false);
     local_unlock();
     free(before);
     return 0;
@@ -62,12 +62,12 @@ bool executable_is_chosen(void)
 
 bool executable_is_proven(void)
 {
-    return atomic_load_explicit(&proven, memory_order_relaxed);
+    return load_relaxed(&proven);
 }
 
 void executable_prove(void)
 {
-    atomic_store_explicit(&proven, true, memory_order_relaxed);
+    store_relaxed(&proven, true);
 }
 
 static bool takes_argument(const char *option)

@@ -17,6 +17,7 @@
 #include "process/postmortem.h"
 #include "process/self.h"
 #include "process/watch.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -60,8 +61,8 @@ static struct mproc_process *take_near(void)
 {
     static _Atomic(unsigned) next;
     for (int i = 0; i < NEAR; i++) {
-        unsigned place = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % NEAR;
-        if (!atomic_exchange_explicit(&near[place].taken, true, memory_order_acquire))
+        unsigned place = fetch_add_relaxed(&next, 1) % NEAR;
+        if (!exchange_acquire(&near[place].taken, true))
             return &near[place].handle;
     }
     return NULL;
@@ -71,7 +72,7 @@ static bool give_near(const struct mproc_process *handle)
 {
     for (int i = 0; i < NEAR; i++) {
         if (handle == &near[i].handle) {
-            atomic_store_explicit(&near[i].taken, false, memory_order_release);
+            store_release(&near[i].taken, false);
             return true;
         }
     }
@@ -148,7 +149,7 @@ void handle_list(struct mproc_process *handle)
     local_lock();
     handle->next = *bucket;
     *bucket = handle;
-    atomic_store_explicit(&has_listed, true, memory_order_relaxed);
+    store_relaxed(&has_listed, true);
     local_unlock();
 }
 
@@ -401,7 +402,7 @@ static OS_FORK_PATH bool is_awaited(struct mproc_process *handle)
 
 OS_FORK_PATH void handle_forget(void)
 {
-    atomic_store_explicit(&has_listed, false, memory_order_relaxed);
+    store_relaxed(&has_listed, false);
 }
 
 /* The names of those that are waited for, as far as there is room. */
@@ -469,7 +470,7 @@ static void await_all(void)
 
 OS_FORK_PATH void handle_end_all(void)
 {
-    if (!atomic_load_explicit(&has_listed, memory_order_relaxed))
+    if (!load_relaxed(&has_listed))
         return;
     seek(kill_daemon);
     await_all();

@@ -8,10 +8,10 @@
 #include "process/executable.h"
 #include "process/fresh.h"
 #include "process/server.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/base.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,10 +41,10 @@ __attribute__((constructor)) static void notice(void)
 static bool is_at_home(void)
 {
     static _Atomic(int) known; /* 0: not yet */
-    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    int found = load_relaxed(&known);
     if (!found) {
         found = os_program_includes(called_from) && os_program_includes((const void *)(uintptr_t)mproc_init) ? 1 : -1;
-        atomic_store_explicit(&known, found, memory_order_relaxed);
+        store_relaxed(&known, found);
     }
     return found > 0;
 }

@@ -10,6 +10,7 @@
 #include "os/process.h"
 #include "os/program.h"
 #include "os/stack.h"
+#include "util/atomic.h"
 #include "util/symbol.h"
 #include "util/text.h"
 #include <errno.h>
@@ -47,7 +48,7 @@ static void copy_base_name(char *name, size_t size, const char *path)
 /* Returns whether there is room for another. */
 static bool add_frame(struct last_words *words, uintptr_t address)
 {
-    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    uint32_t count = load_relaxed(&words->frame_count);
     struct mproc_frame *frame = &words->frames[count];
     struct os_object object;
     *frame = (struct mproc_frame){.address = address};
@@ -55,7 +56,7 @@ static bool add_frame(struct last_words *words, uintptr_t address)
         frame->offset = frame->object_offset = address - object.base;
         copy_base_name(frame->object, sizeof frame->object, object.path[0] ? object.path : speaker.program);
     }
-    atomic_store_explicit(&words->frame_count, ++count, memory_order_release);
+    store_release(&words->frame_count, ++count);
     return count < MPROC_STACK_DEPTH;
 }
 
@@ -87,7 +88,7 @@ static void tell_stack(struct last_words *words, const void *context)
         os_stack_walk(visit, &walk);
     }
     uintptr_t place = os_stack_interrupted(context);
-    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    uint32_t count = load_relaxed(&words->frame_count);
     if (count <= 1 && !os_object_at(place, &object)) {
         if (count == 0)
             add_frame(words, place);
@@ -164,7 +165,7 @@ static uint32_t name_object(struct last_words *words, uint32_t count, uint32_t f
 static void tell_names(struct last_words *words, const void *context)
 {
     (void)context;
-    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_relaxed);
+    uint32_t count = load_relaxed(&words->frame_count);
     uint32_t named = 0;
     for (uint32_t i = 0; i < count; i++)
         if (!(named >> i & 1))
@@ -175,7 +176,7 @@ static void tell_names(struct last_words *words, const void *context)
 
 static void give_up(int number)
 {
-    pid_t thread = atomic_load_explicit(&speaker.thread, memory_order_relaxed);
+    pid_t thread = load_relaxed(&speaker.thread);
     if (thread != os_thread_id())
         os_signal_thread(thread, number);
     else if (speaker.can_escape)
@@ -203,7 +204,7 @@ static void speak(int number, const siginfo_t *info, const void *context, bool w
     words->signal = number;
     words->was_refused = was_refused;
     words->has_address = os_crash_address(number, info, &words->address);
-    atomic_store_explicit(&words->spoken, 1, memory_order_release);
+    store_release(&words->spoken, 1);
     attempt(number, tell_stack, context);
     attempt(number, tell_names, context);
 }
@@ -232,9 +233,9 @@ static void on_end(int number, siginfo_t *info, void *context)
 
 uint32_t last_words_frames(const struct last_words *words)
 {
-    if (!atomic_load_explicit(&words->spoken, memory_order_acquire))
+    if (!load_acquire(&words->spoken))
         return 0;
-    uint32_t count = atomic_load_explicit(&words->frame_count, memory_order_acquire);
+    uint32_t count = load_acquire(&words->frame_count);
     return count < MPROC_STACK_DEPTH ? count : MPROC_STACK_DEPTH;
 }
 
@@ -242,8 +243,7 @@ void last_words_tell(const struct last_words *words, mproc_postmortem *postmorte
 {
     postmortem->frame_count = last_words_frames(words);
     memcpy(postmortem->frames, words->frames, postmortem->frame_count * sizeof *words->frames);
-    if (atomic_load_explicit(&words->spoken, memory_order_relaxed) && words->has_address &&
-        -words->signal == postmortem->exit) {
+    if (load_relaxed(&words->spoken) && words->has_address && -words->signal == postmortem->exit) {
         postmortem->has_address = true;
         postmortem->address = words->address;
     }
@@ -283,19 +283,19 @@ void last_words_listen(struct last_words *words, const void *bottom)
 
 void last_words_clear(struct last_words *words)
 {
-    atomic_store_explicit(&words->chunk_at, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->cpu_at, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->cpu, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->ended_at, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->ended_cpu, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->peak_memory, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->by_oom_killer, false, memory_order_relaxed);
-    atomic_store_explicit(&words->frame_count, 0, memory_order_relaxed);
-    atomic_store_explicit(&words->spoken, 0, memory_order_release);
+    store_relaxed(&words->chunk_at, 0);
+    store_relaxed(&words->cpu_at, 0);
+    store_relaxed(&words->cpu, 0);
+    store_relaxed(&words->ended_at, 0);
+    store_relaxed(&words->ended_cpu, 0);
+    store_relaxed(&words->peak_memory, 0);
+    store_relaxed(&words->by_oom_killer, false);
+    store_relaxed(&words->frame_count, 0);
+    store_release(&words->spoken, 0);
 }
 
 void last_words_note_cpu(struct last_words *words, int64_t now)
 {
-    atomic_store_explicit(&words->cpu, os_cpu_time(), memory_order_relaxed);
-    atomic_store_explicit(&words->cpu_at, now, memory_order_relaxed);
+    store_relaxed(&words->cpu, os_cpu_time());
+    store_relaxed(&words->cpu_at, now);
 }

@@ -12,8 +12,8 @@
 
 #include "arena/heap.h"
 #include "os/clock.h"
+#include "util/atomic.h"
 #include <mproc/postmortem.h>
-#include <stdatomic.h>
 
 /* Between two looks at the CPU time that the worker has used. */
 #define LAST_WORDS_PAUSE OS_MS(10)
@@ -64,8 +64,8 @@ void last_words_note_cpu(struct last_words *words, int64_t now);
 static inline void last_words_note_chunk(struct last_words *words)
 {
     int64_t now = os_now_coarse();
-    atomic_store_explicit(&words->chunk_at, now, memory_order_relaxed);
-    if (__builtin_expect(now - atomic_load_explicit(&words->cpu_at, memory_order_relaxed) >= LAST_WORDS_PAUSE, 0))
+    store_relaxed(&words->chunk_at, now);
+    if (__builtin_expect(now - load_relaxed(&words->cpu_at) >= LAST_WORDS_PAUSE, 0))
         last_words_note_cpu(words, now);
 }
 

@@ -8,8 +8,8 @@
 #include "process/forkserver.h"
 #include "process/handle.h"
 #include "process/life.h"
+#include "util/atomic.h"
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -25,7 +25,7 @@ static void register_handlers(void)
 {
     connection_watch_forks();
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    atomic_store_explicit(&is_watching, true, memory_order_release);
+    store_release(&is_watching, true);
 }
 
 /* By the constructor, or with the first lock where the library is used before that has run. */
@@ -37,7 +37,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 OS_FORK_PATH void local_lock(void)
 {
-    if (!atomic_load_explicit(&is_watching, memory_order_acquire))
+    if (!load_acquire(&is_watching))
         watch_forks();
     os_mutex_lock(&lock);
 }

@@ -3,6 +3,7 @@
 
 #include "os/fork.h"
 #include "os/process.h"
+#include "util/atomic.h"
 #include "util/text.h"
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct self self = {
 
 void self_next_line(char line[PROCESS_NAME_SIZE])
 {
-    unsigned number = atomic_fetch_add_explicit(&self.children, 1, memory_order_relaxed) + 1;
+    unsigned number = fetch_add_relaxed(&self.children, 1) + 1;
     if (self.line[0] == '\0' || snprintf(line, PROCESS_NAME_SIZE, "%s:%u", self.line, number) >= PROCESS_NAME_SIZE)
         snprintf(line, PROCESS_NAME_SIZE, "%u", number);
 }

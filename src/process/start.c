@@ -15,6 +15,7 @@
 #include "process/life.h"
 #include "process/local.h"
 #include "process/postmortem.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -32,14 +33,13 @@ int mproc_start_method_set(enum mproc_start_method method)
         return refuse(__func__, "method is no start method");
     if (method > MPROC_START_FORKSERVER)
         return refuse(__func__, "method is no start method");
-    atomic_store_explicit(&default_method, method == MPROC_START_DEFAULT ? MPROC_START_FORK : method,
-                          memory_order_relaxed);
+    store_relaxed(&default_method, method == MPROC_START_DEFAULT ? MPROC_START_FORK : method);
     return 0;
 }
 
 enum mproc_start_method mproc_start_method_get(void)
 {
-    return (enum mproc_start_method)atomic_load_explicit(&default_method, memory_order_relaxed);
+    return (enum mproc_start_method)load_relaxed(&default_method);
 }
 
 /* Groups are inherited; a group's own members get its mark too. */

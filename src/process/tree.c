@@ -20,6 +20,7 @@
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "process/self.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
@@ -239,9 +240,9 @@ static void add_member(struct tree *tree, unsigned slot)
 /* The kernel says who holds a slot's lock, by the number that the process has here. */
 static void add_members(struct tree *tree)
 {
-    unsigned limit = region.base ? atomic_load_explicit(&arena_header()->member_limit, memory_order_acquire) : 0;
+    unsigned limit = region.base ? load_acquire(&arena_header()->member_limit) : 0;
     for (unsigned slot = 0; slot < limit; slot++)
-        if (is_mark(tree, atomic_load_explicit(&member_at(slot)->group, memory_order_relaxed)))
+        if (is_mark(tree, load_relaxed(&member_at(slot)->group)))
             add_member(tree, slot);
 }
 

@@ -4,6 +4,7 @@
 #include "sync/note.h"
 #include "sync/object.h"
 #include "sync/pair.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 
 /* The low word, from below: how many have arrived in this phase, two flags, the number of the phase. */
@@ -88,9 +89,9 @@ static struct state load(const struct barrier *barrier)
 {
     struct state state;
     do {
-        state.low = atomic_load_explicit(&barrier->state.low, memory_order_acquire);
-        state.high = atomic_load_explicit(&barrier->state.high, memory_order_acquire);
-    } while (state.low != atomic_load_explicit(&barrier->state.low, memory_order_relaxed));
+        state.low = load_acquire(&barrier->state.low);
+        state.high = load_acquire(&barrier->state.high);
+    } while (state.low != load_relaxed(&barrier->state.low));
     return state;
 }
 
@@ -139,9 +140,9 @@ int mproc_barrier_init(mproc_barrier *handle, unsigned parties, int (*action)(vo
         return refuse(__func__, "parties is 0");
     if (parties > MOST_PARTIES)
         return refuse(__func__, "parties is above 2^16");
-    atomic_store_explicit(&barrier->state.low, 0, memory_order_relaxed);
-    atomic_store_explicit(&barrier->state.high, 0, memory_order_relaxed);
-    atomic_store_explicit(&barrier->cell.word, 0, memory_order_relaxed);
+    store_relaxed(&barrier->state.low, 0);
+    store_relaxed(&barrier->state.high, 0);
+    store_relaxed(&barrier->cell.word, 0);
     barrier->parties = parties;
     barrier->action = action;
     barrier->arg = arg;
@@ -199,7 +200,7 @@ static int wait(struct barrier *barrier, struct note *note, unsigned *index, int
             state = load(barrier);
             continue;
         }
-        atomic_store_explicit(&note->next, (uint32_t)phase, memory_order_relaxed);
+        store_relaxed(&note->next, (uint32_t)phase);
         note_set_state(note, NOTE_ARRIVED);
         bool last = arrived(state) + 1 == barrier->parties;
         struct state next = {.low = state.low + 1, .high = state.high};
@@ -297,10 +298,10 @@ int mproc_barrier_parties(const mproc_barrier *handle)
 static bool give_back(note_ref ref)
 {
     struct note *note = note_at(ref);
-    struct barrier *barrier = (struct barrier *)atomic_load_explicit(&note->object, memory_order_relaxed);
-    uint32_t nonce = atomic_load_explicit(&note->nonce, memory_order_relaxed);
+    struct barrier *barrier = (struct barrier *)load_relaxed(&note->object);
+    uint32_t nonce = load_relaxed(&note->nonce);
     if (object_is_same(OBJECT_BARRIER, barrier, nonce))
-        break_phase(barrier, atomic_load_explicit(&note->next, memory_order_relaxed));
+        break_phase(barrier, load_relaxed(&note->next));
     note_set_state(note, NOTE_FREE);
     return true;
 }

@@ -5,11 +5,12 @@
 #include "os/clock.h"
 #include "os/futex.h"
 #include "sync/bell.h"
+#include "util/atomic.h"
 #include <errno.h>
 
 uint32_t cell_prepare(struct wait_cell *cell)
 {
-    uint32_t seen = atomic_fetch_or_explicit(&cell->word, CELL_SLEEPERS, memory_order_seq_cst) | CELL_SLEEPERS;
+    uint32_t seen = fetch_or_seq_cst(&cell->word, CELL_SLEEPERS) | CELL_SLEEPERS;
     atomic_thread_fence(memory_order_seq_cst);
     return seen;
 }
@@ -28,7 +29,7 @@ int cell_sleep(struct wait_cell *cell, uint32_t seen, int64_t deadline)
 
 void cell_arm_bell(struct wait_cell *cell)
 {
-    atomic_fetch_or_explicit(&cell->word, CELL_BELL, memory_order_seq_cst);
+    fetch_or_seq_cst(&cell->word, CELL_BELL);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -38,7 +39,7 @@ void cell_arm_bell(struct wait_cell *cell)
 void cell_wake_slow(struct wait_cell *cell, int count)
 {
     uint32_t gone = count == CELL_ALL ? CELL_BELL | CELL_SLEEPERS : CELL_BELL;
-    uint32_t word = atomic_load_explicit(&cell->word, memory_order_relaxed);
+    uint32_t word = load_relaxed(&cell->word);
     while (!atomic_compare_exchange_weak_explicit(&cell->word, &word, (word + CELL_STEP) & ~gone, memory_order_seq_cst,
                                                   memory_order_relaxed)) {
     }
@@ -47,7 +48,6 @@ void cell_wake_slow(struct wait_cell *cell, int count)
     if (!(word & CELL_SLEEPERS) || os_futex_wake(&cell->word, count) >= count || count == CELL_ALL)
         return;
     word = (word + CELL_STEP) & ~CELL_BELL;
-    if (atomic_compare_exchange_strong_explicit(&cell->word, &word, word & ~CELL_SLEEPERS, memory_order_seq_cst,
-                                                memory_order_relaxed))
+    if (compare_exchange_seq_cst(&cell->word, &word, word & ~CELL_SLEEPERS))
         os_futex_wake(&cell->word, CELL_ALL);
 }

@@ -20,6 +20,7 @@
 #ifndef MPROC_SYNC_CELL_H
 #define MPROC_SYNC_CELL_H
 
+#include "util/atomic.h"
 #include <mproc/base.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -49,7 +50,7 @@ void cell_wake_slow(struct wait_cell *cell, int count);
 static inline void cell_wake(struct wait_cell *cell, int count)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(&cell->word, memory_order_relaxed) & (CELL_SLEEPERS | CELL_BELL), 0))
+    if (__builtin_expect(load_relaxed(&cell->word) & (CELL_SLEEPERS | CELL_BELL), 0))
         cell_wake_slow(cell, count);
 }
 

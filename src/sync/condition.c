@@ -2,6 +2,7 @@
 #include "os/listed.h"
 #include "sync/lock.h"
 #include "sync/note.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 
 /* The list is threaded through notes in the waiters' ledgers. Whoever changes it, or a note in it, has the lock.
@@ -29,12 +30,12 @@ _Static_assert(sizeof(struct condition) == sizeof(mproc_condition), "the public 
 
 static note_ref load(const _Atomic(note_ref) *ref)
 {
-    return atomic_load_explicit(ref, memory_order_relaxed);
+    return load_relaxed(ref);
 }
 
 static void store(_Atomic(note_ref) *ref, note_ref value)
 {
-    atomic_store_explicit(ref, value, memory_order_release);
+    store_release(ref, value);
 }
 
 static void append(struct condition *condition, note_ref ref)
@@ -117,7 +118,7 @@ int mproc_condition_init(mproc_condition *handle)
     int result = object_check_place(condition, _Alignof(struct condition));
     if (result)
         return outcome(__func__, result);
-    atomic_store_explicit(&condition->lock.word, 0, memory_order_relaxed);
+    store_relaxed(&condition->lock.word, 0);
     store(&condition->first, 0);
     store(&condition->last, 0);
     object_set_up(OBJECT_CONDITION, &condition->object);
@@ -230,7 +231,7 @@ int mproc_condition_notify(mproc_condition *handle, unsigned count)
         return refuse(__func__, "condition is NULL, or mproc_condition_init() has not set it up");
     if (count == 0)
         return refuse(__func__, "count is 0");
-    if (atomic_load_explicit(&condition->first, memory_order_acquire) == 0)
+    if (load_acquire(&condition->first) == 0)
         return 0;
     int result = enter(condition, OS_FOREVER);
     if (result)
@@ -250,8 +251,8 @@ int mproc_condition_notify_all(mproc_condition *handle)
 /* The condition that a note is of, or NULL when that is no more. */
 static struct condition *condition_of(const struct note *note)
 {
-    struct condition *condition = (struct condition *)atomic_load_explicit(&note->object, memory_order_relaxed);
-    uint32_t nonce = atomic_load_explicit(&note->nonce, memory_order_relaxed);
+    struct condition *condition = (struct condition *)load_relaxed(&note->object);
+    uint32_t nonce = load_relaxed(&note->nonce);
     return object_is_same(OBJECT_CONDITION, condition, nonce) ? condition : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* mproc_event: a flag to wait for. */
 #include "sync/cell.h"
 #include "sync/object.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 
 #define SET  ((uint32_t)1)
@@ -30,8 +31,8 @@ int mproc_event_init(mproc_event *handle)
     int result = object_check_place(event, _Alignof(struct event));
     if (result)
         return outcome(__func__, result);
-    atomic_store_explicit(&event->word, 0, memory_order_relaxed);
-    atomic_store_explicit(&event->cell.word, 0, memory_order_relaxed);
+    store_relaxed(&event->word, 0);
+    store_relaxed(&event->cell.word, 0);
     object_set_up(OBJECT_EVENT, &event->object);
     return 0;
 }
@@ -41,7 +42,7 @@ int mproc_event_set(mproc_event *handle)
     struct event *event = event_from(handle);
     if (!event)
         return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
-    uint32_t word = atomic_load_explicit(&event->word, memory_order_relaxed);
+    uint32_t word = load_relaxed(&event->word);
     while (!(word & SET) && !atomic_compare_exchange_weak_explicit(&event->word, &word, (word + STEP) | SET,
                                                                    memory_order_release, memory_order_relaxed)) {
     }
@@ -54,20 +55,20 @@ int mproc_event_clear(mproc_event *handle)
     struct event *event = event_from(handle);
     if (!event)
         return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
-    atomic_fetch_and_explicit(&event->word, ~SET, memory_order_relaxed);
+    fetch_and_relaxed(&event->word, ~SET);
     return 0;
 }
 
 bool mproc_event_is_set(const mproc_event *handle)
 {
     struct event *event = event_from(handle);
-    return event && (atomic_load_explicit(&event->word, memory_order_acquire) & SET);
+    return event && (load_acquire(&event->word) & SET);
 }
 
 /* Whether it is set, or was since the word was begin. */
 static bool has_happened(struct event *event, uint32_t begin)
 {
-    uint32_t word = atomic_load_explicit(&event->word, memory_order_acquire);
+    uint32_t word = load_acquire(&event->word);
     return (word & SET) || (word & ~SET) != (begin & ~SET);
 }
 
@@ -78,7 +79,7 @@ int mproc_event_wait(mproc_event *handle, mproc_time timeout)
         return refuse(__func__, "event is NULL, or mproc_event_init() has not set it up");
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
-    uint32_t begin = atomic_load_explicit(&event->word, memory_order_relaxed);
+    uint32_t begin = load_relaxed(&event->word);
     if (has_happened(event, begin))
         return 0;
     if (timeout.nanoseconds == OS_NOWAIT)

@@ -7,6 +7,7 @@
 #include "os/cpu.h"
 #include "sync/ledger.h"
 #include "sync/semaphore.h"
+#include "util/atomic.h"
 
 #define SPIN_ROUNDS 100
 
@@ -17,7 +18,7 @@ static struct holding *find(struct sync_ledger *ledger, const struct semaphore *
         struct holding *holding = &ledger->holdings[(place + i) % HOLDING_COUNT];
         if (holding_is_of(holding, semaphore, nonce))
             return holding;
-        if (atomic_load_explicit(&holding->semaphore, memory_order_relaxed) == 0)
+        if (load_relaxed(&holding->semaphore) == 0)
             return NULL;
     }
     return NULL;
@@ -42,8 +43,8 @@ static uint64_t enter_slow(struct holding *holding)
 
 struct operation operation_begin_swept(struct holding *holding)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed)) + 1;
-    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_BUSY), memory_order_relaxed);
+    uint64_t number = holding_number(load_relaxed(&holding->word)) + 1;
+    store_relaxed(&holding->word, holding_word(number, HOLDING_BUSY));
     return (struct operation){holding, number};
 }
 
@@ -58,15 +59,15 @@ static bool is_spare(struct operation operation)
 static struct operation assign(struct operation operation, const struct semaphore *semaphore, uint32_t nonce)
 {
     struct holding *holding = operation.holding;
-    atomic_store_explicit(&holding->count[~operation.number & 1], 0, memory_order_relaxed);
-    atomic_store_explicit(&holding->nonce, nonce, memory_order_relaxed);
-    atomic_store_explicit(&holding->semaphore, (uintptr_t)semaphore, memory_order_release);
+    store_relaxed(&holding->count[~operation.number & 1], 0);
+    store_relaxed(&holding->nonce, nonce);
+    store_release(&holding->semaphore, (uintptr_t)semaphore);
     return operation;
 }
 
 static void set_used(struct sync_ledger *ledger, unsigned index)
 {
-    atomic_fetch_or_explicit(&ledger->used[index / 64], UINT64_C(1) << index % 64, memory_order_relaxed);
+    fetch_or_relaxed(&ledger->used[index / 64], UINT64_C(1) << index % 64);
 }
 
 /* A holding for a semaphore that has none: one that was never used, or else one that can be spared. Under claiming. */
@@ -75,7 +76,7 @@ static struct operation replace(struct sync_ledger *ledger, const struct semapho
     unsigned place = holding_place(semaphore);
     for (unsigned i = 0; i < HOLDING_COUNT; i++) {
         struct operation operation = {.holding = &ledger->holdings[(place + i) % HOLDING_COUNT]};
-        if (atomic_load_explicit(&operation.holding->semaphore, memory_order_relaxed) != 0)
+        if (load_relaxed(&operation.holding->semaphore) != 0)
             continue;
         set_used(ledger, (unsigned)(operation.holding - ledger->holdings));
         operation.number = holding_try_enter(operation.holding);
@@ -132,9 +133,9 @@ void holding_sweep(unsigned slot, void (*visit)(unsigned slot, unsigned index))
     for (unsigned base = 0; base < HOLDING_COUNT; base += 64) {
         _Atomic(uint64_t) *used = &sync_ledger_at(slot)->used[base / 64];
         uint64_t bits;
-        while ((bits = atomic_load_explicit(used, memory_order_relaxed)) != 0) {
+        while ((bits = load_relaxed(used)) != 0) {
             visit(slot, base + (unsigned)__builtin_ctzll(bits));
-            atomic_store_explicit(used, bits & (bits - 1), memory_order_release);
+            store_release(used, bits & (bits - 1));
         }
     }
 }

@@ -4,6 +4,7 @@
 #define MPROC_SYNC_HOLDING_H
 
 #include "sync/cell.h"
+#include "util/atomic.h"
 #include <stdbool.h>
 #include <sys/single_threaded.h>
 
@@ -60,18 +61,18 @@ struct operation {
 /* The units before the operation. */
 static inline uint32_t operation_count(struct operation operation)
 {
-    return atomic_load_explicit(&operation.holding->count[~operation.number & 1], memory_order_relaxed);
+    return load_relaxed(&operation.holding->count[~operation.number & 1]);
 }
 
 /* Prepare the count that is true once the operation is committed. */
 static inline void operation_prepare(struct operation operation, uint32_t count)
 {
-    atomic_store_explicit(&operation.holding->count[operation.number & 1], count, memory_order_relaxed);
+    store_relaxed(&operation.holding->count[operation.number & 1], count);
 }
 
 static inline void holding_leave(struct holding *holding, uint64_t number)
 {
-    atomic_store_explicit(&holding->word, holding_word(number, HOLDING_IDLE), memory_order_release);
+    store_release(&holding->word, holding_word(number, HOLDING_IDLE));
     if (!__libc_single_threaded)
         cell_wake(&holding->cell, 1);
 }
@@ -98,23 +99,21 @@ _Static_assert(HOLDING_COUNT == 1 << 8, "a place is the upper 8 bits of a hash")
 
 static inline bool holding_is_of(const struct holding *holding, const struct semaphore *semaphore, uint32_t nonce)
 {
-    return atomic_load_explicit(&holding->semaphore, memory_order_acquire) == (uintptr_t)semaphore &&
-           atomic_load_explicit(&holding->nonce, memory_order_relaxed) == nonce;
+    return load_acquire(&holding->semaphore) == (uintptr_t)semaphore && load_relaxed(&holding->nonce) == nonce;
 }
 
 /* Have this holding: the number of the operation, or 0 when another thread has it. A process of one thread need not
  * ask. */
 static inline uint64_t holding_try_enter(struct holding *holding)
 {
-    uint64_t word = atomic_load_explicit(&holding->word, memory_order_relaxed);
+    uint64_t word = load_relaxed(&holding->word);
     if (holding_state(word) != HOLDING_IDLE)
         return 0;
     uint64_t number = holding_number(word) + 1;
     uint64_t busy = holding_word(number, HOLDING_BUSY);
     if (__libc_single_threaded)
-        atomic_store_explicit(&holding->word, busy, memory_order_relaxed);
-    else if (!atomic_compare_exchange_strong_explicit(&holding->word, &word, busy, memory_order_acquire,
-                                                      memory_order_relaxed))
+        store_relaxed(&holding->word, busy);
+    else if (!compare_exchange_acquire(&holding->word, &word, busy))
         return 0;
     return number;
 }

@@ -1,6 +1,7 @@
 /* mproc_lock: the owner lock of src/arena behind the checks of a public function. */
 #include "sync/lock.h"
 
+#include "util/atomic.h"
 #include "util/failure.h"
 
 _Static_assert(sizeof(struct lock) == sizeof(mproc_lock), "the public type has room for it");
@@ -11,7 +12,7 @@ int mproc_lock_init(mproc_lock *handle)
     int result = object_check_place(lock, _Alignof(struct lock));
     if (result)
         return outcome(__func__, result);
-    atomic_store_explicit(&lock->lock.word, 0, memory_order_relaxed);
+    store_relaxed(&lock->lock.word, 0);
     object_set_up(OBJECT_LOCK, &lock->object);
     return 0;
 }

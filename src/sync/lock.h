@@ -4,6 +4,7 @@
 
 #include "arena/owner_lock.h"
 #include "sync/object.h"
+#include "util/atomic.h"
 
 /* Nothing beside the owner lock, which carries invariant, commit and recovery. */
 struct lock {
@@ -21,7 +22,7 @@ static inline struct lock *lock_from(const mproc_lock *handle)
 static inline bool lock_is_mine(struct lock *lock)
 {
     member_owner me = member_current();
-    return me && (atomic_load_explicit(&lock->lock.word, memory_order_relaxed) & ~MEMBER_FLAGS) == me;
+    return me && (load_relaxed(&lock->lock.word) & ~MEMBER_FLAGS) == me;
 }
 
 #endif

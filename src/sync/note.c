@@ -2,6 +2,7 @@
 #include "sync/note.h"
 
 #include "sync/ledger.h"
+#include "util/atomic.h"
 
 struct note *note_at(note_ref ref)
 {
@@ -11,7 +12,7 @@ struct note *note_at(note_ref ref)
 /* Let the sweep look at a note and at those before it. */
 static void raise_limit(struct sync_ledger *ledger, uint32_t limit)
 {
-    uint32_t now = atomic_load_explicit(&ledger->note_limit, memory_order_relaxed);
+    uint32_t now = load_relaxed(&ledger->note_limit);
     while (now < limit && !atomic_compare_exchange_weak_explicit(&ledger->note_limit, &now, limit, memory_order_relaxed,
                                                                  memory_order_relaxed)) {
     }
@@ -24,11 +25,10 @@ note_ref note_claim(unsigned slot, const void *object, uint32_t nonce)
         struct note *note = &ledger->notes[i];
         uint32_t state = NOTE_FREE;
         raise_limit(ledger, i + 1);
-        if (!atomic_compare_exchange_strong_explicit(&note->state, &state, NOTE_CLAIMED, memory_order_acquire,
-                                                     memory_order_relaxed))
+        if (!compare_exchange_acquire(&note->state, &state, NOTE_CLAIMED))
             continue;
-        atomic_store_explicit(&note->object, (uintptr_t)object, memory_order_relaxed);
-        atomic_store_explicit(&note->nonce, nonce, memory_order_relaxed);
+        store_relaxed(&note->object, (uintptr_t)object);
+        store_relaxed(&note->nonce, nonce);
         return slot * NOTE_COUNT + i + 1;
     }
     return 0;
@@ -37,7 +37,7 @@ note_ref note_claim(unsigned slot, const void *object, uint32_t nonce)
 bool note_each(unsigned slot, enum note_state first, enum note_state last, bool (*visit)(note_ref ref))
 {
     bool done = true;
-    unsigned limit = atomic_load_explicit(&sync_ledger_at(slot)->note_limit, memory_order_relaxed);
+    unsigned limit = load_relaxed(&sync_ledger_at(slot)->note_limit);
     for (unsigned i = 0; i < limit; i++) {
         note_ref ref = slot * NOTE_COUNT + i + 1;
         enum note_state state = note_state(note_at(ref));

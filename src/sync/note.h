@@ -4,6 +4,7 @@
 #define MPROC_SYNC_NOTE_H
 
 #include "sync/cell.h"
+#include "util/atomic.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -43,12 +44,12 @@ bool note_each(unsigned slot, enum note_state first, enum note_state last, bool 
 
 static inline enum note_state note_state(const struct note *note)
 {
-    return (enum note_state)atomic_load_explicit(&note->state, memory_order_acquire);
+    return (enum note_state)load_acquire(&note->state);
 }
 
 static inline void note_set_state(struct note *note, enum note_state state)
 {
-    atomic_store_explicit(&note->state, (uint32_t)state, memory_order_release);
+    store_release(&note->state, (uint32_t)state);
 }
 
 #endif

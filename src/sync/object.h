@@ -10,6 +10,7 @@
 
 #include "arena/member.h"
 #include "os/clock.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/sync.h>
@@ -37,7 +38,7 @@ static inline uint64_t object_mark(enum object_kind kind, const void *address)
 
 static inline uint32_t object_nonce(const struct object *object)
 {
-    return (uint32_t)atomic_load_explicit(&object->stamp, memory_order_relaxed);
+    return (uint32_t)load_relaxed(&object->stamp);
 }
 
 /* Whether an object of this kind was set up here. */
@@ -45,15 +46,14 @@ static inline bool object_is(enum object_kind kind, const void *address)
 {
     const struct object *object = address;
     return object && ((uintptr_t)object & 7) == 0 &&
-           ((atomic_load_explicit(&object->stamp, memory_order_acquire) ^ object_mark(kind, object)) >> 32) == 0;
+           ((load_acquire(&object->stamp) ^ object_mark(kind, object)) >> 32) == 0;
 }
 
 /* Whether it is the same that a ledger noted, and not a later one in the same place. */
 static inline bool object_is_same(enum object_kind kind, const void *address, uint32_t nonce)
 {
     const struct object *object = address;
-    return region_contains(object) &&
-           atomic_load_explicit(&object->stamp, memory_order_acquire) == (object_mark(kind, object) | nonce);
+    return region_contains(object) && load_acquire(&object->stamp) == (object_mark(kind, object) | nonce);
 }
 
 /* Whether an object may stand here: 0, -EINVAL for NULL or a bad alignment, MPROC_NOT_SHARED. */
@@ -70,7 +70,7 @@ static inline int object_check_place(const void *address, size_t alignment)
 static inline void object_set_up(enum object_kind kind, struct object *object)
 {
     uint32_t nonce = (uint32_t)((uint64_t)os_now() * UINT64_C(0x9e3779b97f4a7c15) >> 32);
-    atomic_store_explicit(&object->stamp, object_mark(kind, object) | nonce, memory_order_release);
+    store_release(&object->stamp, object_mark(kind, object) | nonce);
 }
 
 #endif

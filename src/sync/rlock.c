@@ -2,6 +2,7 @@
 #include "arena/owner_lock.h"
 #include "sync/object.h"
 #include "sync/thread_life.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 
 /* Invariant: thread is 0 where lock is free, and while its holder has just taken it or is about to release it.
@@ -39,16 +40,16 @@ int mproc_rlock_init(mproc_rlock *handle)
     int result = object_check_place(lock, _Alignof(struct rlock));
     if (result)
         return outcome(__func__, result);
-    atomic_store_explicit(&lock->lock.word, 0, memory_order_relaxed);
-    atomic_store_explicit(&lock->thread, 0, memory_order_relaxed);
-    atomic_store_explicit(&lock->count, 0, memory_order_relaxed);
+    store_relaxed(&lock->lock.word, 0);
+    store_relaxed(&lock->thread, 0);
+    store_relaxed(&lock->count, 0);
     object_set_up(OBJECT_RLOCK, &lock->object);
     return 0;
 }
 
 static bool swap_word(struct owner_lock *lock, uint64_t from, uint64_t to)
 {
-    return atomic_compare_exchange_strong_explicit(&lock->word, &from, to, memory_order_acquire, memory_order_relaxed);
+    return compare_exchange_acquire(&lock->word, &from, to);
 }
 
 /* No thread says that it holds the lock: the process that does may have died before it could, or after it ceased to.
@@ -57,7 +58,7 @@ static enum owner_lock_look replace_process(struct rlock *lock, uint64_t word, u
 {
     if (!member_is_dead(word))
         return OWNER_LIVES;
-    if (atomic_load_explicit(&lock->thread, memory_order_acquire) != 0)
+    if (load_acquire(&lock->thread) != 0)
         return OWNER_CHANGED;
     return swap_word(&lock->lock, word, mine) ? OWNER_REPLACED : OWNER_CHANGED;
 }
@@ -65,16 +66,15 @@ static enum owner_lock_look replace_process(struct rlock *lock, uint64_t word, u
 static enum owner_lock_look replace_dead(struct owner_lock *owner_lock, uint64_t word, uint64_t mine, void *arg)
 {
     struct rlock *lock = arg;
-    thread_name holder = atomic_load_explicit(&lock->thread, memory_order_acquire);
+    thread_name holder = load_acquire(&lock->thread);
     if (holder == 0)
         return replace_process(lock, word, mine);
     if (!thread_is_dead(holder))
         return OWNER_LIVES;
-    if (!atomic_compare_exchange_strong_explicit(&lock->thread, &holder, thread_self(), memory_order_acq_rel,
-                                                 memory_order_relaxed))
+    if (!compare_exchange_acq_rel(&lock->thread, &holder, thread_self()))
         return OWNER_CHANGED;
     while (!swap_word(owner_lock, word, mine | (word & OWNER_LOCK_WAITERS))) /* one more may be about to sleep */
-        word = atomic_load_explicit(&owner_lock->word, memory_order_relaxed);
+        word = load_relaxed(&owner_lock->word);
     return OWNER_REPLACED;
 }
 
@@ -89,11 +89,11 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
     if (result)
         return outcome(__func__, result);
     thread_name me = thread_self();
-    if (atomic_load_explicit(&lock->thread, memory_order_relaxed) == me) {
-        uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
+    if (load_relaxed(&lock->thread) == me) {
+        uint32_t count = load_relaxed(&lock->count);
         if (count == INT32_MAX)
             return outcome(__func__, failure(-EOVERFLOW, "the lock was acquired 2^31 - 1 times"));
-        atomic_store_explicit(&lock->count, count + 1, memory_order_relaxed);
+        store_relaxed(&lock->count, count + 1);
         return 0;
     }
     result =
@@ -101,8 +101,8 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
             ? 0
             : os_outcome(owner_lock_acquire_by(&lock->lock, replace_dead, lock, os_user_timeout(timeout)), timeout);
     if (result == 0 || result == MPROC_OWNER_DIED) {
-        atomic_store_explicit(&lock->thread, me, memory_order_relaxed);
-        atomic_store_explicit(&lock->count, 1, memory_order_relaxed);
+        store_relaxed(&lock->thread, me);
+        store_relaxed(&lock->count, 1);
     }
     return outcome(__func__, result);
 }
@@ -112,14 +112,14 @@ int mproc_rlock_release(mproc_rlock *handle)
     struct rlock *lock = rlock_from(handle);
     if (!lock)
         return refuse(__func__, "lock is NULL, or mproc_rlock_init() has not set it up");
-    if (!member_current() || atomic_load_explicit(&lock->thread, memory_order_relaxed) != thread_self())
+    if (!member_current() || load_relaxed(&lock->thread) != thread_self())
         return outcome(__func__, failure(-EPERM, "this thread does not hold the lock"));
-    uint32_t count = atomic_load_explicit(&lock->count, memory_order_relaxed);
+    uint32_t count = load_relaxed(&lock->count);
     if (count > 1) {
-        atomic_store_explicit(&lock->count, count - 1, memory_order_relaxed);
+        store_relaxed(&lock->count, count - 1);
         return 0;
     }
-    atomic_store_explicit(&lock->thread, 0, memory_order_relaxed);
+    store_relaxed(&lock->thread, 0);
     return outcome(__func__, owner_lock_release(&lock->lock));
 }
 
@@ -128,6 +128,6 @@ bool mproc_rlock_is_locked(const mproc_rlock *handle)
     struct rlock *lock = rlock_from(handle);
     if (!lock)
         return false;
-    thread_name holder = atomic_load_explicit(&lock->thread, memory_order_relaxed);
+    thread_name holder = load_relaxed(&lock->thread);
     return holder ? !thread_is_dead(holder) : owner_lock_is_held(&lock->lock);
 }

@@ -4,6 +4,7 @@
 
 #include "os/listed.h"
 #include "sync/ledger.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 
 _Static_assert(sizeof(struct semaphore) == sizeof(mproc_semaphore), "the public type has room for it");
@@ -47,11 +48,10 @@ static void prove(uint64_t name)
     if (name == 0)
         return;
     struct holding *holding = holding_at((unsigned)(name >> 52), (unsigned)(name >> NUMBER_BITS) % HOLDING_COUNT);
-    uint64_t word = atomic_load_explicit(&holding->word, memory_order_acquire);
+    uint64_t word = load_acquire(&holding->word);
     uint64_t number = holding_number(word);
     if (holding_state(word) == HOLDING_BUSY && (number & NUMBER_MASK) == (name & NUMBER_MASK))
-        atomic_compare_exchange_strong_explicit(&holding->word, &word, holding_word(number, HOLDING_DONE),
-                                                memory_order_acq_rel, memory_order_relaxed);
+        compare_exchange_acq_rel(&holding->word, &word, holding_word(number, HOLDING_DONE));
 }
 
 /* What the value becomes when units are added, or some taken when negative: 0, MPROC_TIMEOUT when there are not enough,
@@ -71,14 +71,13 @@ static int add(const struct semaphore *semaphore, uint64_t *low, int64_t units)
  * it the proof of it. */
 static int change_value(struct semaphore *semaphore, int64_t units)
 {
-    uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
+    uint64_t low = load_relaxed(&semaphore->state.low);
     for (;;) {
         uint64_t next = low;
         int result = add(semaphore, &next, units);
         if (result)
             return result;
-        if (atomic_compare_exchange_strong_explicit(&semaphore->state.low, &low, next, memory_order_acq_rel,
-                                                    memory_order_relaxed))
+        if (compare_exchange_acq_rel(&semaphore->state.low, &low, next))
             return 0;
     }
 }
@@ -90,8 +89,8 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
 {
     operation_prepare(operation, count);
     for (;;) {
-        uint64_t last = atomic_load_explicit(&semaphore->state.high, memory_order_acquire);
-        uint64_t low = atomic_load_explicit(&semaphore->state.low, memory_order_relaxed);
+        uint64_t last = load_acquire(&semaphore->state.high);
+        uint64_t low = load_relaxed(&semaphore->state.low);
         uint64_t next = low;
         int result = add(semaphore, &next, units);
         if (result == -EOVERFLOW && capped) {
@@ -134,7 +133,7 @@ static uint64_t name_of(struct operation operation, unsigned slot)
 /* 0, MPROC_TIMEOUT when no unit is free, -ENOSPC, or why this process cannot be a member. */
 static int try_acquire(struct semaphore *semaphore)
 {
-    if (value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
+    if (value_of(load_relaxed(&semaphore->state.low)) == 0)
         return MPROC_TIMEOUT;
     if (is_signal(semaphore))
         return change_value(semaphore, -1);
@@ -181,9 +180,9 @@ int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags
         return refuse(__func__, "value is above 2^31 - 1");
     if (flags & ~(unsigned)(MPROC_SEMAPHORE_BOUNDED | MPROC_SEMAPHORE_SIGNAL))
         return refuse(__func__, "flags has a bit that is no flag");
-    atomic_store_explicit(&semaphore->state.low, value, memory_order_relaxed);
-    atomic_store_explicit(&semaphore->state.high, 0, memory_order_relaxed);
-    atomic_store_explicit(&semaphore->cell.word, 0, memory_order_relaxed);
+    store_relaxed(&semaphore->state.low, value);
+    store_relaxed(&semaphore->state.high, 0);
+    store_relaxed(&semaphore->cell.word, 0);
     semaphore->limit = flags & MPROC_SEMAPHORE_BOUNDED ? value : INT32_MAX;
     if (flags & MPROC_SEMAPHORE_SIGNAL)
         semaphore->limit |= SEMAPHORE_SIGNAL;
@@ -237,10 +236,10 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
 int mproc_semaphore_value(const mproc_semaphore *handle)
 {
     struct semaphore *semaphore = semaphore_from(handle);
-    if (semaphore && value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed)) == 0)
+    if (semaphore && value_of(load_relaxed(&semaphore->state.low)) == 0)
         member_tick(); /* whoever has the units may be dead */
     return outcome_count(
-        __func__, semaphore ? (int)value_of(atomic_load_explicit(&semaphore->state.low, memory_order_relaxed))
+        __func__, semaphore ? (int)value_of(load_relaxed(&semaphore->state.low))
                             : failure(-EINVAL, "semaphore is NULL, or mproc_semaphore_init() has not set it up"));
 }
 
@@ -250,10 +249,10 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
  * holding by the time when the semaphore no longer does: so they are asked in this order. */
 static void settle(struct holding *holding, const struct semaphore *semaphore, unsigned slot, unsigned index)
 {
-    uint64_t number = holding_number(atomic_load_explicit(&holding->word, memory_order_relaxed));
-    if (semaphore && atomic_load_explicit(&semaphore->state.high, memory_order_acquire) == name(slot, index, number))
+    uint64_t number = holding_number(load_relaxed(&holding->word));
+    if (semaphore && load_acquire(&semaphore->state.high) == name(slot, index, number))
         return;
-    if (holding_state(atomic_load_explicit(&holding->word, memory_order_acquire)) == HOLDING_BUSY)
+    if (holding_state(load_acquire(&holding->word)) == HOLDING_BUSY)
         operation_cancel((struct operation){holding, number});
 }
 
@@ -273,7 +272,7 @@ static void give_back(unsigned slot, unsigned index)
         operation_prepare(operation, 0);
         operation_finish(operation);
     }
-    atomic_store_explicit(&holding->semaphore, 0, memory_order_release);
+    store_release(&holding->semaphore, 0);
 }
 
 static bool sweep(unsigned slot, member_owner owner)

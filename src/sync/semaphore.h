@@ -6,6 +6,7 @@
 #include "sync/holding.h"
 #include "sync/object.h"
 #include "sync/pair.h"
+#include "util/atomic.h"
 
 /* Invariant: the free units are what was there at first, plus what was added by processes that held none, minus what
  * the holdings of all members count. The last operation is named in the word that holds the value, so the value and
@@ -30,8 +31,8 @@ struct semaphore {
 /* The semaphore that a holding is of, or NULL when that is no more. */
 static inline struct semaphore *holding_semaphore(const struct holding *holding)
 {
-    struct semaphore *semaphore = (struct semaphore *)atomic_load_explicit(&holding->semaphore, memory_order_relaxed);
-    uint32_t nonce = atomic_load_explicit(&holding->nonce, memory_order_relaxed);
+    struct semaphore *semaphore = (struct semaphore *)load_relaxed(&holding->semaphore);
+    uint32_t nonce = load_relaxed(&holding->nonce);
     return object_is_same(OBJECT_SEMAPHORE, semaphore, nonce) ? semaphore : NULL;
 }
 

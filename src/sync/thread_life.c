@@ -3,6 +3,7 @@
 
 #include "os/listed.h"
 #include "sync/ledger.h"
+#include "util/atomic.h"
 #include <errno.h>
 #include <linux/futex.h>
 
@@ -43,7 +44,7 @@ static struct thread_cell *cell_at(unsigned slot, unsigned index)
     unsigned block = block_of(index, &within);
     if (block >= THREAD_MORE)
         return NULL;
-    uintptr_t cells = atomic_load_explicit(&ledger->more_threads[block], memory_order_acquire);
+    uintptr_t cells = load_acquire(&ledger->more_threads[block]);
     return cells ? (struct thread_cell *)cells + within : NULL;
 }
 
@@ -88,7 +89,7 @@ static struct thread_cell *add_cell(unsigned slot, unsigned index)
     struct thread_cell *cell = cell_at(slot, index);
     if (set_up(cell))
         return NULL;
-    atomic_store_explicit(&ledger->thread_count, index + 1, memory_order_release);
+    store_release(&ledger->thread_count, index + 1);
     return take(cell) ? cell : NULL;
 }
 
@@ -96,7 +97,7 @@ static struct thread_cell *add_cell(unsigned slot, unsigned index)
 static unsigned take_any(unsigned slot, struct thread_cell **cell)
 {
     struct sync_ledger *ledger = sync_ledger_at(slot);
-    unsigned count = atomic_load_explicit(&ledger->thread_count, memory_order_relaxed);
+    unsigned count = load_relaxed(&ledger->thread_count);
     for (unsigned i = 0; i < count; i++) {
         *cell = cell_at(slot, i);
         if (*cell && take(*cell))
@@ -114,7 +115,7 @@ thread_name thread_name_new(member_owner me)
     struct thread_cell *cell;
     owner_lock_acquire(&ledger->claiming, OS_FOREVER);
     uint32_t number = take_any(slot, &cell);
-    uint32_t nonce = atomic_fetch_add_explicit(number ? &cell->nonce : &without, 1, memory_order_release) + 1;
+    uint32_t nonce = fetch_add_release(number ? &cell->nonce : &without, 1) + 1;
     owner_lock_release(&ledger->claiming);
     thread_own_name = (uint64_t)thread_process_part(me) << 32 | number << NUMBER_SHIFT | (nonce & NONCE_MASK);
     return thread_own_name;
@@ -133,7 +134,7 @@ bool thread_is_dead(thread_name name)
     if (!cell)
         return false;
     uint32_t word = lock_word(cell);
-    uint32_t nonce = atomic_load_explicit(&cell->nonce, memory_order_acquire);
+    uint32_t nonce = load_acquire(&cell->nonce);
     return (word & FUTEX_OWNER_DIED) || !(word & FUTEX_TID_MASK) || ((nonce ^ (uint32_t)name) & NONCE_MASK);
 }
 
@@ -147,7 +148,7 @@ static bool release_cells(unsigned slot)
     unsigned own = thread_own_name >> 32 == thread_process_part(member_current())
                        ? (uint32_t)thread_own_name >> NUMBER_SHIFT & NUMBER_MASK
                        : 0;
-    unsigned count = atomic_load_explicit(&sync_ledger_at(slot)->thread_count, memory_order_relaxed);
+    unsigned count = load_relaxed(&sync_ledger_at(slot)->thread_count);
     if (own)
         pthread_mutex_unlock(&cell_at(slot, own - 1)->life);
     thread_own_name = 0;
@@ -161,14 +162,14 @@ static bool release_cells(unsigned slot)
 static bool sweep(unsigned slot, member_owner owner)
 {
     struct sync_ledger *ledger = sync_ledger_at(slot);
-    if (atomic_load_explicit(&ledger->thread_count, memory_order_relaxed) == 0)
+    if (load_relaxed(&ledger->thread_count) == 0)
         return true;
     if (owner == member_current() && !release_cells(slot))
         return false;
     for (unsigned block = 0; block < THREAD_MORE; block++)
         if (heap_free_from(&ledger->more_threads[block]))
             return false;
-    atomic_store_explicit(&ledger->thread_count, 0, memory_order_release);
+    store_release(&ledger->thread_count, 0);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/say.h"
+#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/text.h"
 #include <errno.h>
@@ -114,7 +115,7 @@ void mproc_log(int level, const char *format, ...)
     if (length > TEXT_MAX_SIZE)
         text[text_whole(text, TEXT_MAX_SIZE)] = '\0';
     if (length >= 0) {
-        const struct sink *sink = atomic_load_explicit(&current, memory_order_acquire);
+        const struct sink *sink = load_acquire(&current);
         clean(text);
         if (sink)
             sink->callback(sink->arg, level, process_name, text);
@@ -132,13 +133,13 @@ int mproc_log_set_level(int level)
         return refuse(__func__, "level is below 1");
     if (level > MPROC_LOG_OFF)
         return refuse(__func__, "level is above MPROC_LOG_OFF");
-    atomic_store_explicit(&level_now, level, memory_order_relaxed);
+    store_relaxed(&level_now, level);
     return 0;
 }
 
 int mproc_log_level(void)
 {
-    return atomic_load_explicit(&level_now, memory_order_relaxed);
+    return load_relaxed(&level_now);
 }
 
 int mproc_log_to_stderr(int level)
@@ -149,7 +150,7 @@ int mproc_log_to_stderr(int level)
 
 static struct sink *find_sink(mproc_log_callback *callback, const void *arg)
 {
-    struct sink *sink = atomic_load_explicit(&sinks, memory_order_acquire);
+    struct sink *sink = load_acquire(&sinks);
     while (sink && (sink->callback != callback || sink->arg != arg))
         sink = sink->previous;
     return sink;
@@ -164,11 +165,11 @@ int mproc_log_to_callback(mproc_log_callback *callback, void *arg)
         if (!sink)
             return outcome(__func__, -ENOMEM);
         *sink = (struct sink){.callback = callback, .arg = arg};
-        sink->previous = atomic_load_explicit(&sinks, memory_order_relaxed);
+        sink->previous = load_relaxed(&sinks);
         while (!atomic_compare_exchange_weak_explicit(&sinks, &sink->previous, sink, memory_order_release,
                                                       memory_order_relaxed)) {
         }
     }
-    atomic_store_explicit(&current, sink, memory_order_release);
+    store_release(&current, sink);
     return 0;
 }
