@@ -13,37 +13,37 @@ enum {
     PORT_MAX = 65535
 };
 
-static int parse_port(const char *text, unsigned *port)
+static bool parse_port(const char *text, unsigned *port)
 {
     size_t length = strlen(text);
 
     if (length == 0 || length > PORT_DIGITS || strspn(text, "0123456789") != length)
-        return -EINVAL;
+        return false;
     *port = 0;
     for (size_t i = 0; i < length; i++)
         *port = *port * 10 + (unsigned)(text[i] - '0');
-    return *port <= PORT_MAX ? 0 : -EINVAL;
+    return *port <= PORT_MAX;
 }
 
-/* text is HOST:PORT. */
-static int parse_tcp(struct address *address, const char *text)
+/* text is HOST:PORT. Whether it is. */
+static bool parse_tcp(struct address *address, const char *text)
 {
     const char *colon = strrchr(text, ':');
     const char *host = text;
 
     if (!colon)
-        return -EINVAL;
+        return false;
     size_t length = (size_t)(colon - text);
     if (length > 2 && host[0] == '[' && host[length - 1] == ']') {
         host++;
         length -= 2;
         if (!memchr(host, ':', length))
-            return -EINVAL;
+            return false;
     } else if (memchr(host, ':', length)) {
-        return -EINVAL;
+        return false;
     }
     if (length >= sizeof address->host || memchr(host, '[', length) || memchr(host, ']', length))
-        return -EINVAL;
+        return false;
     memcpy(address->host, length ? host : LOOPBACK, length ? length : sizeof LOOPBACK - 1);
     address->scheme = ADDRESS_TCP;
     return parse_port(colon + 1, &address->port);
@@ -78,9 +78,20 @@ int address_parse(struct address *address, const char *text)
         return parse_unix(address, rest);
     if ((rest = after(text, "tcp:")))
         return parse_tcp(address, rest)
-                   ? failure(-EINVAL, "address is not tcp:HOST:PORT, or the port is no number up to 65535")
-                   : 0;
+                   ? 0
+                   : failure(-EINVAL, "address is not tcp:HOST:PORT, or the port is no number up to 65535");
+    if (after(text, "tls:"))
+        return failure(-EINVAL, "address begins with tls:, which only managers speak: unix: or tcp:");
     return failure(-EINVAL, "address begins with neither unix: nor tcp:");
+}
+
+int address_check_whole(const struct address *address)
+{
+    if (address->scheme == ADDRESS_UNIX && !address->path[0])
+        return failure(-EINVAL, "address has no path behind unix:");
+    if (address->scheme == ADDRESS_TCP && !address->port)
+        return failure(-EINVAL, "address has the port 0, to which nobody can connect");
+    return 0;
 }
 
 static void write_tcp(const char *host, unsigned port, char text[ADDRESS_GIVEN_MAX])

@@ -25,6 +25,9 @@ struct address {
 /* Take a text apart. 0; -EINVAL: it is no address; -ENAMETOOLONG: its path is too long for a unix socket. */
 int address_parse(struct address *address, const char *text);
 
+/* Whether it can be connected to: -EINVAL where the path is empty, or the port 0. */
+int address_check_whole(const struct address *address);
+
 /* The text of an address. */
 void address_write(const struct address *address, char text[MPROC_ADDRESS_MAX]);
 

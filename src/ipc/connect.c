@@ -40,9 +40,12 @@ static int meet(mproc_connection *made, const mproc_connect_options *options, bo
 
 static int find_places(struct os_address places[REACH_MOST], const struct address *address)
 {
+    int result = address_check_whole(address);
+    if (result)
+        return result;
     if (address->scheme == ADDRESS_TCP)
-        return address->port ? os_address_of_host(places, REACH_MOST, address->host, address->port) : -EINVAL;
-    int result = address->path[0] ? os_address_of_path(&places[0], address->path) : -EINVAL;
+        return os_address_of_host(places, REACH_MOST, address->host, address->port);
+    result = os_address_of_path(&places[0], address->path);
     return result ? result : 1;
 }
 

@@ -63,6 +63,7 @@ int mproc_key_from_fd(int fd, void *key, size_t capacity, size_t *size)
 
 int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *size)
 {
+    unsigned before = failure_mark();
     if (!path)
         return refuse(__func__, "path is NULL");
     if (!key && capacity)
@@ -78,5 +79,5 @@ int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *si
     if (!result)
         result = mproc_key_from_fd(fd, key, capacity, size);
     os_close(fd);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }

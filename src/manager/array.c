@@ -83,7 +83,7 @@ static int read_elements(void *object, const mproc_value *args, mproc_value *res
 {
     mproc_array *array = object;
     if (!result || !is_number(&args[0]) || !is_number(&args[1]))
-        return -EINVAL;
+        return failure(-EINVAL, "index or count is no int, or negative");
     uint64_t count = (uint64_t)args[1].integer;
     if (!is_within(array, (uint64_t)args[0].integer, count))
         return MPROC_NOT_FOUND;
@@ -104,21 +104,24 @@ static int write_elements(void *object, const mproc_value *args, mproc_value *re
 {
     (void)result;
     mproc_array *array = object;
-    if (!is_number(&args[0]) || args[1].kind != MPROC_BYTES || args[1].size % array->element_size)
-        return -EINVAL;
+    if (!is_number(&args[0]))
+        return failure(-EINVAL, "index is no int, or negative");
+    if (args[1].kind != MPROC_BYTES || args[1].size % array->element_size)
+        return failure(-EINVAL, "elements are no bytes of whole elements");
     return transfer(array, (uint64_t)args[0].integer, args[1].size / array->element_size, NULL, args[1].bytes,
                     deadline);
 }
 
 static const struct object_method methods[] = {
-    [ARRAY_COUNT] = {"count", count_of, 0},
-    [ARRAY_ELEMENT_SIZE] = {"element_size", element_size_of, 0},
-    [ARRAY_READ] = {"read", read_elements, 2},
-    [ARRAY_WRITE] = {"write", write_elements, 2},
+    [ARRAY_COUNT] = {"count", count_of, 0, {NULL}, "count"},
+    [ARRAY_ELEMENT_SIZE] = {"element_size", element_size_of, 0, {NULL}, "element_size"},
+    [ARRAY_READ] = {"read", read_elements, 2, {"index", "count"}, "elements"},
+    [ARRAY_WRITE] = {"write", write_elements, 2, {"index", "elements"}, NULL},
 };
 
 const struct object_type object_array = {
     .name = "array",
+    .argument = "array",
     .type = MPROC_TYPE_ARRAY,
     .methods = methods,
     .method_count = ARRAY_METHODS,
@@ -137,7 +140,7 @@ int mproc_array_create(mproc_array **array, size_t count, size_t element_size)
     if (element_size == 0)
         return refuse(__func__, "element_size is 0");
     if (__builtin_mul_overflow(count, element_size, &size) || __builtin_add_overflow(size, sizeof **array, &size))
-        return outcome(__func__, -ENOMEM);
+        return outcome(__func__, failure(-ENOMEM, "count * element_size overflows"));
     struct making *making;
     void *block;
     int result = making_begin(size, (void **)array, &making, &block);
@@ -185,15 +188,28 @@ void *mproc_array_data(mproc_array *array)
     return object_is_near(&object_array, array) ? array->elements : NULL;
 }
 
+/* Whether it can be locked: one in this family's memory. */
+static int check_lockable(const mproc_array *array)
+{
+    if (object_is_near(&object_array, array))
+        return 0;
+    return mproc_object_type(array) == MPROC_TYPE_ARRAY
+               ? failure(-EINVAL, "array is a proxy of one in a server, which cannot be locked")
+               : object_no_such(&object_array, array);
+}
+
 int mproc_array_lock(mproc_array *array, mproc_time timeout)
 {
-    return retold(__func__,
-                  object_is_near(&object_array, array) ? mproc_rlock_acquire(&array->lock, timeout) : -EINVAL);
+    unsigned before = failure_mark();
+    int result = check_lockable(array);
+    return retold(__func__, before, result ? result : mproc_rlock_acquire(&array->lock, timeout));
 }
 
 int mproc_array_unlock(mproc_array *array)
 {
-    return retold(__func__, object_is_near(&object_array, array) ? mproc_rlock_release(&array->lock) : -EINVAL);
+    unsigned before = failure_mark();
+    int result = check_lockable(array);
+    return retold(__func__, before, result ? result : mproc_rlock_release(&array->lock));
 }
 
 /* Through a proxy. What the server sends is taken only if it is as much as was asked for. */
@@ -215,6 +231,7 @@ static int read_far(mproc_array *array, size_t index, size_t count, void *elemen
 
 int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     if (!elements && count)
         return refuse(__func__, "elements is NULL, but count is not 0");
     if (!os_timeout_is_valid(timeout))
@@ -224,13 +241,14 @@ int mproc_array_read(mproc_array *array, size_t index, size_t count, void *eleme
     if (count > INT64_MAX)
         return refuse(__func__, "count is above INT64_MAX");
     if (object_is_near(&object_array, array))
-        return retold(__func__,
+        return retold(__func__, before,
                       os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout));
-    return retold(__func__, read_far(array, index, count, elements, timeout));
+    return retold(__func__, before, read_far(array, index, count, elements, timeout));
 }
 
 int mproc_array_write(mproc_array *array, size_t index, size_t count, const void *elements, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     size_t size;
     if (!elements && count)
         return refuse(__func__, "elements is NULL, but count is not 0");
@@ -239,10 +257,10 @@ int mproc_array_write(mproc_array *array, size_t index, size_t count, const void
     if (index > INT64_MAX)
         return refuse(__func__, "index is above INT64_MAX");
     if (object_is_near(&object_array, array))
-        return retold(__func__,
+        return retold(__func__, before,
                       os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout));
     if (__builtin_mul_overflow(count, mproc_array_element_size(array), &size))
         return MPROC_NOT_FOUND;
     mproc_value args[] = {mproc_int((int64_t)index), mproc_bytes(elements, size)};
-    return retold(__func__, object_call_for(&object_array, array, ARRAY_WRITE, args, 2, NULL, timeout));
+    return retold(__func__, before, object_call_for(&object_array, array, ARRAY_WRITE, args, 2, NULL, timeout));
 }

@@ -169,15 +169,16 @@ static void note(mproc_manager *manager, const mproc_call *calls, size_t count)
 
 int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     mproc_batch *batch;
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     revive(manager, calls, count, os_deadline(timeout));
     int result = mproc_manager_send(manager, calls, count, &batch);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = mproc_batch_wait(batch, timeout);
     mproc_batch_free(batch);
     note(manager, calls, count);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }

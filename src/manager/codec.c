@@ -124,7 +124,7 @@ int mproc_value_encode(mproc_value value, void **data, size_t *size)
         return refuse(__func__, "data is NULL");
     if (!size)
         return refuse(__func__, "size is NULL");
-    int result = value_check(&value);
+    int result = value_check_argument(&value, "value");
     if (result)
         return outcome(__func__, result);
     size_t needed = value_encoded_size(&value);
@@ -139,8 +139,11 @@ int mproc_value_encode(mproc_value value, void **data, size_t *size)
 
 int value_key_size(const mproc_value *key, size_t *size)
 {
-    if (!value_is_key(key))
-        return -EINVAL;
+    if (key->kind == MPROC_LIST || key->kind == MPROC_MAP)
+        return failure(-EINVAL, "a list or map cannot be a key, nor in a set");
+    int result = value_check_argument(key, "key");
+    if (result)
+        return result;
     mproc_value plain = value_plain_key(key);
     *size = value_encoded_size(&plain);
     return 0;
@@ -161,7 +164,10 @@ struct decoder {
     bool has_map;
 };
 
-/* What the parser calls for each thing it finds: 0, or negative to end it. */
+/* What the parser calls for each thing it finds: 0, or UNFIT to end it. */
+enum {
+    UNFIT = -1
+};
 
 static mproc_value on_root(struct decoder *decoder)
 {
@@ -199,7 +205,7 @@ static int on_int64(struct decoder *decoder, int64_t integer, mproc_value *value
 
 static int on_uint64(struct decoder *decoder, uint64_t integer, mproc_value *value)
 {
-    return integer > INT64_MAX ? -EINVAL : on_int64(decoder, (int64_t)integer, value);
+    return integer > INT64_MAX ? UNFIT : on_int64(decoder, (int64_t)integer, value);
 }
 
 static int on_double(struct decoder *decoder, double real, mproc_value *value)
@@ -213,11 +219,11 @@ static int on_double(struct decoder *decoder, double real, mproc_value *value)
 static int keep_bytes(struct decoder *decoder, const char *bytes, size_t size, mproc_value *value)
 {
     if (size > VALUE_SIZE_MOST)
-        return -EINVAL;
+        return UNFIT;
     decoder->need.bytes += size + 1;
     value->size = size;
     value->bytes = decoder->block ? value_block_bytes(decoder->block, bytes, size) : bytes;
-    return decoder->block && !value->bytes ? -EINVAL : 0;
+    return decoder->block && !value->bytes ? UNFIT : 0;
 }
 
 static int on_str(struct decoder *decoder, const char *data, const char *bytes, unsigned int size, mproc_value *value)
@@ -240,7 +246,7 @@ static int keep_object(uint32_t type, const char *bytes, size_t size, mproc_valu
     uint64_t address = 0;
 
     if (type > VALUE_TAG_MOST || size != ADDRESS_SIZE)
-        return -EINVAL;
+        return UNFIT;
     for (int i = 0; i < ADDRESS_SIZE; i++)
         address = address << 8 | (unsigned char)bytes[i];
     *value = mproc_nil();
@@ -255,13 +261,13 @@ static int on_ext(struct decoder *decoder, const char *data, const char *bytes, 
 {
     (void)data;
     if (size == 0 || (signed char)bytes[0] < 0)
-        return -EINVAL;
+        return UNFIT;
     uint32_t tag = (uint32_t)bytes[0];
     bytes++;
     size--;
     if (tag == EXT_SHARED) {
         if (size == 0)
-            return -EINVAL;
+            return UNFIT;
         unsigned char type = (unsigned char)bytes[0];
         bytes++;
         size--;
@@ -277,9 +283,9 @@ static int begin_items(struct decoder *decoder, size_t values, mproc_value *valu
 {
     decoder->need.values += values;
     if (decoder->need.values > VALUE_SIZE_MOST)
-        return -EINVAL;
+        return UNFIT;
     value->items = decoder->block && values > 0 ? value_block_values(decoder->block, values) : NULL;
-    return decoder->block && values > 0 && !value->items ? -EINVAL : 0;
+    return decoder->block && values > 0 && !value->items ? UNFIT : 0;
 }
 
 static int on_array(struct decoder *decoder, unsigned int count, mproc_value *value)
@@ -335,11 +341,11 @@ static int parse(struct decoder *decoder, const void *data, size_t size, mproc_v
     struct parser_context context;
     size_t end = 0;
 
-    decoder->need = (struct value_measure){0, 0};
+    decoder->need = (struct value_measure){0};
     context.user = *decoder;
     parser_init(&context);
     if (parser_execute(&context, data, size, &end) != 1 || end != size)
-        return -EINVAL;
+        return failure(-EINVAL, "the stored form is malformed, cut off or too large");
     *value = parser_data(&context);
     *decoder = context.user;
     return 0;
@@ -352,7 +358,7 @@ int value_decode(mproc_value *value, const void *data, size_t size)
     mproc_value parsed;
 
     *value = mproc_nil();
-    int result = size > 0 ? parse(&decoder, data, size, &parsed) : -EINVAL;
+    int result = size > 0 ? parse(&decoder, data, size, &parsed) : failure(-EINVAL, "the stored form is empty");
     if (!result)
         result = value_block_create(&block, &decoder.need);
     if (result)
@@ -361,7 +367,7 @@ int value_decode(mproc_value *value, const void *data, size_t size)
         decoder.block = &block;
         result = parse(&decoder, data, size, &parsed);
         if (!result && decoder.has_map)
-            result = value_check(&parsed);
+            result = value_check_argument(&parsed, "the stored form");
     }
     if (result) {
         free(block.memory);
@@ -378,7 +384,7 @@ int mproc_value_decode(mproc_value *value, const void *data, size_t size)
         return refuse(__func__, "value is NULL");
     if (!data) {
         *value = mproc_nil();
-        return outcome(__func__, -EINVAL);
+        return refuse(__func__, "data is NULL");
     }
     return outcome(__func__, value_decode(value, data, size));
 }

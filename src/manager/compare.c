@@ -146,9 +146,9 @@ bool mproc_value_equal(mproc_value a, mproc_value b)
 
 int mproc_value_order(mproc_value a, mproc_value b, int *order)
 {
-    int result = value_check(&a);
+    int result = value_check_argument(&a, "a");
     if (!result)
-        result = value_check(&b);
+        result = value_check_argument(&b, "b");
     if (result)
         return outcome(__func__, result);
     bool has_order = is_number(&a) || a.kind == MPROC_STRING || a.kind == MPROC_BYTES || a.kind == MPROC_LIST;
@@ -156,7 +156,7 @@ int mproc_value_order(mproc_value a, mproc_value b, int *order)
     if (!order)
         return refuse(__func__, "order is NULL");
     if (verdict == UNEQUAL)
-        return refuse(__func__, "values of these kinds have no order");
+        return refuse(__func__, "a and b are of kinds that have no order, or a NaN");
     *order = verdict == EQUAL ? 0 : verdict == LESS ? -1 : 1;
     return 0;
 }

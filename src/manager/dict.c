@@ -229,14 +229,16 @@ static double real_of(const mproc_value *value)
 static int sum_of(const mproc_value *a, const mproc_value *b, mproc_value *sum)
 {
     int64_t integer;
-    if (!is_number(a) || !is_number(b))
-        return -EINVAL;
+    if (!is_number(a))
+        return failure(-EINVAL, "the value of key is no number");
+    if (!is_number(b))
+        return failure(-EINVAL, "number is none");
     if (a->kind == MPROC_DOUBLE || b->kind == MPROC_DOUBLE) {
         *sum = mproc_double(real_of(a) + real_of(b));
         return 0;
     }
     if (__builtin_add_overflow(integer_of(a), integer_of(b), &integer))
-        return -ERANGE;
+        return failure(-ERANGE, "the sum is no int64_t");
     *sum = mproc_int(integer);
     return 0;
 }
@@ -265,7 +267,7 @@ static int update(void *object, const mproc_value *args, mproc_value *result, in
 {
     (void)result;
     if (args[0].kind != MPROC_MAP)
-        return -EINVAL;
+        return failure(-EINVAL, "map is no map");
     for (size_t i = 0; i < args[0].size; i++) {
         const mproc_pair *pair = &args[0].pairs[i];
         int status = dict_put(&object_dict, object, &pair->key, &pair->value, deadline);
@@ -313,25 +315,26 @@ static int copy(void *object, const mproc_value *args, mproc_value *result, int6
 }
 
 static const struct object_method methods[] = {
-    [DICT_SET] = {"set", set, 2},
-    [DICT_GET] = {"get", get, 1},
-    [DICT_DELETE] = {"delete", delete, 1},
-    [DICT_POP] = {"pop", pop, 1},
-    [DICT_POPITEM] = {"popitem", popitem, 0},
-    [DICT_SETDEFAULT] = {"setdefault", setdefault, 2},
-    [DICT_REPLACE] = {"replace", replace, 3},
-    [DICT_ADD] = {"add", add, 2},
-    [DICT_UPDATE] = {"update", update, 1},
-    [DICT_CLEAR] = {"clear", clear, 0},
-    [DICT_LENGTH] = {"length", length_of, 0},
-    [DICT_KEYS] = {"keys", keys, 0},
-    [DICT_VALUES] = {"values", values, 0},
-    [DICT_ITEMS] = {"items", items, 0},
-    [DICT_COPY] = {"copy", copy, 0},
+    [DICT_SET] = {"set", set, 2, {"key", "value"}, NULL},
+    [DICT_GET] = {"get", get, 1, {"key"}, "value"},
+    [DICT_DELETE] = {"delete", delete, 1, {"key"}, NULL},
+    [DICT_POP] = {"pop", pop, 1, {"key"}, "value"},
+    [DICT_POPITEM] = {"popitem", popitem, 0, {NULL}, "value"},
+    [DICT_SETDEFAULT] = {"setdefault", setdefault, 2, {"key", "value"}, "found"},
+    [DICT_REPLACE] = {"replace", replace, 3, {"key", "expected", "value"}, NULL},
+    [DICT_ADD] = {"add", add, 2, {"key", "number"}, "sum"},
+    [DICT_UPDATE] = {"update", update, 1, {"map"}, NULL},
+    [DICT_CLEAR] = {"clear", clear, 0, {NULL}, NULL},
+    [DICT_LENGTH] = {"length", length_of, 0, {NULL}, "length"},
+    [DICT_KEYS] = {"keys", keys, 0, {NULL}, "keys"},
+    [DICT_VALUES] = {"values", values, 0, {NULL}, "values"},
+    [DICT_ITEMS] = {"items", items, 0, {NULL}, "items"},
+    [DICT_COPY] = {"copy", copy, 0, {NULL}, "map"},
 };
 
 const struct object_type object_dict = {
     .name = "dict",
+    .argument = "dict",
     .type = MPROC_TYPE_DICT,
     .methods = methods,
     .method_count = DICT_METHODS,
@@ -350,7 +353,7 @@ static int call(mproc_dict *dict, unsigned method, const mproc_value *args, mpro
 /* One that must have a result. */
 static int ask(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
 {
-    return result ? call(dict, method, args, result, timeout) : -EINVAL;
+    return object_ask_for(&object_dict, dict, method, args, methods[method].count, result, timeout);
 }
 
 int mproc_dict_create(mproc_dict **dict)
@@ -392,6 +395,7 @@ static bool has_memory(const mproc_value *value)
 /* The pair that was taken out is one block: it stays with the value, if that needs one, and the key is copied. */
 int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     mproc_value pair;
     if (!key)
         return refuse(__func__, "key is NULL");
@@ -400,12 +404,12 @@ int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, m
     *key = *value = mproc_nil();
     int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = mproc_value_copy(key, pair.items[0]);
     if (result) {
         mproc_dict_set(dict, pair.items[0], pair.items[1], MPROC_FOREVER);
         mproc_value_free(&pair);
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     }
     *value = pair.items[1];
     if (has_memory(value))

@@ -128,7 +128,7 @@ int value_index_create(struct value_index *index, const mproc_value *map)
     for (size_t i = 1; i < index->count; i++)
         if (order_of_entries(&index->entries[i - 1], &index->entries[i]) == 0) {
             value_index_free(index);
-            return -EINVAL;
+            return -EEXIST;
         }
     return 0;
 }

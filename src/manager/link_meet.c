@@ -6,6 +6,7 @@
 #include "ipc/reach.h"
 #include "os/poll.h"
 #include "os/random.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -15,10 +16,10 @@ int link_parse(struct link_way *way, const char *text)
     char plain[MPROC_ADDRESS_MAX];
 
     if (!text)
-        return -EINVAL;
+        return failure(-EINVAL, "address is NULL");
     size_t length = strlen(text);
     if (length >= sizeof plain)
-        return -ENAMETOOLONG;
+        return failure(-ENAMETOOLONG, "address is longer than %zu bytes", sizeof plain - 1);
     memcpy(plain, text, length + 1);
     way->tls = strncmp(plain, "tls:", 4) == 0;
     if (way->tls)

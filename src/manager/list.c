@@ -51,7 +51,7 @@ static int unlock(struct container *container, int result)
 static int lock_at(struct container *container, const mproc_value *index, uint64_t *at, int64_t deadline)
 {
     if (index->kind != MPROC_INT)
-        return -EINVAL;
+        return failure(-EINVAL, "index is no int");
     int result = lock(container, deadline);
     if (result)
         return result;
@@ -73,8 +73,10 @@ static int64_t bound(const mproc_value *given, int64_t left_out, int64_t count, 
 /* Take the lock, and find what items [start, stop, step] mean. */
 static int lock_slice(struct container *container, const mproc_value *args, struct slice *slice, int64_t deadline)
 {
-    if (args[0].kind != MPROC_INT || args[1].kind != MPROC_INT || args[2].kind != MPROC_INT || args[2].integer == 0)
-        return -EINVAL;
+    if (args[0].kind != MPROC_INT || args[1].kind != MPROC_INT || args[2].kind != MPROC_INT)
+        return failure(-EINVAL, "start, stop or step is no int");
+    if (args[2].integer == 0)
+        return failure(-EINVAL, "step is 0");
     int result = lock(container, deadline);
     if (result)
         return result;
@@ -155,7 +157,7 @@ static int insert(void *object, const mproc_value *args, mproc_value *result, in
 {
     (void)result;
     if (args[0].kind != MPROC_INT)
-        return -EINVAL;
+        return failure(-EINVAL, "index is no int");
     int status = lock(object, deadline);
     if (status)
         return status;
@@ -217,7 +219,7 @@ static int extend(void *object, const mproc_value *args, mproc_value *result, in
 {
     (void)result;
     if (args[0].kind != MPROC_LIST)
-        return -EINVAL;
+        return failure(-EINVAL, "items is no list");
     int status = lock(object, deadline);
     return status ? status : unlock(object, sequence_extend(object, args[0].items, args[0].size));
 }
@@ -252,6 +254,8 @@ static int sort_items(struct container *container, mproc_value *values, uint64_t
     }
     if (!status)
         status = sort_order(values, order, count, descending);
+    if (status == -EINVAL)
+        failure(status, "two items of list have no order");
     while (decoded > 0)
         mproc_value_free(&values[--decoded]);
     return status ? status : sequence_reorder(container, order);
@@ -261,7 +265,7 @@ static int sort(void *object, const mproc_value *args, mproc_value *result, int6
 {
     (void)result;
     if (args[0].kind != MPROC_BOOL)
-        return -EINVAL;
+        return failure(-EINVAL, "descending is no bool");
     int status = lock(object, deadline);
     if (status)
         return status;
@@ -319,7 +323,7 @@ static int get_slice(void *object, const mproc_value *args, mproc_value *result,
     struct slice slice;
     struct snapshot snapshot;
     if (!result)
-        return -EINVAL;
+        return failure(-EINVAL, "items is NULL");
     int status = lock_slice(object, args, &slice, deadline);
     if (status)
         return status;
@@ -339,12 +343,12 @@ static int set_slice(void *object, const mproc_value *args, mproc_value *result,
     (void)result;
     struct slice slice;
     if (args[3].kind != MPROC_LIST)
-        return -EINVAL;
+        return failure(-EINVAL, "items is no list");
     int status = lock_slice(object, args, &slice, deadline);
     if (status)
         return status;
     if (slice.step != 1 && slice.count != args[3].size)
-        status = -EINVAL;
+        status = failure(-EINVAL, "items are not as many as the slice has places, which a step other than 1 asks for");
     else
         status = sequence_splice(object, &slice, args[3].items, args[3].size);
     return unlock(object, status);
@@ -359,28 +363,29 @@ static int delete_slice(void *object, const mproc_value *args, mproc_value *resu
 }
 
 static const struct object_method methods[] = {
-    [LIST_GET] = {"get", get, 1},
-    [LIST_SET] = {"set", set, 2},
-    [LIST_DELETE] = {"delete", delete, 1},
-    [LIST_POP] = {"pop", pop, 1},
-    [LIST_APPEND] = {"append", append, 1},
-    [LIST_EXTEND] = {"extend", extend, 1},
-    [LIST_INSERT] = {"insert", insert, 2},
-    [LIST_REMOVE] = {"remove", remove_equal, 1},
-    [LIST_INDEX] = {"index", index_of, 1},
-    [LIST_COUNT] = {"count", count_of, 1},
-    [LIST_REVERSE] = {"reverse", reverse, 0},
-    [LIST_SORT] = {"sort", sort, 1},
-    [LIST_CLEAR] = {"clear", clear, 0},
-    [LIST_LENGTH] = {"length", length_of, 0},
-    [LIST_GET_SLICE] = {"get_slice", get_slice, 3},
-    [LIST_SET_SLICE] = {"set_slice", set_slice, 4},
-    [LIST_DELETE_SLICE] = {"delete_slice", delete_slice, 3},
-    [LIST_COPY] = {"copy", copy, 0},
+    [LIST_GET] = {"get", get, 1, {"index"}, "value"},
+    [LIST_SET] = {"set", set, 2, {"index", "value"}, NULL},
+    [LIST_DELETE] = {"delete", delete, 1, {"index"}, NULL},
+    [LIST_POP] = {"pop", pop, 1, {"index"}, "value"},
+    [LIST_APPEND] = {"append", append, 1, {"value"}, NULL},
+    [LIST_EXTEND] = {"extend", extend, 1, {"items"}, NULL},
+    [LIST_INSERT] = {"insert", insert, 2, {"index", "value"}, NULL},
+    [LIST_REMOVE] = {"remove", remove_equal, 1, {"value"}, NULL},
+    [LIST_INDEX] = {"index", index_of, 1, {"value"}, "index"},
+    [LIST_COUNT] = {"count", count_of, 1, {"value"}, "count"},
+    [LIST_REVERSE] = {"reverse", reverse, 0, {NULL}, NULL},
+    [LIST_SORT] = {"sort", sort, 1, {"descending"}, NULL},
+    [LIST_CLEAR] = {"clear", clear, 0, {NULL}, NULL},
+    [LIST_LENGTH] = {"length", length_of, 0, {NULL}, "length"},
+    [LIST_GET_SLICE] = {"get_slice", get_slice, 3, {"start", "stop", "step"}, "items"},
+    [LIST_SET_SLICE] = {"set_slice", set_slice, 4, {"start", "stop", "step", "items"}, NULL},
+    [LIST_DELETE_SLICE] = {"delete_slice", delete_slice, 3, {"start", "stop", "step"}, NULL},
+    [LIST_COPY] = {"copy", copy, 0, {NULL}, "items"},
 };
 
 const struct object_type object_list = {
     .name = "list",
+    .argument = "list",
     .type = MPROC_TYPE_LIST,
     .methods = methods,
     .method_count = LIST_METHODS,
@@ -398,7 +403,7 @@ static int call(mproc_list *list, unsigned method, const mproc_value *args, mpro
 /* One that must have a result. */
 static int ask(mproc_list *list, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
 {
-    return result ? call(list, method, args, result, timeout) : -EINVAL;
+    return object_ask_for(&object_list, list, method, args, methods[method].count, result, timeout);
 }
 
 int mproc_list_create(mproc_list **list)

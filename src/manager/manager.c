@@ -131,6 +131,7 @@ static int connect_by(const struct serve_plan *plan, mproc_manager **manager, in
 int mproc_manager_connect(mproc_manager **manager, const char *address, const mproc_manager_options *options,
                           mproc_time timeout)
 {
+    unsigned before = failure_mark();
     if (!manager)
         return refuse(__func__, "manager is NULL");
     if (!os_timeout_is_valid(timeout))
@@ -138,18 +139,17 @@ int mproc_manager_connect(mproc_manager **manager, const char *address, const mp
     *manager = NULL;
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return retold(__func__, -ENOMEM);
+        return retold(__func__, before, -ENOMEM);
     int result = serve_plan(plan, address, options);
-    if (!result && ((plan->way.address.scheme == ADDRESS_UNIX && !plan->way.address.path[0]) ||
-                    (plan->way.address.scheme == ADDRESS_TCP && !plan->way.address.port)))
-        result = -EINVAL;
+    if (!result)
+        result = address_check_whole(&plan->way.address);
     if (!result)
         result = handle_forks();
     if (!result)
         result = connect_by(plan, manager, os_deadline(timeout));
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return retold(__func__, os_outcome(result, timeout));
+    return retold(__func__, before, os_outcome(result, timeout));
 }
 
 const char *mproc_manager_address(const mproc_manager *manager)
@@ -355,6 +355,7 @@ static int create(struct serve_plan *plan, mproc_manager **manager, enum mproc_s
 
 int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *options)
 {
+    unsigned before = failure_mark();
     if (!manager)
         return refuse(__func__, "manager is NULL");
     *manager = NULL;
@@ -363,7 +364,7 @@ int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *o
                                 "mproc_manager_shutdown()");
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return retold(__func__, -ENOMEM);
+        return retold(__func__, before, -ENOMEM);
     int result = serve_plan(plan, options && options->address ? options->address : "unix:", options);
     plan->is_child = true;
     plan->stop_fd = -1;
@@ -373,7 +374,7 @@ int mproc_manager_create(mproc_manager **manager, const mproc_manager_options *o
         result = create(plan, manager, options ? options->method : MPROC_START_DEFAULT);
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 /* ---- the end ---- */
@@ -387,6 +388,7 @@ static int call_server(mproc_manager *manager, const char *method, const mproc_v
 
 int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     if (!manager)
         return refuse(__func__, "manager is NULL");
     if (!os_timeout_is_valid(timeout))
@@ -394,8 +396,8 @@ int mproc_manager_shutdown(mproc_manager *manager, mproc_time timeout)
     int64_t deadline = os_deadline(timeout);
     int result = call_server(manager, "shutdown", NULL, 0, timeout);
     if (result || !manager->server)
-        return retold(__func__, result);
-    return retold(__func__, mproc_process_join(manager->server, os_timeout_left(deadline)));
+        return retold(__func__, before, result);
+    return retold(__func__, before, mproc_process_join(manager->server, os_timeout_left(deadline)));
 }
 
 int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
@@ -404,7 +406,9 @@ int mproc_manager_save(mproc_manager *manager, mproc_time timeout)
         return refuse(__func__, "manager is NULL");
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
-    return outcome(__func__, call_server(manager, "save", NULL, 0, timeout));
+    int result = call_server(manager, "save", NULL, 0, timeout);
+    return outcome(__func__,
+                   result == -EOPNOTSUPP ? failure(result, "the server has no options.snapshot_file") : result);
 }
 
 mproc_manager *mproc_manager_free(mproc_manager *manager)
@@ -427,7 +431,7 @@ mproc_manager *mproc_manager_free(mproc_manager *manager)
 /* ---- objects ---- */
 
 struct wish {
-    const char *type, *name;
+    const char *type, *name, *argument; /* the last one as the public function calls it */
     const mproc_value *args;
     size_t count;
 };
@@ -435,10 +439,14 @@ struct wish {
 static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc_time timeout)
 {
     if (!object)
-        return -EINVAL;
+        return failure(-EINVAL, "%s is NULL", wish.argument);
     *object = NULL;
-    if (!manager || (wish.name && !*wish.name) || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!manager)
+        return failure(-EINVAL, "manager is NULL");
+    if (wish.name && !*wish.name)
+        return failure(-EINVAL, "name is empty: NULL is for an object without one");
+    if (!os_timeout_is_valid(timeout))
+        return failure(-EINVAL, "timeout is negative");
     const mproc_value args[] = {mproc_string(wish.type), wish.name ? mproc_string(wish.name) : mproc_nil(),
                                 mproc_list_of(wish.args, wish.count)};
     const struct link_request request = {.method = "make", .args = args, .count = 3, .is_new = true};
@@ -446,6 +454,10 @@ static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc
     int result = proxy_prepare(manager);
     if (!result)
         result = proxy_call(manager, NULL, &request, &made, os_deadline(timeout));
+    if (result == -EEXIST)
+        failure(result, "name is that of an object of another type");
+    if (result == MPROC_NOT_FOUND)
+        failure(result, "the server has no type of that name: register it before the server starts");
     if (!result && made.kind != MPROC_OBJECT)
         result = MPROC_SERVER_DIED;
     if (!result) {
@@ -458,43 +470,59 @@ static int obtain(mproc_manager *manager, void **object, struct wish wish, mproc
 
 int mproc_manager_dict(mproc_manager *manager, mproc_dict **dict, const char *name, mproc_time timeout)
 {
-    return outcome(__func__, obtain(manager, (void **)dict, (struct wish){"dict", name, NULL, 0}, timeout));
+    return outcome(__func__, obtain(manager, (void **)dict, (struct wish){"dict", name, "dict", NULL, 0}, timeout));
 }
 
 int mproc_manager_list(mproc_manager *manager, mproc_list **list, const char *name, mproc_time timeout)
 {
-    return outcome(__func__, obtain(manager, (void **)list, (struct wish){"list", name, NULL, 0}, timeout));
+    return outcome(__func__, obtain(manager, (void **)list, (struct wish){"list", name, "list", NULL, 0}, timeout));
 }
 
 int mproc_manager_set(mproc_manager *manager, mproc_set **set, const char *name, mproc_time timeout)
 {
-    return outcome(__func__, obtain(manager, (void **)set, (struct wish){"set", name, NULL, 0}, timeout));
+    return outcome(__func__, obtain(manager, (void **)set, (struct wish){"set", name, "set", NULL, 0}, timeout));
 }
 
 int mproc_manager_namespace(mproc_manager *manager, mproc_namespace **names, const char *name, mproc_time timeout)
 {
-    return outcome(__func__, obtain(manager, (void **)names, (struct wish){"namespace", name, NULL, 0}, timeout));
+    return outcome(__func__,
+                   obtain(manager, (void **)names, (struct wish){"namespace", name, "names", NULL, 0}, timeout));
 }
 
 int mproc_manager_variable(mproc_manager *manager, mproc_variable **variable, const char *name, mproc_value value,
                            mproc_time timeout)
 {
-    return outcome(__func__, obtain(manager, (void **)variable, (struct wish){"variable", name, &value, 1}, timeout));
+    return outcome(__func__,
+                   obtain(manager, (void **)variable, (struct wish){"variable", name, "variable", &value, 1}, timeout));
 }
 
 int mproc_manager_array(mproc_manager *manager, mproc_array **array, const char *name, size_t count,
                         size_t element_size, mproc_time timeout)
 {
-    const mproc_value args[] = {mproc_int(count > INT64_MAX ? 0 : (int64_t)count),
-                                mproc_int(element_size > INT64_MAX ? 0 : (int64_t)element_size)};
-    return outcome(__func__, obtain(manager, (void **)array, (struct wish){"array", name, args, 2}, timeout));
+    if (array)
+        *array = NULL;
+    if (count == 0 || count > INT64_MAX)
+        return refuse(__func__, count ? "count is above INT64_MAX" : "count is 0");
+    if (element_size == 0 || element_size > INT64_MAX)
+        return refuse(__func__, element_size ? "element_size is above INT64_MAX" : "element_size is 0");
+    const mproc_value args[] = {mproc_int((int64_t)count), mproc_int((int64_t)element_size)};
+    return outcome(__func__, obtain(manager, (void **)array, (struct wish){"array", name, "array", args, 2}, timeout));
 }
 
 int mproc_manager_remote(mproc_manager *manager, mproc_remote **remote, enum mproc_remote_kind kind, int64_t number,
                          const char *name, mproc_time timeout)
 {
+    if (remote)
+        *remote = NULL;
+    if (kind < MPROC_REMOTE_LOCK || kind > MPROC_REMOTE_QUEUE)
+        return refuse(__func__, "kind is none of enum mproc_remote_kind");
+    if (number < 0)
+        return refuse(__func__, "number is negative");
+    if (kind == MPROC_REMOTE_BARRIER && number == 0)
+        return refuse(__func__, "number is 0, which is no number of parties of a barrier");
     const mproc_value args[] = {mproc_int(kind), mproc_int(number)};
-    return outcome(__func__, obtain(manager, (void **)remote, (struct wish){"remote", name, args, 2}, timeout));
+    return outcome(__func__,
+                   obtain(manager, (void **)remote, (struct wish){"remote", name, "remote", args, 2}, timeout));
 }
 
 int mproc_manager_object(mproc_manager *manager, mproc_object **object, const char *type, const char *name,
@@ -509,7 +537,8 @@ int mproc_manager_object(mproc_manager *manager, mproc_object **object, const ch
         return refuse(__func__, "args is NULL, but count is not 0");
     if ((size_t)snprintf(full, sizeof full, "type:%s", type) >= sizeof full)
         return refuse(__func__, "type is too long");
-    return outcome(__func__, obtain(manager, (void **)object, (struct wish){full, name, args, count}, timeout));
+    return outcome(__func__,
+                   obtain(manager, (void **)object, (struct wish){full, name, "object", args, count}, timeout));
 }
 
 int mproc_manager_forget(mproc_manager *manager, const char *name, mproc_time timeout)

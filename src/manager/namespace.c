@@ -20,7 +20,7 @@ static int set(void *object, const mproc_value *args, mproc_value *result, int64
 {
     (void)result;
     if (args[0].kind != MPROC_STRING)
-        return -EINVAL;
+        return failure(-EINVAL, "name is no string");
     return dict_put(&object_namespace, object, &args[0], &args[1], deadline);
 }
 
@@ -42,14 +42,15 @@ static int copy(void *object, const mproc_value *args, mproc_value *result, int6
 }
 
 static const struct object_method methods[] = {
-    [NAMESPACE_SET] = {"set", set, 2},
-    [NAMESPACE_GET] = {"get", get, 1},
-    [NAMESPACE_DELETE] = {"delete", delete, 1},
-    [NAMESPACE_COPY] = {"copy", copy, 0},
+    [NAMESPACE_SET] = {"set", set, 2, {"name", "value"}, NULL},
+    [NAMESPACE_GET] = {"get", get, 1, {"name"}, "value"},
+    [NAMESPACE_DELETE] = {"delete", delete, 1, {"name"}, NULL},
+    [NAMESPACE_COPY] = {"copy", copy, 0, {NULL}, "map"},
 };
 
 const struct object_type object_namespace = {
     .name = "namespace",
+    .argument = "names",
     .type = MPROC_TYPE_NAMESPACE,
     .methods = methods,
     .method_count = NAMESPACE_METHODS,
@@ -99,6 +100,5 @@ int mproc_namespace_delete(mproc_namespace *names, const char *name, mproc_time 
 
 int mproc_namespace_copy(mproc_namespace *names, mproc_value *map, mproc_time timeout)
 {
-    return outcome(__func__,
-                   map ? object_call_for(&object_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout) : -EINVAL);
+    return outcome(__func__, object_ask_for(&object_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout));
 }

@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/listed.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -75,12 +76,19 @@ int object_find(const struct object_type *type, const char *name)
 
 /* ---- calls ---- */
 
+int object_no_such(const struct object_type *type, const void *object)
+{
+    if (!object)
+        return failure(-EINVAL, "%s is NULL", type->argument);
+    return failure(-EINVAL, "%s is no mproc_%s, or was freed", type->argument, type->name);
+}
+
 static int call_far(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
                     size_t count, mproc_value *result, int64_t deadline)
 {
     const struct object_proxies *proxies = find_proxies();
     if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
-        return -EINVAL;
+        return object_no_such(type, object);
     return proxies->call(object, method, args, count, result, deadline);
 }
 
@@ -90,9 +98,9 @@ int object_call(const struct object_type *type, void *object, unsigned method, c
     if (result)
         *result = mproc_nil();
     if (method >= type->method_count || count != type->methods[method].count)
-        return -EINVAL;
+        return failure(-EINVAL, "a method of %s has another number of arguments", type->name);
     for (size_t i = 0; i < count; i++) {
-        int wrong = value_check(&args[i]);
+        int wrong = value_check_argument(&args[i], type->methods[method].arguments[i]);
         if (wrong)
             return wrong;
     }
@@ -107,16 +115,24 @@ int object_call_for(const struct object_type *type, void *object, unsigned metho
     if (!os_timeout_is_valid(timeout)) {
         if (result)
             *result = mproc_nil();
-        return -EINVAL;
+        return failure(-EINVAL, "timeout is negative");
     }
     return os_outcome(object_call(type, object, method, args, count, result, os_deadline(timeout)), timeout);
+}
+
+int object_ask_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args, size_t count,
+                   mproc_value *result, mproc_time timeout)
+{
+    if (!result)
+        return failure(-EINVAL, "%s is NULL", type->methods[method].result);
+    return object_call_for(type, object, method, args, count, result, timeout);
 }
 
 int object_count_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
                      size_t count, size_t *number, mproc_time timeout)
 {
     if (!number)
-        return -EINVAL;
+        return failure(-EINVAL, "%s is NULL", type->methods[method].result);
     *number = 0;
     mproc_value found;
     int result = object_call_for(type, object, method, args, count, &found, timeout);
@@ -136,7 +152,7 @@ void object_finish(const struct object_type *type, void *object)
 int container_create(const struct object_type *type, void **container)
 {
     if (!container)
-        return -EINVAL;
+        return failure(-EINVAL, "%s is NULL", type->argument);
     struct making *making;
     void *made;
     int result = making_begin(sizeof(struct container), container, &making, &made);

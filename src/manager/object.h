@@ -47,11 +47,15 @@ struct object_method {
     const char *name;
     object_function *function;
     size_t count; /* of arguments */
+    const char
+        *arguments[4]; /* their names in the public function, and that of the pointer to the result: for failures */
+    const char *result;
 };
 
 /* A type. The last three are NULL where there is no table of items. */
 struct object_type {
     const char *name;
+    const char *argument; /* of the public functions */
     enum mproc_type type;
     const struct object_method *methods;
     size_t method_count;
@@ -81,6 +85,13 @@ int object_call_for(const struct object_type *type, void *object, unsigned metho
                     size_t count, mproc_value *result, mproc_time timeout);
 int object_count_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args,
                      size_t count, size_t *number, mproc_time timeout);
+
+/* The same for one whose result must be wanted: -EINVAL for NULL. */
+int object_ask_for(const struct object_type *type, void *object, unsigned method, const mproc_value *args, size_t count,
+                   mproc_value *result, mproc_time timeout);
+
+/* The failure that something is no object of the type: -EINVAL. */
+int object_no_such(const struct object_type *type, const void *object);
 
 /* What to do with an object that is not in the arena. Listed in "mproc_proxies" by the file that makes them; without
  * it there are none. type_of is 0 for what is no proxy; call is as object_call(). */

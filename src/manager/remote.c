@@ -86,13 +86,14 @@ int mproc_remote_clear(mproc_remote *remote, mproc_time timeout)
 
 int mproc_remote_is_set(mproc_remote *remote, bool *is_set, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     mproc_value found = mproc_nil();
     if (!is_set)
         return refuse(__func__, "is_set is NULL");
     int result = ask(remote, "is_set", NULL, &found, timeout);
     *is_set = !result && found.kind == MPROC_BOOL && found.boolean;
     mproc_value_free(&found);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 int mproc_remote_wait(mproc_remote *remote, mproc_time timeout)
@@ -131,13 +132,14 @@ int mproc_remote_get(mproc_remote *remote, mproc_value *value, mproc_time timeou
 
 int mproc_remote_size(mproc_remote *remote, size_t *size, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     mproc_value found = mproc_nil();
     if (!size)
         return refuse(__func__, "size is NULL");
     int result = ask(remote, "size", NULL, &found, timeout);
     *size = !result && found.kind == MPROC_INT ? (size_t)found.integer : 0;
     mproc_value_free(&found);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 int mproc_remote_task_done(mproc_remote *remote, mproc_time timeout)

@@ -219,7 +219,7 @@ char *mproc_value_repr(mproc_value value)
 {
     struct text text = {0};
 
-    int result = value_check(&value);
+    int result = value_check_argument(&value, "value");
     if (!result) {
         add_value(&text, &value);
         add(&text, "", 1);

@@ -92,9 +92,9 @@ int saved_path(char path[PATH_MAX], const char *given)
     const char *slash = strrchr(given, '/');
     size_t name = strlen(slash ? slash + 1 : given);
     if (name == 0)
-        return -EINVAL;
+        return failure(-EINVAL, "options.snapshot_file is empty, or ends with a slash");
     if (strlen(given) >= PATH_MAX || name + sizeof LOCK > NAME_MAX + 1)
-        return -ENAMETOOLONG;
+        return failure(-ENAMETOOLONG, "options.snapshot_file is too long");
     strcpy(path, given);
     return 0;
 }

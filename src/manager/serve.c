@@ -22,10 +22,14 @@
 static int take_key(struct link_way *way, const mproc_manager_options *options)
 {
     way->key_size = options->key_size;
+    if (!options->key && options->key_size)
+        return failure(-EINVAL, "options.key is NULL, but options.key_size is not 0");
     if (!options->key)
-        return options->key_size ? -EINVAL : mproc_authkey_get(way->key, sizeof way->key, &way->key_size);
-    if (options->key_size == 0 || options->key_size > sizeof way->key)
-        return -EINVAL;
+        return mproc_authkey_get(way->key, sizeof way->key, &way->key_size);
+    if (options->key_size == 0)
+        return failure(-EINVAL, "options.key_size is 0");
+    if (options->key_size > sizeof way->key)
+        return failure(-EINVAL, "options.key_size is above %zu", sizeof way->key);
     memcpy(way->key, options->key, options->key_size);
     return 0;
 }
@@ -36,17 +40,34 @@ static int64_t time_or(mproc_time time, nanoseconds otherwise)
     return span == 0 ? otherwise : span == OS_USER_FOREVER ? OS_NEVER / 4 : span;
 }
 
+/* What is wrong with them, or NULL. */
+static const char *wrong_options(const mproc_manager_options *options)
+{
+    if (!reserved_is_zero(options->reserved, sizeof options->reserved))
+        return "a word of options.reserved is not 0";
+    if (!os_option_is_valid(options->authentication_time))
+        return "options.authentication_time is negative, or under 100 us: its unit is missing";
+    if (!os_option_is_valid(options->stall_time))
+        return "options.stall_time is negative, or under 100 us: its unit is missing";
+    if (!os_option_is_valid(options->linger_time))
+        return "options.linger_time is negative, or under 100 us: its unit is missing";
+    if (!os_option_is_valid(options->save_interval))
+        return "options.save_interval is negative, or under 100 us: its unit is missing";
+    if (!os_option_is_valid(options->silence_time))
+        return "options.silence_time is negative, or under 100 us: its unit is missing";
+    if (options->save_interval.nanoseconds > 0 && !options->snapshot_file)
+        return "options.save_interval needs an options.snapshot_file";
+    return options->frame_most > INT64_MAX / 2 ? "options.frame_most is above INT64_MAX / 2" : NULL;
+}
+
 int serve_plan(struct serve_plan *plan, const char *address, const mproc_manager_options *options)
 {
     static const mproc_manager_options defaults;
 
     options = options ? options : &defaults;
-    if (!reserved_is_zero(options->reserved, sizeof options->reserved) ||
-        !os_option_is_valid(options->authentication_time) || !os_option_is_valid(options->stall_time) ||
-        !os_option_is_valid(options->linger_time) || !os_option_is_valid(options->save_interval) ||
-        !os_option_is_valid(options->silence_time) ||
-        (options->save_interval.nanoseconds > 0 && !options->snapshot_file) || options->frame_most > INT64_MAX / 2)
-        return -EINVAL;
+    const char *wrong = wrong_options(options);
+    if (wrong)
+        return failure(-EINVAL, "%s", wrong);
     memset(plan, 0, sizeof *plan);
     int result = link_parse(&plan->way, address);
     if (!result)
@@ -157,6 +178,7 @@ static bool has_key(const mproc_manager_options *options)
 
 int mproc_manager_serve(const char *address, const mproc_manager_options *options)
 {
+    unsigned before = failure_mark();
     if (!has_key(options))
         return refuse(__func__,
                       "options.key is NULL, and the family's key is a random one that nobody else has: give a "
@@ -165,11 +187,11 @@ int mproc_manager_serve(const char *address, const mproc_manager_options *option
         return refuse(__func__, "options.stop_fd is negative");
     struct serve_plan *plan = os_malloc(sizeof *plan);
     if (!plan)
-        return retold(__func__, -ENOMEM);
+        return retold(__func__, before, -ENOMEM);
     int result = serve_plan(plan, address, options);
     if (!result)
         result = serve(plan, nobody_waits, NULL);
     mac_forget(plan, sizeof *plan);
     free(plan);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }

@@ -69,10 +69,10 @@ static int pop(void *object, const mproc_value *args, mproc_value *result, int64
 static int update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     if (args[0].kind != MPROC_LIST)
-        return -EINVAL;
+        return failure(-EINVAL, "items is no list");
     for (size_t i = 0; i < args[0].size; i++) {
         if (args[0].items[i].kind == MPROC_LIST || args[0].items[i].kind == MPROC_MAP)
-            return -EINVAL;
+            return failure(-EINVAL, "items[%zu] is a list or map, which cannot be in a set", i);
     }
     for (size_t i = 0; i < args[0].size; i++) {
         int status = add(object, &args[0].items[i], result, deadline);
@@ -102,19 +102,20 @@ static int copy(void *object, const mproc_value *args, mproc_value *result, int6
 }
 
 static const struct object_method methods[] = {
-    [SET_ADD] = {"add", add, 1},
-    [SET_CONTAINS] = {"contains", contains, 1},
-    [SET_REMOVE] = {"remove", remove_item, 1},
-    [SET_DISCARD] = {"discard", discard, 1},
-    [SET_POP] = {"pop", pop, 0},
-    [SET_UPDATE] = {"update", update, 1},
-    [SET_CLEAR] = {"clear", clear, 0},
-    [SET_LENGTH] = {"length", length_of, 0},
-    [SET_COPY] = {"copy", copy, 0},
+    [SET_ADD] = {"add", add, 1, {"item"}, NULL},
+    [SET_CONTAINS] = {"contains", contains, 1, {"item"}, NULL},
+    [SET_REMOVE] = {"remove", remove_item, 1, {"item"}, NULL},
+    [SET_DISCARD] = {"discard", discard, 1, {"item"}, NULL},
+    [SET_POP] = {"pop", pop, 0, {NULL}, "item"},
+    [SET_UPDATE] = {"update", update, 1, {"items"}, NULL},
+    [SET_CLEAR] = {"clear", clear, 0, {NULL}, NULL},
+    [SET_LENGTH] = {"length", length_of, 0, {NULL}, "length"},
+    [SET_COPY] = {"copy", copy, 0, {NULL}, "items"},
 };
 
 const struct object_type object_set = {
     .name = "set",
+    .argument = "set",
     .type = MPROC_TYPE_SET,
     .methods = methods,
     .method_count = SET_METHODS,
@@ -128,6 +129,12 @@ const struct object_type object_set = {
 static int call(mproc_set *set, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
 {
     return object_call_for(&object_set, set, method, args, methods[method].count, result, timeout);
+}
+
+/* One that must have a result. */
+static int ask(mproc_set *set, unsigned method, mproc_value *result, mproc_time timeout)
+{
+    return object_ask_for(&object_set, set, method, NULL, 0, result, timeout);
 }
 
 int mproc_set_create(mproc_set **set)
@@ -163,7 +170,7 @@ int mproc_set_discard(mproc_set *set, mproc_value item, mproc_time timeout)
 
 int mproc_set_pop(mproc_set *set, mproc_value *item, mproc_time timeout)
 {
-    return outcome(__func__, item ? call(set, SET_POP, NULL, item, timeout) : -EINVAL);
+    return outcome(__func__, ask(set, SET_POP, item, timeout));
 }
 
 int mproc_set_update(mproc_set *set, mproc_value items, mproc_time timeout)
@@ -183,5 +190,5 @@ int mproc_set_length(mproc_set *set, size_t *length, mproc_time timeout)
 
 int mproc_set_copy(mproc_set *set, mproc_value *items, mproc_time timeout)
 {
-    return outcome(__func__, items ? call(set, SET_COPY, NULL, items, timeout) : -EINVAL);
+    return outcome(__func__, ask(set, SET_COPY, items, timeout));
 }

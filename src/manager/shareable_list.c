@@ -125,7 +125,7 @@ static int pack(struct packed *packed, const mproc_value *item, size_t place)
         snprintf(text, sizeof text, "%zus", place);
         return item->size <= place && set_format(packed, text) ? 0 : MPROC_TOO_SMALL;
     default:
-        return -EINVAL;
+        return failure(-EINVAL, "value is a list, a map, an opaque value, an object or no value");
     }
 }
 
@@ -205,7 +205,10 @@ static int measure(mproc_shareable_list *list, const mproc_value *items, size_t 
         size_t place = place_for(&items[i]);
         int result = pack(&packed, &items[i], place);
         if (result)
-            return result == MPROC_TOO_SMALL ? -EINVAL : result; /* longer than a format can say */
+            return failure(-EINVAL,
+                           result == MPROC_TOO_SMALL ? "items[%zu] is longer than a format can say"
+                                                     : "items[%zu] is no item of a shareable list",
+                           i);
         list->offsets[i] = offset;
         if (__builtin_add_overflow(offset, place, &offset))
             return -ENOMEM;
@@ -231,6 +234,7 @@ static void fill(mproc_shareable_list *list, const mproc_value *items)
 
 int mproc_shareable_list_create(mproc_shareable_list **list, const char *name, mproc_value items)
 {
+    unsigned before = failure_mark();
     if (!list)
         return refuse(__func__, "list is NULL");
     *list = NULL;
@@ -240,14 +244,14 @@ int mproc_shareable_list_create(mproc_shareable_list **list, const char *name, m
         return refuse(__func__, "items.items is NULL, but items.size is not 0");
     mproc_shareable_list *made = new_list(items.size);
     if (!made)
-        return retold(__func__, -ENOMEM);
-    size_t size;
+        return retold(__func__, before, -ENOMEM);
+    size_t size = 0;
     int result = measure(made, items.items, &size);
     if (!result)
         result = mproc_shared_memory_create(&made->memory, name, size);
     if (result) {
         free(made);
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     }
     fill(made, items.items);
     *list = made;
@@ -286,17 +290,18 @@ static int read_layout(mproc_shareable_list **list, mproc_shared_memory *memory)
 
 int mproc_shareable_list_attach(mproc_shareable_list **list, const char *name)
 {
+    unsigned before = failure_mark();
     if (!list)
         return refuse(__func__, "list is NULL");
     *list = NULL;
     mproc_shared_memory *memory;
     int result = mproc_shared_memory_attach(&memory, name);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = read_layout(list, memory);
     if (result)
         mproc_shared_memory_free(memory);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 mproc_shared_memory *mproc_shareable_list_memory(const mproc_shareable_list *list)
@@ -328,17 +333,19 @@ static bool find(const mproc_shareable_list *list, int64_t index, size_t *at)
 
 int mproc_shareable_list_get(const mproc_shareable_list *list, int64_t index, mproc_value *value)
 {
+    unsigned before = failure_mark();
     size_t at;
     if (!list)
         return refuse(__func__, "list is NULL");
     if (!value)
         return refuse(__func__, "value is NULL");
     *value = mproc_nil();
-    return retold(__func__, find(list, index, &at) ? load(list, at, value) : MPROC_NOT_FOUND);
+    return retold(__func__, before, find(list, index, &at) ? load(list, at, value) : MPROC_NOT_FOUND);
 }
 
 int mproc_shareable_list_set(mproc_shareable_list *list, int64_t index, mproc_value value)
 {
+    unsigned before = failure_mark();
     size_t at;
     struct packed packed;
     if (!list)
@@ -350,11 +357,12 @@ int mproc_shareable_list_set(mproc_shareable_list *list, int64_t index, mproc_va
     int result = pack(&packed, &value, list->offsets[at + 1] - list->offsets[at]);
     if (!result)
         store(list, at, &packed);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *items)
 {
+    unsigned before = failure_mark();
     if (!list)
         return refuse(__func__, "list is NULL");
     if (!items)
@@ -362,7 +370,7 @@ int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *ite
     *items = mproc_nil();
     mproc_value *all = os_malloc((list->count + 1) * sizeof *all);
     if (!all)
-        return retold(__func__, -ENOMEM);
+        return retold(__func__, before, -ENOMEM);
     int result = 0;
     size_t count = 0;
     while (!result && count < list->count) {
@@ -374,7 +382,7 @@ int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *ite
     while (count > 0)
         mproc_value_free(&all[--count]);
     free(all);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 /* Count equal items from the first on; where is the first, or stays. */
@@ -395,17 +403,23 @@ static int seek(const mproc_shareable_list *list, mproc_value value, size_t *cou
 
 int mproc_shareable_list_index(const mproc_shareable_list *list, mproc_value value, size_t *index)
 {
+    unsigned before = failure_mark();
     size_t count;
     if (!list)
         return refuse(__func__, "list is NULL");
     if (!index)
         return refuse(__func__, "index is NULL");
     int result = seek(list, value, &count, index);
-    return retold(__func__, result || count ? result : MPROC_NOT_FOUND);
+    return retold(__func__, before, result || count ? result : MPROC_NOT_FOUND);
 }
 
 int mproc_shareable_list_count(const mproc_shareable_list *list, mproc_value value, size_t *count)
 {
+    unsigned before = failure_mark();
     size_t first;
-    return retold(__func__, list && count ? seek(list, value, count, &first) : -EINVAL);
+    if (!list)
+        return refuse(__func__, "list is NULL");
+    if (!count)
+        return refuse(__func__, "count is NULL");
+    return retold(__func__, before, seek(list, value, count, &first));
 }

@@ -27,9 +27,10 @@ static int show_line(int fd, char *text)
 
 int mproc_value_print(int fd, mproc_value value)
 {
+    unsigned before = failure_mark();
     char *text = mproc_value_repr(value);
     if (!text)
-        return retold(__func__, -errno);
+        return retold(__func__, before, -errno);
     int result = show_line(fd, text);
     free(text);
     return outcome(__func__, result);
@@ -48,6 +49,7 @@ static int show_contents(void *object, mproc_value *contents, int64_t deadline)
 
 int mproc_object_print(int fd, void *object, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     mproc_value contents;
     if (!mproc_object_type(object))
         return refuse(__func__, "object is no shared object");
@@ -55,43 +57,46 @@ int mproc_object_print(int fd, void *object, mproc_time timeout)
         return refuse(__func__, "timeout is below -1");
     int result = show_contents(object, &contents, os_deadline(timeout));
     if (result)
-        return retold(__func__, os_outcome(result, timeout));
+        return retold(__func__, before, os_outcome(result, timeout));
     result = mproc_value_print(fd, contents);
     mproc_value_free(&contents);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 /* ---- containers of values ---- */
 
 int mproc_list_create_of(mproc_list **list, mproc_value items)
 {
+    unsigned before = failure_mark();
     int result = mproc_list_create(list);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = mproc_list_extend(*list, items, MPROC_FOREVER);
     if (result)
         *list = mproc_list_free(*list);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 int mproc_dict_create_of(mproc_dict **dict, mproc_value map)
 {
+    unsigned before = failure_mark();
     int result = mproc_dict_create(dict);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = mproc_dict_update(*dict, map, MPROC_FOREVER);
     if (result)
         *dict = mproc_dict_free(*dict);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 int mproc_set_create_of(mproc_set **set, mproc_value items)
 {
+    unsigned before = failure_mark();
     int result = mproc_set_create(set);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = mproc_set_update(*set, items, MPROC_FOREVER);
     if (result)
         *set = mproc_set_free(*set);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }

@@ -5,6 +5,7 @@
 #include "manager/snapshot.h"
 #include "manager/value.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,7 +376,7 @@ int table_collect(const struct object_type *type, struct container *container, e
                   int64_t deadline)
 {
     if (!value)
-        return -EINVAL;
+        return failure(-EINVAL, "nothing was given to put the items into");
     struct snapshot snapshot;
     int result = container_lock(type, container, deadline);
     if (result)

@@ -10,10 +10,21 @@
 
 static int measure_value(const mproc_value *value, struct value_measure *measure, int depth);
 
+static int wrong(struct value_measure *measure, const char *why)
+{
+    measure->wrong = why;
+    return -EINVAL; /* told by who asked */
+}
+
+#define WRONG_SIZE "a size is above 4 000 000 000"
+#define WRONG_NULL "a pointer is NULL, but its size is not 0"
+
 static int measure_bytes(const mproc_value *value, struct value_measure *measure)
 {
-    if (value->size > VALUE_SIZE_MOST || (!value->bytes && value->size > 0))
-        return -EINVAL;
+    if (value->size > VALUE_SIZE_MOST)
+        return wrong(measure, WRONG_SIZE);
+    if (!value->bytes && value->size > 0)
+        return wrong(measure, WRONG_NULL);
     measure->bytes += value->size + 1;
     return 0;
 }
@@ -21,10 +32,14 @@ static int measure_bytes(const mproc_value *value, struct value_measure *measure
 /* Count the items of a list or map before they are looked at. */
 static int measure_items(const mproc_value *value, size_t each, struct value_measure *measure, int depth)
 {
-    if (depth == VALUE_DEPTH || value->size > VALUE_SIZE_MOST || (!value->items && value->size > 0))
-        return -EINVAL;
+    if (depth == VALUE_DEPTH)
+        return wrong(measure, "lists and maps are in one another more than 100 deep");
+    if (value->size > VALUE_SIZE_MOST)
+        return wrong(measure, WRONG_SIZE);
+    if (!value->items && value->size > 0)
+        return wrong(measure, WRONG_NULL);
     measure->values += value->size * each;
-    return measure->values > VALUE_SIZE_MOST ? -EINVAL : 0;
+    return measure->values > VALUE_SIZE_MOST ? wrong(measure, WRONG_SIZE) : 0;
 }
 
 static int measure_list(const mproc_value *list, struct value_measure *measure, int depth)
@@ -44,7 +59,7 @@ static int measure_map(const mproc_value *map, struct value_measure *measure, in
     for (size_t i = 0; i < map->size && !result; i++) {
         const mproc_pair *pair = &map->pairs[i];
         if (pair->key.kind == MPROC_LIST || pair->key.kind == MPROC_MAP)
-            return -EINVAL;
+            return wrong(measure, "a key of a map is a list or map");
         result = measure_value(&pair->key, measure, depth + 1);
         if (!result)
             result = measure_value(&pair->value, measure, depth + 1);
@@ -54,7 +69,7 @@ static int measure_map(const mproc_value *map, struct value_measure *measure, in
     result = value_index_create(&index, map);
     if (!result)
         value_index_free(&index);
-    return result;
+    return result == -EEXIST ? wrong(measure, "a map has a key twice") : result;
 }
 
 static int measure_value(const mproc_value *value, struct value_measure *measure, int depth)
@@ -69,21 +84,21 @@ static int measure_value(const mproc_value *value, struct value_measure *measure
     case MPROC_BYTES:
         return measure_bytes(value, measure);
     case MPROC_OPAQUE:
-        return value->tag > VALUE_TAG_MOST ? -EINVAL : measure_bytes(value, measure);
+        return value->tag > VALUE_TAG_MOST ? wrong(measure, "a tag is above 127") : measure_bytes(value, measure);
     case MPROC_OBJECT:
-        return value->tag == 0 || value->tag > VALUE_TAG_MOST ? -EINVAL : 0;
+        return value->tag == 0 || value->tag > VALUE_TAG_MOST ? wrong(measure, "its object is no shared object") : 0;
     case MPROC_LIST:
         return measure_list(value, measure, depth);
     case MPROC_MAP:
         return measure_map(value, measure, depth);
     default:
-        return -EINVAL;
+        return wrong(measure, "a kind is none of enum mproc_kind");
     }
 }
 
 int value_measure(const mproc_value *value, struct value_measure *measure)
 {
-    *measure = (struct value_measure){0, 0};
+    *measure = (struct value_measure){0};
     return measure_value(value, measure, 0);
 }
 
@@ -91,6 +106,18 @@ int value_check(const mproc_value *value)
 {
     struct value_measure measure;
     return value_measure(value, &measure);
+}
+
+static int no_value(const char *name, const struct value_measure *measure)
+{
+    return failure(-EINVAL, "%s is no value: %s", name, measure->wrong);
+}
+
+int value_check_argument(const mproc_value *value, const char *name)
+{
+    struct value_measure measure;
+    int result = value_measure(value, &measure);
+    return result == -EINVAL ? no_value(name, &measure) : result;
 }
 
 /* ---- the one block of an owned value ---- */
@@ -164,6 +191,8 @@ int mproc_value_copy(mproc_value *copy, mproc_value value)
         return refuse(__func__, "copy is NULL");
     *copy = mproc_nil();
     int result = value_measure(&value, &measure);
+    if (result == -EINVAL)
+        return outcome(__func__, no_value("value", &measure));
     if (!result)
         result = value_block_create(&block, &measure);
     if (result)

@@ -23,13 +23,17 @@ enum {
 
 /* What an owned copy of a value takes beside the value itself. */
 struct value_measure {
-    size_t values; /* items of lists, keys and values of maps */
-    size_t bytes;  /* of strings, bytes and opaque values, each with a NUL behind it */
+    size_t values;     /* items of lists, keys and values of maps */
+    size_t bytes;      /* of strings, bytes and opaque values, each with a NUL behind it */
+    const char *wrong; /* why it is no value, as failures say it; NULL where it is one */
 };
 
 /* Look through a value. 0; -EINVAL: it is none; -ENOMEM: a large map could not be looked through. */
 int value_measure(const mproc_value *value, struct value_measure *measure);
 int value_check(const mproc_value *value);
+
+/* The same for an argument of that name: what is wrong with it is noted. */
+int value_check_argument(const mproc_value *value, const char *name);
 
 static inline bool value_is_valid(const mproc_value *value)
 {
@@ -91,7 +95,7 @@ struct value_index {
     size_t count;
 };
 
-/* Of a map whose keys can be keys. 0; -EINVAL: a key is there twice; -ENOMEM. To be freed in the first case only. */
+/* Of a map whose keys can be keys. 0; -EEXIST: a key is there twice; -ENOMEM. To be freed in the first case only. */
 int value_index_create(struct value_index *index, const mproc_value *map);
 const mproc_value *value_index_find(const struct value_index *index, const mproc_value *key);
 void value_index_free(struct value_index *index);

@@ -53,7 +53,7 @@ static int get(void *object, const mproc_value *args, mproc_value *result, int64
         return status;
     const struct variable_value *held = (const struct variable_value *)container_table(object);
     if (!held) /* one died as it freed it */
-        status = -EINVAL;
+        status = failure(-EINVAL, "variable is being freed");
     else if (result)
         status = value_decode(result, held->bytes, held->size);
     container_unlock(object);
@@ -61,12 +61,13 @@ static int get(void *object, const mproc_value *args, mproc_value *result, int64
 }
 
 static const struct object_method methods[] = {
-    [VARIABLE_SET] = {"set", set, 1},
-    [VARIABLE_GET] = {"get", get, 0},
+    [VARIABLE_SET] = {"set", set, 1, {"value"}, NULL},
+    [VARIABLE_GET] = {"get", get, 0, {NULL}, "value"},
 };
 
 const struct object_type object_variable = {
     .name = "variable",
+    .argument = "variable",
     .type = MPROC_TYPE_VARIABLE,
     .methods = methods,
     .method_count = VARIABLE_METHODS,
@@ -76,21 +77,22 @@ const struct object_type object_variable = {
 
 int mproc_variable_create(mproc_variable **variable, mproc_value value)
 {
+    unsigned before = failure_mark();
     if (!variable)
         return refuse(__func__, "variable is NULL");
     *variable = NULL;
     struct making *making;
     void *made;
-    int result = value_check(&value);
+    int result = value_check_argument(&value, "value");
     if (!result)
         result = making_begin(sizeof **variable, (void **)variable, &making, &made);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     making_holds(making);
     result = put(made, &value);
     if (result) {
         making_give_up(making);
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     }
     making_finish(making, &object_variable, (void **)variable);
     return 0;
@@ -109,6 +111,5 @@ int mproc_variable_set(mproc_variable *variable, mproc_value value, mproc_time t
 
 int mproc_variable_get(mproc_variable *variable, mproc_value *value, mproc_time timeout)
 {
-    return outcome(__func__, value ? object_call_for(&object_variable, variable, VARIABLE_GET, NULL, 0, value, timeout)
-                                   : -EINVAL);
+    return outcome(__func__, object_ask_for(&object_variable, variable, VARIABLE_GET, NULL, 0, value, timeout));
 }

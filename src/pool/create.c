@@ -220,6 +220,7 @@ static const char *wrong_options(const mproc_pool_options *options)
 
 int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
 {
+    unsigned before = failure_mark();
     static const mproc_pool_options defaults;
     mproc_pool *made = NULL;
     options = options ? options : &defaults;
@@ -231,11 +232,11 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
         return refuse(__func__, "%s", wrong);
     int result = make(&made, options);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     result = host_start(made);
     if (result) {
         mproc_pool_free(made);
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     }
     interrupt_add(made, options->interrupt);
     watch_exit();
@@ -257,18 +258,19 @@ int mproc_pool_terminate(mproc_pool *pool)
 
 int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     int result = host_check(pool);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     if (pool_state(pool->shared) == POOL_OPEN)
         return refuse(__func__, "the pool is open: close or terminate it first");
     if (callbacks_is_caller(pool))
-        return retold(__func__, -EDEADLK);
+        return retold(__func__, before, -EDEADLK);
     int64_t deadline = os_deadline(timeout);
     result = host_wait_end(pool, deadline);
-    return retold(__func__, os_outcome(result ? result : callbacks_await(pool, deadline), timeout));
+    return retold(__func__, before, os_outcome(result ? result : callbacks_await(pool, deadline), timeout));
 }
 
 mproc_pool *mproc_pool_free(mproc_pool *pool)

@@ -53,8 +53,9 @@ static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **
 int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                       size_t in_size, size_t out_size)
 {
+    unsigned before = failure_mark();
     const mproc_submit_options options = {.in = in, .in_size = in_size, .out_size = out_size};
-    return retold(__func__, mproc_pool_submit_with(pool, future, fn, ctx, &options));
+    return retold(__func__, before, mproc_pool_submit_with(pool, future, fn, ctx, &options));
 }
 
 /* What is wrong with them, or NULL. */

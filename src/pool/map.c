@@ -128,6 +128,7 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
 int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
                     size_t out_size, mproc_time timeout)
 {
+    unsigned before = failure_mark();
     const mproc_map map = {.count = 1, .in = in, .in_size = in_size, .out = out, .out_size = out_size};
-    return retold(__func__, mproc_pool_map(pool, fn, ctx, &map, timeout));
+    return retold(__func__, before, mproc_pool_map(pool, fn, ctx, &map, timeout));
 }

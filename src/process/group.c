@@ -90,16 +90,17 @@ void group_mark(const struct mproc_group *group, struct start *start)
 int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, const void *arg,
                       const mproc_process_options *options)
 {
+    unsigned before = failure_mark();
     mproc_process *handle;
     if (process)
         *process = NULL;
     if (!group)
         return refuse(__func__, "group is NULL");
     if (!is_own(group))
-        return retold(__func__, -ECHILD);
+        return retold(__func__, before, -ECHILD);
     int result = start_process(&handle, fn, arg, options, group);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     local_lock();
     *group->end = handle;
     group->end = &handle->sibling;
@@ -295,18 +296,19 @@ static int end_members(struct mproc_group *group)
 
 int mproc_group_terminate(mproc_group *group, mproc_time grace)
 {
+    unsigned before = failure_mark();
     if (!group)
         return refuse(__func__, "group is NULL");
     if (!os_timeout_is_valid(grace))
         return refuse(__func__, "grace is negative");
     if (!is_own(group))
-        return retold(__func__, -ECHILD);
+        return retold(__func__, before, -ECHILD);
     struct tree tree;
     int64_t deadline = os_deadline(grace);
     begin_tree(group, &tree);
     int result = find_all(group, &tree);
     if (result)
-        return retold(__func__, result);
+        return retold(__func__, before, result);
     if (grace.nanoseconds != 0)
         ask_to_end(&tree);
     if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
@@ -314,7 +316,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
     int ended = end_members(group);
     result = tree.error ? tree.error : ended;
     tree_destroy(&tree);
-    return retold(__func__, result);
+    return retold(__func__, before, result);
 }
 
 /* ---- waiting ---- */

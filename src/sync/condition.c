@@ -243,7 +243,8 @@ int mproc_condition_notify(mproc_condition *handle, unsigned count)
 
 int mproc_condition_notify_all(mproc_condition *handle)
 {
-    return retold(__func__, mproc_condition_notify(handle, UINT32_MAX));
+    unsigned before = failure_mark();
+    return retold(__func__, before, mproc_condition_notify(handle, UINT32_MAX));
 }
 
 /* ---- the sweep ---- */

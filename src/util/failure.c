@@ -36,6 +36,8 @@ static _Thread_local struct {
     char text[TEXT_SIZE];
 } last;
 
+__thread unsigned failures_told;
+
 static struct cause *note_of(int result)
 {
     for (unsigned i = 0; i < NOTES; i++)
@@ -125,14 +127,15 @@ int failure_tell(const char *function, int result)
         return result;
     compose(function, note ? note->call : NULL, note && !note->call ? last.cause : mproc_strerror(result));
     last.told = result;
+    failures_told++;
     write_log();
     memset(last.notes, 0, sizeof last.notes);
     return result;
 }
 
-int failure_retell(const char *function, int result)
+int failure_retell(const char *function, unsigned before, int result)
 {
-    if (last.holds || note_of(result) || last.told != result)
+    if (last.holds || note_of(result) || last.told != result || failures_told == before)
         return failure_tell(function, result);
     compose(function, NULL, last.text + last.cause_at);
     return result;

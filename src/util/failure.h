@@ -22,7 +22,16 @@
 
 void failure_note_call(const char *call, int error);
 int failure_tell(const char *function, int result);
-int failure_retell(const char *function, int result);
+int failure_retell(const char *function, unsigned before, int result);
+
+/* How many failures this thread was told of. */
+extern __thread unsigned failures_told __attribute__((tls_model("initial-exec")));
+
+/* For a public function that calls others, as it begins: what they tell from now on is its own, see retold(). */
+static inline unsigned failure_mark(void)
+{
+    return failures_told;
+}
 
 /* Nothing that fails in this thread until failure_release() is noted or told: for what is given back, on the way of a
  * failure too. */
@@ -52,11 +61,12 @@ static inline int outcome(const char *function, int result)
     return result;
 }
 
-/* The same for a public function that calls others, which have told the result under their own name. */
-static inline int retold(const char *function, int result)
+/* The same for a public function that calls others, which have told the result under their own name. What was told
+ * before it began, as failure_mark() said then, was the failure of something else. */
+static inline int retold(const char *function, unsigned before, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
-        return failure_retell(function, result);
+        return failure_retell(function, before, result);
     return result;
 }
 

@@ -144,8 +144,9 @@ int mproc_log_level(void)
 
 int mproc_log_to_stderr(int level)
 {
+    unsigned before = failure_mark();
     int result = mproc_log_set_level(level);
-    return retold(__func__, result ? result : mproc_log_to_callback(NULL, NULL));
+    return retold(__func__, before, result ? result : mproc_log_to_callback(NULL, NULL));
 }
 
 static struct sink *find_sink(mproc_log_callback *callback, const void *arg)

@@ -1,6 +1,7 @@
 /* What mproc_last_error() says: function, argument or system call, and cause. That every function sets it is seen in
  * test/fault, where each meets failing system calls. */
 #include "harness.h"
+#include "util/failure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +80,22 @@ static void the_outer_function_has_the_name(void **state)
     assert_int_equal(strncmp(mproc_last_error(), "mproc_process_start: ", 21), 0);
 }
 
+/* What an earlier failure, of something else, was caused by is not the cause of this one. */
+static void an_older_cause_is_not_retold(void **state)
+{
+    mproc_manager *manager;
+    mproc_dict *dict;
+    (void)state;
+    assert_int_equal(mproc_pool_create(NULL, NULL), -EINVAL);
+    assert_int_equal(mproc_manager_create(&manager, &(mproc_manager_options){.save_interval = MPROC_SEC(1)}), -EINVAL);
+    assert_string_equal(mproc_last_error(),
+                        "mproc_manager_create: options.save_interval needs an options.snapshot_file");
+    assert_int_equal(mproc_dict_create_of(&dict, mproc_int(1)), -EINVAL);
+    assert_string_equal(mproc_last_error(), "mproc_dict_create_of: map is no map");
+    assert_int_equal(failure_retell("mproc_retold", failure_mark(), -EINVAL), -EINVAL);
+    assert_string_equal(mproc_last_error(), "mproc_retold: Invalid argument");
+}
+
 static void success_free_and_plain_conditions_leave_it(void **state)
 {
     mproc_queue *queue;
@@ -138,6 +155,7 @@ int main(void)
         unit(a_system_call_is_named),
         unit(a_null_has_its_cause),
         unit(the_outer_function_has_the_name),
+        unit(an_older_cause_is_not_retold),
         unit(success_free_and_plain_conditions_leave_it),
         unit(a_key_that_others_read_has_its_condition),
         unit(the_log_has_it_at_debug),
