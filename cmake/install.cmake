@@ -16,6 +16,6 @@ configure_file(cmake/mproc.pc.in mproc.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mproc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 configure_package_config_file(cmake/mprocConfig.cmake.in mprocConfig.cmake INSTALL_DESTINATION ${MPROC_CMAKE_DIR})
-write_basic_package_version_file(mprocConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file(mprocConfigVersion.cmake COMPATIBILITY ${MPROC_COMPATIBILITY})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mprocConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/mprocConfigVersion.cmake
         DESTINATION ${MPROC_CMAKE_DIR})

@@ -11,7 +11,7 @@ if(NOT MPROC_SANITIZE)
     target_link_options(mproc PRIVATE LINKER:-z,defs -static-libgcc)
 endif()
 set_target_properties(mproc PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/mproc.map
-                                       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+                                       VERSION ${PROJECT_VERSION} SOVERSION ${MPROC_SOVERSION})
 
 # A sanitizer's per-object bookkeeping does not survive the joining, so such a build keeps the objects apart.
 if(MPROC_SANITIZE)

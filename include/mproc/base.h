@@ -35,7 +35,7 @@
 #define MPROC_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 #define MPROC_VERSION_MAJOR 0
-#define MPROC_VERSION_MINOR 1
+#define MPROC_VERSION_MINOR 2
 #define MPROC_VERSION_PATCH 0
 
 #ifdef __cplusplus

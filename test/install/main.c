@@ -29,6 +29,8 @@ int main(void)
         return 1;
     process = mproc_process_free(process);
     mproc_free(number);
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d.%d", MPROC_VERSION_MAJOR, MPROC_VERSION_MINOR, MPROC_VERSION_PATCH);
     puts(mproc_version());
-    return strcmp(mproc_version(), "0.1.0") != 0;
+    return strcmp(mproc_version(), version) != 0;
 }

@@ -14,12 +14,24 @@ export PKG_CONFIG_LIBDIR
 libdir=$(pkg-config --variable=libdir mproc)
 flags=$(pkg-config --cflags mproc)
 libs=$(pkg-config --libs mproc)
+version=$(pkg-config --modversion mproc)
+minor=${version%.*}
+
+# Until 1.0 the soname has the minor version, and only versions of that are as good as this one.
+soversion=$minor
+older=${minor%.*}.$((${minor#*.} - 1))
+case $version in
+[1-9]*)
+    soversion=${version%%.*}
+    older=$((soversion - 1)).0
+    ;;
+esac
 libs_static=$(pkg-config --static --libs mproc)
 
 # Run a program and say which; it must or must not need the shared library.
 run()
 {
-    needs=$(LD_LIBRARY_PATH=$libdir ldd "$1" | grep -c libmproc.so.0 || :)
+    needs=$(LD_LIBRARY_PATH=$libdir ldd "$1" | grep -c "libmproc\.so\.$soversion " || :)
     if [ "$needs" != "$2" ]; then
         echo "$1 needs the shared library: $needs, expected $2" >&2
         exit 1
@@ -40,7 +52,8 @@ run "$stage/pc_static" 0
 run "$stage/pc_all_static" 0
 run "$stage/pc_cxx" 1
 
-cmake -G Ninja -S "$here" -B "$stage/build" -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix" >"$stage/build.log"
+cmake -G Ninja -S "$here" -B "$stage/build" -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix" \
+    -DNEEDED="$version" -DOLDER="$older" >"$stage/build.log"
 cmake --build "$stage/build" >>"$stage/build.log"
 run "$stage/build/user_shared" 1
 run "$stage/build/user_static" 0
