@@ -31,7 +31,8 @@ struct arena_header {
     _Alignas(64) _Atomic(uint32_t) member_limit; /* slots below it have been used once; only grows, by CAS */
     _Atomic(uint32_t) reserve_begin;             /* the slot where a test has the reserve begin; 0: where it does */
     _Alignas(64) _Atomic(int64_t) last_tick;     /* when somebody last looked for the dead; CAS elects the next */
-    _Atomic(uint32_t) ticks;                     /* how many naps nobody has ended since */
+    _Atomic(int64_t) last_count;                 /* when stretch was last set; CAS elects the next */
+    _Atomic(uint32_t) ticks;                     /* the length of all naps that nobody has ended since */
     _Atomic(uint32_t) stretch;                   /* so many ticks more than one should a sleeper sleep */
 };
 

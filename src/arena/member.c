@@ -416,12 +416,16 @@ static unsigned stretch_of(const struct arena_header *header)
     return 1 + load_relaxed(&header->stretch);
 }
 
-/* From the ticks since the last look follows how many sleepers there are. */
-static void stretch_naps(struct arena_header *header, int64_t elapsed)
+/* Those who slept all the time add as many ticks each as have gone by. Sleepers that began together also wake together:
+ * so the time to look at is that of more than one nap. */
+static void stretch_naps(struct arena_header *header, int64_t now)
 {
+    int64_t last = load_relaxed(&header->last_count);
+    int64_t elapsed = now - last;
+    if (elapsed < 2 * stretch_of(header) * OS_TICK || !compare_exchange_relaxed(&header->last_count, &last, now))
+        return;
     uint64_t ticks = exchange_relaxed(&header->ticks, 0);
-    uint64_t sleepers = ticks * stretch_of(header) * (uint64_t)OS_TICK / (uint64_t)elapsed;
-    uint64_t more = sleepers / CROWD;
+    uint64_t more = ticks * (uint64_t)OS_TICK / (uint64_t)elapsed / CROWD;
     store_relaxed(&header->stretch, (uint32_t)(more < STRETCH_MAX ? more : STRETCH_MAX - 1));
 }
 
@@ -451,7 +455,7 @@ void member_tick(void)
     int64_t now = os_now_coarse();
     if (now - last < OS_TICK || !compare_exchange_relaxed(&header->last_tick, &last, now))
         return;
-    stretch_naps(header, now - last);
+    stretch_naps(header, now);
     member_sweep_all();
 }
 
@@ -472,6 +476,6 @@ int64_t member_nap(int64_t deadline)
 void member_napped(int64_t nap)
 {
     if (nap >= OS_TICK && region.base)
-        fetch_add_relaxed(&arena_header()->ticks, 1);
+        fetch_add_relaxed(&arena_header()->ticks, (uint32_t)(nap / OS_TICK));
     member_tick();
 }
