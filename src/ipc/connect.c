@@ -32,7 +32,7 @@ static int meet(mproc_connection *made, const mproc_connect_options *options, bo
 {
     const struct handshake_key key = {options->key, options->key_size, options->allow_md5};
     struct stream *stream = connection_stream(made);
-    int result = is_local && !options->any_user ? reach_check_user(stream->fd) : 0;
+    int result = is_local && !options->any_user ? os_socket_check_user(stream->fd) : 0;
     if (!result && !is_local)
         stream_watch_peer(stream, os_silence(options->silence_time));
     return result || !key.bytes ? result : shake_hands(stream, &key, deadline);

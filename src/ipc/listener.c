@@ -249,15 +249,11 @@ static bool is_shortage(int result)
 /* 0, -EPERM, -errno. */
 static int check_user(const mproc_listener *listener, struct peer *peer)
 {
-    uid_t user;
-
     if (peer->user_is_checked || listener->any_user || listener->endpoint.address.scheme != ADDRESS_UNIX)
         return 0;
-    int result = os_socket_peer_user(peer->stream.fd, &user);
-    if (result)
-        return result;
-    peer->user_is_checked = user == os_user();
-    return peer->user_is_checked ? 0 : -EPERM;
+    int result = os_socket_check_user(peer->stream.fd);
+    peer->user_is_checked = result == 0;
+    return result;
 }
 
 static int watch_peer(const mproc_listener *listener, struct peer *peer)

@@ -201,13 +201,3 @@ int reach_next(struct reach *reach, int64_t deadline, int (*take)(void *arg, int
     }
     return reach->result;
 }
-
-int reach_check_user(int fd)
-{
-    uid_t user;
-
-    int result = os_socket_peer_user(fd, &user);
-    if (result)
-        return result;
-    return user == os_user() ? 0 : -EPERM;
-}

@@ -41,7 +41,4 @@ bool reach_is_over(const struct reach *reach);
 
 void reach_end(struct reach *reach);
 
-/* Whether the peer of a unix socket is a process of this user: 0, -EPERM, -errno. */
-int reach_check_user(int fd);
-
 #endif

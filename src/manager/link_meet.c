@@ -4,6 +4,7 @@
 
 #include "ipc/mac.h"
 #include "ipc/reach.h"
+#include "os/listen.h"
 #include "os/poll.h"
 #include "os/random.h"
 #include "util/failure.h"
@@ -73,7 +74,7 @@ static int dial(const struct link_way *way, struct channel *channel, int64_t dea
     result = reach_next(&reach, deadline, take_socket, channel);
     reach_end(&reach);
     if (!result && is_local && !way->any_user)
-        result = reach_check_user(channel->fd);
+        result = os_socket_check_user(channel->fd);
     else if (!result && !is_local)
         os_socket_watch_peer(channel->fd, way->silence_time, true);
     if (result)

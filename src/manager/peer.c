@@ -446,9 +446,7 @@ static struct peer *make(struct server *server, int fd)
 
 static bool is_allowed(const struct server *server, int fd)
 {
-    uid_t user;
-    return server->endpoint.address.scheme != ADDRESS_UNIX || server->limits.any_user ||
-           (os_socket_peer_user(fd, &user) == 0 && user == os_user());
+    return server->endpoint.address.scheme != ADDRESS_UNIX || server->limits.any_user || os_socket_check_user(fd) == 0;
 }
 
 /* Accept one. -EAGAIN: there is none; others: try again later. */

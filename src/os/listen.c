@@ -188,7 +188,7 @@ bool os_is_gone(int result)
     }
 }
 
-int os_socket_peer_user(int fd, uid_t *user)
+int os_socket_check_user(int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -197,13 +197,7 @@ int os_socket_peer_user(int fd, uid_t *user)
         return fault;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
         return failed_call("getsockopt");
-    *user = peer.uid;
-    return 0;
-}
-
-uid_t os_user(void)
-{
-    return geteuid();
+    return peer.uid == geteuid() ? 0 : -EPERM;
 }
 
 int os_socket_peer_address(int fd, struct os_address *address)

@@ -43,10 +43,8 @@ nanoseconds os_silence(mproc_time option);
 /* Whether an error of a connected socket says that the peer, its host or the way there is no more. */
 bool os_is_gone(int result);
 
-/* The user of the process at the other end of a unix socket, as it was when that began to listen or connected. */
-int os_socket_peer_user(int fd, uid_t *user);
-
-/* The effective user of this process. */
-uid_t os_user(void);
+/* Whether the process at the other end of a unix socket had the effective user of this one when it began to listen or
+ * connected: 0, -EPERM, -errno. */
+int os_socket_check_user(int fd);
 
 #endif
