@@ -89,7 +89,7 @@ MPROC_API int mproc_dict_set(mproc_dict *dict, mproc_value key, mproc_value valu
 MPROC_API int mproc_dict_get(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout);
 
 /* Remove a key; pop writes its value. MPROC_NOT_FOUND. popitem removes the last pair, and is MPROC_NOT_FOUND when there
- * is none. */
+ * is none. Of a server's dict, what is not to be held here for want of memory (-ENOMEM) is gone there. */
 MPROC_API int mproc_dict_delete(mproc_dict *dict, mproc_value key, mproc_time timeout);
 MPROC_API int mproc_dict_pop(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout);
 MPROC_API int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout);

@@ -6,9 +6,9 @@
 #include "arena/spans.h"
 #include "arena/trace.h"
 #include "os/listed.h"
+#include "os/thread.h"
 #include "util/atomic.h"
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 /* Whether a large block is known to be zero. */
@@ -38,7 +38,7 @@ static struct custody *claim_custody(void)
         if (compare_exchange_acquire(&ledger->custody[i].claimed, &unclaimed, 1))
             return &ledger->custody[i];
         if (i == LEDGER_CUSTODY_COUNT - 1)
-            sched_yield();
+            os_thread_yield();
     }
 }
 

@@ -4,6 +4,7 @@
 #include "arena/chunks.h"
 #include "arena/quarantine.h"
 #include "arena/spans.h"
+#include "os/allocate.h"
 #include "os/file.h"
 #include "os/fork.h"
 #include "os/leave.h"
@@ -123,7 +124,7 @@ static void add_use(void *arg, const void *block, size_t size)
     struct uses *uses = arg;
     if (uses->count == uses->room) {
         size_t room = uses->room ? 2 * uses->room : 256;
-        struct use *all = realloc(uses->all, room * sizeof *all);
+        struct use *all = os_realloc(uses->all, room * sizeof *all);
         if (!all)
             return;
         uses->all = all;

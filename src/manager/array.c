@@ -2,9 +2,9 @@
  * own, so there is nothing to mend: a writer that dies leaves what it had written. */
 #include "manager/making.h"
 #include "manager/value.h"
+#include "os/allocate.h"
 #include "util/failure.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The lock is an rlock, so that who holds it may read and write as well. */
@@ -87,7 +87,7 @@ static int read_elements(void *object, const mproc_value *args, mproc_value *res
     uint64_t count = (uint64_t)args[1].integer;
     if (!is_within(array, (uint64_t)args[0].integer, count))
         return MPROC_NOT_FOUND;
-    void *bytes = malloc(count * array->element_size + 1);
+    void *bytes = os_malloc(count * array->element_size + 1);
     if (!bytes)
         return -ENOMEM;
     int status = transfer(array, (uint64_t)args[0].integer, count, bytes, NULL, deadline);

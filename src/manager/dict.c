@@ -392,31 +392,61 @@ static bool has_memory(const mproc_value *value)
     return value->size > 0 || value->kind == MPROC_STRING || value->kind == MPROC_BYTES || value->kind == MPROC_OPAQUE;
 }
 
-/* The pair that was taken out is one block: it stays with the value, if that needs one, and the key is copied. */
+/* Both are whole before the pair is removed, so that there is nothing to undo. */
+static int pop_last(struct container *container, mproc_value *key, mproc_value *value, int64_t deadline)
+{
+    int result = container_lock(&object_dict, container, deadline);
+    if (result)
+        return result;
+    const struct entry *entry = table_live(container) ? table_last(container) : NULL;
+    result = entry ? table_decode_key(entry, key) : MPROC_NOT_FOUND;
+    if (!result)
+        result = decode(entry, value);
+    if (!result)
+        table_remove(&object_dict, container, table_of(container)->used - 1);
+    else if (entry)
+        mproc_value_free(key);
+    container_unlock(container);
+    return result;
+}
+
+/* What a server has sent is one block: it stays with one of the two, and is copied for the other if both need one. */
+static int pop_last_far(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
+{
+    mproc_value pair;
+    int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
+    if (result)
+        return result;
+    *key = pair.items[0];
+    *value = pair.items[1];
+    bool has_two = has_memory(key) && has_memory(value);
+    if (has_two)
+        result = mproc_value_copy(key, pair.items[0]);
+    if (!result && has_memory(value))
+        value->memory = pair.memory;
+    else if (!result && has_memory(key))
+        key->memory = pair.memory;
+    else
+        mproc_value_free(&pair);
+    if (result)
+        *key = *value = mproc_nil();
+    return result;
+}
+
 int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
 {
     unsigned before = failure_mark();
-    mproc_value pair;
     if (!key)
         return refuse(__func__, "key is NULL");
     if (!value)
         return refuse(__func__, "value is NULL");
     *key = *value = mproc_nil();
-    int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
-    if (result)
-        return retold(__func__, before, result);
-    result = mproc_value_copy(key, pair.items[0]);
-    if (result) {
-        mproc_dict_set(dict, pair.items[0], pair.items[1], MPROC_FOREVER);
-        mproc_value_free(&pair);
-        return retold(__func__, before, result);
-    }
-    *value = pair.items[1];
-    if (has_memory(value))
-        value->memory = pair.memory;
-    else
-        mproc_value_free(&pair);
-    return 0;
+    if (!os_timeout_is_valid(timeout))
+        return refuse(__func__, "timeout is negative");
+    int result = object_is_near(&object_dict, dict)
+                     ? os_outcome(pop_last((struct container *)(void *)dict, key, value, os_deadline(timeout)), timeout)
+                     : pop_last_far(dict, key, value, timeout);
+    return retold(__func__, before, result);
 }
 
 int mproc_dict_setdefault(mproc_dict *dict, mproc_value key, mproc_value value, mproc_value *found, mproc_time timeout)

@@ -4,9 +4,9 @@
 #include "manager/snapshot.h"
 #include "manager/sort.h"
 #include "manager/value.h"
+#include "os/allocate.h"
 #include "util/failure.h"
 #include <errno.h>
-#include <stdlib.h>
 
 struct mproc_list {
     struct container container;
@@ -232,7 +232,7 @@ static int reverse(void *object, const mproc_value *args, mproc_value *result, i
     if (status)
         return status;
     uint64_t count = sequence_count(object);
-    uint64_t *order = malloc((count + 1) * sizeof *order);
+    uint64_t *order = os_malloc((count + 1) * sizeof *order);
     if (!order)
         return unlock(object, -ENOMEM);
     for (uint64_t i = 0; i < count; i++)
@@ -270,8 +270,8 @@ static int sort(void *object, const mproc_value *args, mproc_value *result, int6
     if (status)
         return status;
     uint64_t count = sequence_count(object);
-    mproc_value *values = malloc((count + 1) * sizeof *values);
-    uint64_t *order = malloc((count + 1) * sizeof *order);
+    mproc_value *values = os_malloc((count + 1) * sizeof *values);
+    uint64_t *order = os_malloc((count + 1) * sizeof *order);
     status = values && order ? sort_items(object, values, order, count, args[0].boolean) : -ENOMEM;
     free(values);
     free(order);

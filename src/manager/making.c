@@ -4,8 +4,8 @@
 #include "arena/ledger.h"
 #include "arena/member.h"
 #include "os/listed.h"
+#include "os/thread.h"
 #include "util/atomic.h"
-#include <sched.h>
 
 /* A cell that no other thread of this member uses. There are more than threads that are likely to be here. */
 static struct making *making_claim(void)
@@ -16,7 +16,7 @@ static struct making *making_claim(void)
         if (compare_exchange_acquire(&ledger->making[i].claimed, &unclaimed, 1))
             return &ledger->making[i];
         if (i == LEDGER_MAKING_COUNT - 1)
-            sched_yield();
+            os_thread_yield();
     }
 }
 

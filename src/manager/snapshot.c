@@ -2,8 +2,8 @@
 #include "manager/snapshot.h"
 
 #include "manager/value.h"
+#include "os/allocate.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The first bytes of MessagePack's lists and maps: with the count in it, and with one of 16 and of 32 bits behind it.
@@ -19,7 +19,7 @@ struct heads {
 int snapshot_take(struct snapshot *snapshot, size_t size)
 {
     snapshot->size = 0;
-    snapshot->bytes = malloc(size + HEAD_MOST);
+    snapshot->bytes = os_malloc(size + HEAD_MOST);
     return snapshot->bytes ? 0 : -ENOMEM;
 }
 

@@ -1,8 +1,8 @@
 /* The order of values: see sort.h. qsort() is not stable, and cannot end when two values have no order. */
 #include "manager/sort.h"
 
+#include "os/allocate.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct sorting {
@@ -46,7 +46,7 @@ static int pass(const struct sorting *sorting, uint64_t count, uint64_t length)
 
 int sort_order(const mproc_value *values, uint64_t *order, uint64_t count, bool descending)
 {
-    uint64_t *other = malloc((count + 1) * sizeof *other);
+    uint64_t *other = os_malloc((count + 1) * sizeof *other);
     if (!other)
         return -ENOMEM;
     struct sorting sorting = {values, order, other, descending};

@@ -4,10 +4,10 @@
 
 #include "manager/snapshot.h"
 #include "manager/value.h"
+#include "os/allocate.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOTS_LEAST 16
@@ -25,7 +25,7 @@ int table_key_make(struct table_key *key, const mproc_value *value)
         return -ENOMEM;
     unsigned char *bytes = key->space;
     if (key->size > sizeof key->space) {
-        bytes = key->memory = malloc(key->size);
+        bytes = key->memory = os_malloc(key->size);
         if (!bytes)
             return -ENOMEM;
     }
@@ -206,7 +206,7 @@ static bool is_canonical(const struct table_key *key, const mproc_value *form, s
     unsigned char space[sizeof key->space];
     if (form_size != key->size)
         return false;
-    unsigned char *bytes = form_size > sizeof space ? malloc(form_size) : space;
+    unsigned char *bytes = form_size > sizeof space ? os_malloc(form_size) : space;
     if (!bytes)
         return false;
     value_encode_into(form, bytes);
@@ -335,6 +335,13 @@ static void add_entry(struct snapshot *snapshot, const struct entry *entry, enum
         snapshot_add(snapshot, form, form_size);
     if (part != TABLE_KEYS)
         snapshot_add(snapshot, entry_value(entry), entry->value_size);
+}
+
+int table_decode_key(const struct entry *entry, mproc_value *key)
+{
+    size_t size;
+    const unsigned char *form = entry_form(entry, &size);
+    return value_decode(key, form, size);
 }
 
 int table_decode_pair(const struct entry *entry, mproc_value *pair)

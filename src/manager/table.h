@@ -80,12 +80,13 @@ int table_put(const struct object_type *type, struct container *container, const
 /* Take the entry at a position out. */
 void table_remove(const struct object_type *type, struct container *container, uint64_t position);
 
-/* The last entry of a table that has some; and one as a list of key and value. */
+/* The last entry of a table that has some; the key of one as it was given; and one as a list of key and value. */
 static inline const struct entry *table_last(const struct container *container)
 {
     return table_entry(table_of(container), table_of(container)->used - 1);
 }
 
+int table_decode_key(const struct entry *entry, mproc_value *key);
 int table_decode_pair(const struct entry *entry, mproc_value *pair);
 
 /* The functions of object_type. */

@@ -7,6 +7,7 @@
 #include "os/fault.h"
 #include "os/signal.h"
 #include <errno.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 int os_thread_create(pthread_t *thread, void *(*run)(void *arg), void *arg)
@@ -33,6 +34,11 @@ int os_mutex_await(pthread_mutex_t *mutex, int64_t deadline)
         if (error != ETIMEDOUT)
             return -error;
     }
+}
+
+void os_thread_yield(void)
+{
+    sched_yield();
 }
 
 /* A folder for each thread, beside the two links that every folder has. */

@@ -17,6 +17,9 @@ static inline int os_mutex_take(pthread_mutex_t *mutex, int64_t deadline)
     return pthread_mutex_trylock(mutex) == 0 ? 0 : os_mutex_await(mutex, deadline);
 }
 
+/* Let another thread have this CPU, if one waits for it. */
+void os_thread_yield(void);
+
 /* Whether this thread is the only one of the process, by the kernel's word. False where it does not tell. */
 bool os_thread_is_alone(void);
 

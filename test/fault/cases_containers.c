@@ -9,7 +9,8 @@
 
 enum {
     LARGE = 3 << 20,
-    FULL = 11 /* the table of a dict has as many places at first; that of a list fewer */
+    TEXT = 300, /* longer than what a search for a key has at hand */
+    FULL = 11   /* the table of a dict has as many places at first; that of a list fewer */
 };
 
 /* In memory that children share, for one may be made in a child. */
@@ -77,6 +78,14 @@ static void begin_locked(void)
     every_must(mproc_array_lock(at->array, MPROC_NOWAIT));
 }
 
+/* Keys and values that need memory. */
+static void begin_texts(void)
+{
+    begin_none();
+    every_must(mproc_dict_create(&at->dict));
+    every_must(mproc_dict_set(at->dict, mproc_string_of(large, TEXT), mproc_string("last"), MPROC_NOWAIT));
+}
+
 static long figure(mproc_value *snapshot)
 {
     uint64_t sum = snapshot->size;
@@ -119,6 +128,7 @@ static void end(void)
 
 static const struct every_scene none = {begin_none, look, end};
 static const struct every_scene whole = {begin_whole, look, end};
+static const struct every_scene texts = {begin_texts, look, end};
 static const struct every_scene full = {begin_full, look, end};
 static const struct every_scene locked = {begin_locked, look, end};
 
@@ -185,7 +195,14 @@ static int call_dict_pop(void)
 static int call_dict_popitem(void)
 {
     mproc_value key;
-    return mproc_dict_popitem(at->dict, &key, got(), MPROC_FOREVER);
+    int result = mproc_dict_popitem(at->dict, &key, got(), MPROC_FOREVER);
+    mproc_value_free(&key);
+    return result;
+}
+
+static int call_dict_get_text(void)
+{
+    return mproc_dict_get(at->dict, mproc_string_of(large, TEXT), got(), MPROC_FOREVER);
 }
 
 static int call_dict_setdefault(void)
@@ -562,9 +579,11 @@ static const struct every_case list[] = {
     {"mproc_dict_set", "the table grows", &full, call_dict_set_too_too, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_get", "there is one", &whole, call_dict_get, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_get", "none", &whole, call_dict_get_too, MPROC_NOT_FOUND, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_dict_get", "by a long key", &texts, call_dict_get_text, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_dict_delete", NULL, &whole, call_dict_delete, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_pop", NULL, &whole, call_dict_pop, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_popitem", NULL, &whole, call_dict_popitem, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_dict_popitem", "of texts", &texts, call_dict_popitem, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_dict_setdefault", NULL, &whole, call_dict_setdefault, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_replace", NULL, &whole, call_dict_replace, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_add", NULL, &whole, call_dict_add, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
@@ -574,7 +593,7 @@ static const struct every_case list[] = {
     {"mproc_dict_keys", NULL, &whole, call_dict_keys, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_values", NULL, &whole, call_dict_values, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_dict_items", NULL, &whole, call_dict_items, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
-    {"mproc_dict_copy", NULL, &whole, call_dict_copy, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_dict_copy", NULL, &whole, call_dict_copy, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_list_create", NULL, &none, call_list_create, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_list_free", NULL, &whole, call_list_free, 0, CHILD_MAY_NOT, .calls = CALLS_AT_TIMES},
     {"mproc_list_get", NULL, &whole, call_list_get, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
@@ -589,8 +608,8 @@ static const struct every_case list[] = {
     {"mproc_list_remove", NULL, &whole, call_list_remove, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_list_index", NULL, &whole, call_list_index, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_list_count", NULL, &whole, call_list_count, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
-    {"mproc_list_reverse", NULL, &whole, call_list_reverse, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
-    {"mproc_list_sort", NULL, &whole, call_list_sort, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
+    {"mproc_list_reverse", NULL, &whole, call_list_reverse, 0, CHILD_JOINS, .calls = CALLS},
+    {"mproc_list_sort", NULL, &whole, call_list_sort, 0, CHILD_JOINS, .calls = CALLS},
     {"mproc_list_clear", NULL, &whole, call_list_clear, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_list_length", NULL, &whole, call_list_length, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
     {"mproc_list_get_slice", NULL, &whole, call_list_get_slice, 0, CHILD_JOINS, .calls = CALLS_AT_TIMES},
