@@ -3,9 +3,9 @@
 #include "arena/owner_lock.h"
 
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "os/futex.h"
 #include "os/leave.h"
+#include "os/spin.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -13,6 +13,7 @@
 /* A holder that is running gives the lock up within a few hundred instructions; sleeping costs some thousands. Each
  * look takes the line away from the holder, so the pauses between two looks double, up to this. */
 #define SPIN_PAUSES 128
+#define SPIN_LENGTH 255
 
 /* So many ticks a program that ends waits at a lock: its own thread may hold it. */
 #define LEAVE_TICKS 3
@@ -29,10 +30,10 @@ static bool swap(struct owner_lock *lock, uint64_t from, uint64_t to)
     return compare_exchange_acquire(&lock->word, &from, to);
 }
 
-static bool spin(struct owner_lock *lock, uint64_t me)
+static bool owner_lock_spin(struct owner_lock *lock, uint64_t me)
 {
-    for (int pauses = 1; pauses <= SPIN_PAUSES; pauses *= 2) {
-        os_cpu_pause(pauses);
+    struct os_spin spin = os_spin_begin(SPIN_LENGTH, SPIN_PAUSES, 1);
+    while (os_spin_pause(&spin)) {
         uint64_t word = load_relaxed(&lock->word);
         if (word == 0 && swap(lock, 0, me))
             return true;
@@ -60,7 +61,7 @@ static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock
     if (result)
         return result;
     uint64_t me = member_current();
-    if (timeout != OS_NOWAIT && os_cpu_may_spin() && spin(lock, me))
+    if (timeout != OS_NOWAIT && owner_lock_spin(lock, me))
         return 0;
     int64_t deadline = os_after(timeout);
     uint64_t waiters = 0; /* once we slept, others may sleep too, and our release must wake them */

@@ -1,7 +1,7 @@
 /* How putters and getters of a queue wait, as queue_wait.h says. */
 #include "ipc/queue_wait.h"
 
-#include "os/cpu.h"
+#include "os/spin.h"
 #include "util/atomic.h"
 
 /* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: some tens of
@@ -19,17 +19,15 @@
 
 bool queue_spin(queue_condition *condition, mproc_queue *queue, size_t count, int first)
 {
-    if (!os_cpu_may_spin())
+    struct os_spin spin = os_spin_begin(SPIN_LENGTH, SPIN_PAUSE, SPIN_GROWTH);
+    if (spin.length == 0)
         return false;
     os_cpu_pause(first);
-    for (int waited = first; waited < SPIN_LENGTH;) {
+    spin.made = first;
+    do {
         if (condition(queue, count))
             return true;
-        int pause = 1 + waited / SPIN_GROWTH;
-        pause = pause < SPIN_PAUSE ? pause : SPIN_PAUSE;
-        os_cpu_pause(pause);
-        waited += pause;
-    }
+    } while (os_spin_pause(&spin));
     return false;
 }
 

@@ -4,9 +4,9 @@
 #include "pool/host.h"
 
 #include "os/clock.h"
-#include "os/cpu.h"
 #include "os/descriptor.h"
 #include "os/pidfd.h"
+#include "os/spin.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -322,25 +322,19 @@ int host_set_state(mproc_pool *pool, enum pool_state state)
 
 /* ---- waiting ---- */
 
-static bool spin(bool (*condition)(void *arg), void *arg)
+static bool host_spin(bool (*condition)(void *arg), void *arg)
 {
-    if (!os_cpu_may_spin())
-        return false;
-    int64_t end = os_now() + SPIN_TIME;
-    do {
-        for (int i = 0; i < 16; i++) {
-            if (condition(arg))
-                return true;
-            os_cpu_relax();
-        }
-    } while (os_now() < end);
+    struct os_spin spin = os_spin_begin_for(SPIN_TIME);
+    while (os_spin_pause(&spin))
+        if (condition(arg))
+            return true;
     return false;
 }
 
 int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *arg), void *arg, int64_t deadline)
 {
     interrupt_look(pool);
-    if (condition(arg) || (deadline != 0 && !load_relaxed(&pool->woke) && spin(condition, arg)))
+    if (condition(arg) || (deadline != 0 && !load_relaxed(&pool->woke) && host_spin(condition, arg)))
         return 0;
     for (;;) {
         uint32_t seen = cell_prepare(cell);

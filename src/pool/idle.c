@@ -1,6 +1,7 @@
 /* A worker without work: it looks for some without sleeping for a moment, then it sleeps. Called by worker.c. */
 #include "os/clock.h"
 #include "os/cpu.h"
+#include "os/spin.h"
 #include "pool/worker.h"
 #include "util/atomic.h"
 
@@ -33,15 +34,14 @@ void worker_end_look(struct worker *worker)
 
 /* Look for work without sleeping, if nobody else does. Whoever adds a job need not wake anybody then: what came while
  * the spinner gives up is seen by its next look, which is after its store to spinner. */
-static void spin(struct worker *worker)
+static void idle_spin(struct worker *worker)
 {
     worker_begin_look(worker);
     if (!worker->looks)
         return;
-    int64_t end = os_now() + SPIN_TIME;
-    while (!has_news(worker) && os_now() < end)
-        for (int i = 0; i < 16 && !has_news(worker); i++)
-            os_cpu_relax();
+    struct os_spin spin = os_spin_begin_for(SPIN_TIME);
+    while (!has_news(worker) && os_spin_pause(&spin))
+        ;
     worker_end_look(worker);
 }
 
@@ -69,7 +69,7 @@ static bool give_up_place(struct worker *worker)
 bool worker_await_work(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    spin(worker);
+    idle_spin(worker);
     int64_t end = end_of_patience(worker);
     while (!has_news(worker)) {
         uint32_t seen = cell_prepare(&pool->work);

@@ -4,12 +4,12 @@
 #include "sync/holding.h"
 
 #include "os/clock.h"
-#include "os/cpu.h"
+#include "os/spin.h"
 #include "sync/ledger.h"
 #include "sync/semaphore.h"
 #include "util/atomic.h"
 
-#define SPIN_ROUNDS 100
+#define SPIN_LENGTH 100
 
 static struct holding *find(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
 {
@@ -28,10 +28,9 @@ static struct holding *find(struct sync_ledger *ledger, const struct semaphore *
 static uint64_t enter_slow(struct holding *holding)
 {
     uint64_t number = holding_try_enter(holding);
-    for (int i = 0; !number && i < SPIN_ROUNDS && os_cpu_may_spin(); i++) {
-        os_cpu_relax();
+    struct os_spin spin = os_spin_begin(SPIN_LENGTH, 1, 1);
+    while (!number && os_spin_pause(&spin))
         number = holding_try_enter(holding);
-    }
     while (!number) {
         uint32_t seen = cell_prepare(&holding->cell);
         number = holding_try_enter(holding);
