@@ -1,35 +1,17 @@
-/* Queues: include/mproc/queue.h. Here are the checks, the bound and what is waited for; how that is done is
- * queue_wait.c, the store and what makes it safe against deaths is ring.c. */
+/* Queues: include/mproc/queue.h. Here are the state, closing and the side that puts; the side that gets is queue_get.c.
+ * Both have the checks, the bound and what is waited for; how that is done is queue_wait.c, the store and what makes it
+ * safe against deaths is ring.c. */
 #include "ipc/queue.h"
 
+#include "ipc/queue_side.h"
 #include "ipc/queue_wait.h"
-#include "ipc/ring.h"
-#include "os/allocate.h"
-#include "os/clock.h"
 #include "os/cpu.h"
-#include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
 #include <string.h>
 
-#define QUEUE_MAGIC UINT64_C(0x6575657571706d01)
-
-/* The lock of a side is held for some hundred nanoseconds, unless its holder was interrupted. So long even a call that
- * may not wait for a message or for room waits for the lock. */
-#define LOCK_GRACE OS_MS(20)
-
-/* An address that no other thread of this process has. */
-static const void *this_thread(void)
-{
-    static _Thread_local char place;
-    return &place;
-}
-
-static bool is_queue(const mproc_queue *queue)
-{
-    return queue && queue->magic == QUEUE_MAGIC;
-}
+_Thread_local char queue_thread_place;
 
 int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
 {
@@ -53,7 +35,7 @@ int mproc_queue_create(mproc_queue **queue, const mproc_queue_options *options)
 
 mproc_queue *mproc_queue_free(mproc_queue *queue)
 {
-    if (is_queue(queue) && member_need() == 0) { /* all of it, or nothing */
+    if (queue_is_valid(queue) && member_need() == 0) { /* all of it, or nothing */
         queue->magic = 0;
         ring_drop(queue);
         heap_free(queue);
@@ -63,19 +45,14 @@ mproc_queue *mproc_queue_free(mproc_queue *queue)
 
 /* ---- state ---- */
 
-static uint64_t load(const _Atomic(uint64_t) *word)
-{
-    return load_seq_cst(word);
-}
-
 size_t mproc_queue_size(const mproc_queue *queue)
 {
-    if (!is_queue(queue))
+    if (!queue_is_valid(queue))
         return 0;
-    uint64_t got = ring_count(load(&queue->get.word));
+    uint64_t got = ring_count(load_seq_cst(&queue->get.word));
     for (;;) {
-        uint64_t put = ring_count(load(&queue->put.word));
-        uint64_t again = ring_count(load(&queue->get.word));
+        uint64_t put = ring_count(load_seq_cst(&queue->put.word));
+        uint64_t again = ring_count(load_seq_cst(&queue->get.word));
         if (again == got)
             return put - got;
         got = again;
@@ -89,26 +66,15 @@ bool mproc_queue_empty(const mproc_queue *queue)
 
 bool mproc_queue_full(const mproc_queue *queue)
 {
-    return is_queue(queue) && mproc_queue_size(queue) >= queue->maxsize;
+    return queue_is_valid(queue) && mproc_queue_size(queue) >= queue->maxsize;
 }
 
 struct wait_cell *queue_wait_cell(mproc_queue *queue)
 {
-    return is_queue(queue) ? &queue->messages : NULL;
+    return queue_is_valid(queue) ? &queue->messages : NULL;
 }
 
 /* ---- closing ---- */
-
-static bool holds(const struct hold *hold, const struct owner_lock *lock)
-{
-    return hold->thread == this_thread() && (load_relaxed(&lock->word) & ~MEMBER_FLAGS) == member_current() &&
-           member_current() != 0;
-}
-
-static bool is_closing(const mproc_queue *queue)
-{
-    return load_relaxed(&queue->closing);
-}
 
 /* Give the put lock back. The look for a sleeper that follows may come at once: no fence is missing between what was
  * committed and it. */
@@ -133,11 +99,11 @@ static void seal(mproc_queue *queue)
 }
 
 /* Whether no message can come any more. */
-static bool is_sealed(mproc_queue *queue)
+bool queue_is_sealed(mproc_queue *queue)
 {
-    if (ring_is_closed(load(&queue->put.word)))
+    if (ring_is_closed(load_seq_cst(&queue->put.word)))
         return true;
-    if (!is_closing(queue) || ring_lock_put(queue, OS_NOWAIT))
+    if (!queue_is_closing(queue) || ring_lock_put(queue, OS_NOWAIT))
         return false;
     seal(queue);
     return true;
@@ -146,13 +112,13 @@ static bool is_sealed(mproc_queue *queue)
 /* The store to closing is what closes. When the lock cannot be had, who has it seals, or else the next that looks. */
 int mproc_queue_close(mproc_queue *queue)
 {
-    if (!is_queue(queue))
+    if (!queue_is_valid(queue))
         return refuse(__func__, "queue is NULL, or no queue");
     int result = member_need();
     if (result)
         return outcome(__func__, result);
     store_seq_cst(&queue->closing, 1);
-    if (holds(&queue->put.hold, &queue->put.lock) || ring_lock_put(queue, LOCK_GRACE))
+    if (queue_holds(&queue->put.hold, &queue->put.lock) || ring_lock_put(queue, QUEUE_LOCK_GRACE))
         wake_everybody(queue);
     else
         seal(queue);
@@ -162,27 +128,16 @@ int mproc_queue_close(mproc_queue *queue)
 /* Whether a get would not wait: a message is there, or none can come. */
 bool queue_is_ready(mproc_queue *queue)
 {
-    return ring_count(load(&queue->put.word)) != ring_count(load(&queue->get.word)) || is_sealed(queue);
+    return ring_count(load_seq_cst(&queue->put.word)) != ring_count(load_seq_cst(&queue->get.word)) ||
+           queue_is_sealed(queue);
 }
 
 /* ---- waiting ---- */
 
-static nanoseconds lock_timeout(int64_t deadline)
-{
-    nanoseconds left = os_left(deadline);
-    return left < 0 || left > LOCK_GRACE ? left : LOCK_GRACE;
-}
-
 static bool has_room(mproc_queue *queue, size_t count)
 {
-    uint64_t used = ring_count(load(&queue->put.word)) - ring_count(load(&queue->get.word));
-    return used + count <= queue->maxsize || is_closing(queue);
-}
-
-static bool has_message(mproc_queue *queue, size_t count)
-{
-    (void)count;
-    return queue_is_ready(queue);
+    uint64_t used = ring_count(load_seq_cst(&queue->put.word)) - ring_count(load_seq_cst(&queue->get.word));
+    return used + count <= queue->maxsize || queue_is_closing(queue);
 }
 
 /* ---- putting ---- */
@@ -204,14 +159,14 @@ static size_t worthwhile_room(const mproc_queue *queue, size_t count)
 
 static int begin_put_slow(mproc_queue *queue, size_t count, mproc_time timeout)
 {
-    if (holds(&queue->put.hold, &queue->put.lock))
+    if (queue_holds(&queue->put.hold, &queue->put.lock))
         return failure(-EDEADLK, "this thread has a reservation here that it did not commit");
     int64_t deadline = os_deadline(timeout);
     for (;;) {
-        int result = ring_lock_put(queue, lock_timeout(deadline));
+        int result = ring_lock_put(queue, queue_lock_timeout(deadline));
         if (result)
             return result;
-        if (is_closing(queue)) {
+        if (queue_is_closing(queue)) {
             seal(queue);
             return MPROC_CLOSED;
         }
@@ -233,24 +188,17 @@ static int begin_put_slow(mproc_queue *queue, size_t count, mproc_time timeout)
 static inline int begin_put(mproc_queue *queue, size_t count, mproc_time timeout)
 {
     if (__builtin_expect(queue->maxsize == SIZE_MAX && owner_lock_try(&queue->put.lock), 1)) {
-        if (__builtin_expect(!is_closing(queue), 1))
+        if (__builtin_expect(!queue_is_closing(queue), 1))
             return 0;
         unlock_put(queue);
     }
     return os_outcome(begin_put_slow(queue, count, timeout), timeout);
 }
 
-/* Directly after a fence: this look at the cell needs none of its own. */
-static void wake(struct wait_cell *cell, size_t count)
-{
-    if (__builtin_expect(load_seq_cst(&cell->word) & (CELL_SLEEPERS | CELL_BELL), 0))
-        cell_wake_slow(cell, count == 1 ? 1 : CELL_ALL);
-}
-
 static int give_up_put(mproc_queue *queue, int result)
 {
     ring_abandon(queue);
-    if (is_closing(queue))
+    if (queue_is_closing(queue))
         seal(queue);
     else
         unlock_put(queue);
@@ -259,11 +207,11 @@ static int give_up_put(mproc_queue *queue, int result)
 
 static inline int end_put(mproc_queue *queue, const struct position *position, size_t count)
 {
-    if (__builtin_expect(is_closing(queue), 0))
+    if (__builtin_expect(queue_is_closing(queue), 0))
         return give_up_put(queue, MPROC_CLOSED);
     ring_commit_put(queue, position, count);
     unlock_put(queue);
-    wake(&queue->messages, count);
+    queue_wake(&queue->messages, count);
     return 0;
 }
 
@@ -285,12 +233,11 @@ static bool is_message(const void *data, size_t size)
 
 int mproc_queue_put(mproc_queue *queue, const void *data, size_t size, mproc_time timeout)
 {
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!is_message(data, size))
-        return refuse(__func__, "data is NULL, but size is not 0; or size is above 2^47");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
+    const char *wrong = queue_wrong_call(queue, timeout);
+    if (!wrong && !is_message(data, size))
+        wrong = "data is NULL, but size is not 0; or size is above 2^47";
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     struct position position;
     int result = begin_record(queue, size, timeout, &position);
     if (result)
@@ -316,16 +263,15 @@ static size_t records_size(const mproc_message *messages, size_t count)
 
 int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size_t count, mproc_time timeout)
 {
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
+    const char *wrong = queue_wrong_call(queue, timeout);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     if (!messages)
         return refuse(__func__, "messages is NULL");
     if (count == 0)
         return refuse(__func__, "count is 0");
     if (count > queue->maxsize)
         return refuse(__func__, "count is above the maxsize of the queue");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
     size_t remaining = records_size(messages, count);
     if (remaining == 0)
         return refuse(__func__, "remaining is 0");
@@ -347,28 +293,27 @@ int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size
 
 int mproc_queue_reserve(mproc_queue *queue, void **data, size_t size, mproc_time timeout)
 {
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
+    const char *wrong = queue_wrong_call(queue, timeout);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     if (!data)
         return refuse(__func__, "data is NULL");
     if (size > RING_LARGEST)
         return refuse(__func__, "size is above 2^47");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
     struct position position;
     int result = begin_record(queue, size, timeout, &position);
     if (result)
         return outcome(__func__, result);
-    queue->put.hold = (struct hold){.thread = this_thread(), .position = position, .size = size};
+    queue->put.hold = (struct hold){.thread = queue_thread(), .position = position, .size = size};
     *data = ring_data(&position);
     return 0;
 }
 
 int mproc_queue_commit(mproc_queue *queue, size_t size)
 {
-    if (!is_queue(queue))
+    if (!queue_is_valid(queue))
         return refuse(__func__, "queue is NULL, or no queue");
-    if (!holds(&queue->put.hold, &queue->put.lock))
+    if (!queue_holds(&queue->put.hold, &queue->put.lock))
         return outcome(__func__, failure(-EPERM, "this thread has no reservation here"));
     if (size > queue->put.hold.size)
         return refuse(__func__, "size is above what was reserved");
@@ -380,259 +325,42 @@ int mproc_queue_commit(mproc_queue *queue, size_t size)
 
 int mproc_queue_abandon(mproc_queue *queue)
 {
-    if (!is_queue(queue))
+    if (!queue_is_valid(queue))
         return refuse(__func__, "queue is NULL, or no queue");
-    if (!holds(&queue->put.hold, &queue->put.lock))
+    if (!queue_holds(&queue->put.hold, &queue->put.lock))
         return outcome(__func__, failure(-EPERM, "this thread has no reservation here"));
     return outcome(__func__, give_up_put(queue, 0));
-}
-
-/* ---- getting ---- */
-
-static inline void unlock_get(mproc_queue *queue)
-{
-    owner_lock_release(&queue->get.lock);
-    os_fence_after_atomic();
-}
-
-/* is_locked: by this call, already. */
-static int begin_get_slow(mproc_queue *queue, mproc_time timeout, bool is_locked)
-{
-    if (!is_locked && holds(&queue->get.hold, &queue->get.lock))
-        return failure(-EDEADLK, "this thread peeks at a message that it did not release");
-    int64_t deadline = os_deadline(timeout);
-    bool spun = false;
-    uint64_t slept_at = UINT64_MAX; /* messages put when it last went to sleep */
-    for (;;) {
-        int result = is_locked ? 0 : ring_lock_get(queue, lock_timeout(deadline));
-        is_locked = false;
-        if (result)
-            return result;
-        if (ring_available(queue))
-            return 0;
-        bool sealed = is_sealed(queue);
-        if (sealed && ring_available(queue)) /* it came before that */
-            return 0;
-        if (slept_at == ring_count(load(&queue->put.word)))
-            ring_go_idle(queue);
-        int first = letting_pause(queue);
-        unlock_get(queue);
-        if (sealed)
-            return MPROC_CLOSED;
-        if (deadline == 0)
-            return MPROC_TIMEOUT;
-        if (!spun) { /* once more under the lock before it sleeps */
-            spun = !queue_spin(has_message, queue, 1, first);
-            continue;
-        }
-        spun = false;
-        slept_at = ring_count(load(&queue->put.word));
-        if (queue_sleep(has_message, queue, 1, &queue->messages, deadline) == MPROC_TIMEOUT)
-            deadline = 0; /* a last look */
-    }
-}
-
-/* Take the get lock when there is a message. */
-static inline int begin_get(mproc_queue *queue, mproc_time timeout)
-{
-    bool is_locked = owner_lock_try(&queue->get.lock);
-    return is_locked && ring_available(queue) ? 0 : os_outcome(begin_get_slow(queue, timeout, is_locked), timeout);
-}
-
-/* Take the get lock, and find the first record and its size. */
-static inline int begin_look(mproc_queue *queue, mproc_time timeout, struct position *position, size_t *size)
-{
-    int result = begin_get(queue, timeout);
-    if (result)
-        return result;
-    *position = ring_get_position(queue);
-    ring_next(queue, position, true, size);
-    return 0;
-}
-
-/* Putters that sleep for room are woken when it is worthwhile. Where getters stop short of that, they look after a
- * tick.
- */
-static inline void end_get(mproc_queue *queue, const struct position *position, size_t count)
-{
-    ring_commit_get(queue, position, count);
-    uint64_t left = 0; /* or more, when more came: a wake too early does no harm */
-    if (queue->maxsize != SIZE_MAX)
-        left = queue->get.puts_seen - ring_count(load(&queue->get.word));
-    unlock_get(queue);
-    if (queue->maxsize != SIZE_MAX && left <= queue->maxsize - queue->maxsize / 4)
-        wake(&queue->room, count);
-}
-
-int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *size, mproc_time timeout)
-{
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!buffer && capacity)
-        return refuse(__func__, "buffer is NULL, but capacity is not 0");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    struct position position;
-    size_t length = 0;
-    int result = begin_look(queue, timeout, &position, &length);
-    if (result)
-        return outcome(__func__, result);
-    if (size)
-        *size = length;
-    if (length > capacity) {
-        unlock_get(queue);
-        return MPROC_TOO_SMALL;
-    }
-    if (length)
-        memcpy(buffer, ring_data(&position), length);
-    ring_pass(&position, length);
-    end_get(queue, &position, 1);
-    return 0;
-}
-
-int mproc_queue_get_new(mproc_queue *queue, void **data, size_t *size, mproc_time timeout)
-{
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!data)
-        return refuse(__func__, "data is NULL");
-    if (!size)
-        return refuse(__func__, "size is NULL");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    struct position position;
-    size_t length = 0;
-    int result = begin_look(queue, timeout, &position, &length);
-    if (result)
-        return outcome(__func__, result);
-    void *copy = os_malloc(length ? length : 1);
-    if (!copy) {
-        unlock_get(queue);
-        return outcome(__func__, -ENOMEM);
-    }
-    memcpy(copy, ring_data(&position), length);
-    ring_pass(&position, length);
-    end_get(queue, &position, 1);
-    *data = copy;
-    *size = length;
-    return 0;
-}
-
-/* Copy as many as are there and fit, up to the end of the segment. Returns how many; *position is behind them. */
-static size_t copy_many(mproc_queue *queue, mproc_message *messages, size_t count, struct position *position)
-{
-    size_t got = 0;
-    uint64_t available = ring_available(queue);
-    while (got < count && got < available) {
-        size_t size;
-        if (!ring_next(queue, position, got == 0, &size))
-            break;
-        bool fits = size <= messages[got].size && (messages[got].data || size == 0);
-        if (fits && size)
-            memcpy(messages[got].data, ring_data(position), size);
-        if (fits || got == 0)
-            messages[got].size = size;
-        if (!fits)
-            break;
-        ring_pass(position, size);
-        got++;
-    }
-    return got;
-}
-
-int mproc_queue_get_many(mproc_queue *queue, mproc_message *messages, size_t count, size_t *got, mproc_time timeout)
-{
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!messages)
-        return refuse(__func__, "messages is NULL");
-    if (count == 0)
-        return refuse(__func__, "count is 0");
-    if (!got)
-        return refuse(__func__, "got is NULL");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    *got = 0;
-    int result = begin_get(queue, timeout);
-    if (result)
-        return outcome(__func__, result);
-    struct position position = ring_get_position(queue);
-    *got = copy_many(queue, messages, count, &position);
-    if (*got == 0) {
-        unlock_get(queue);
-        return MPROC_TOO_SMALL;
-    }
-    end_get(queue, &position, *got);
-    return 0;
-}
-
-int mproc_queue_peek(mproc_queue *queue, const void **data, size_t *size, mproc_time timeout)
-{
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!data)
-        return refuse(__func__, "data is NULL");
-    if (!size)
-        return refuse(__func__, "size is NULL");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    struct position position;
-    int result = begin_look(queue, timeout, &position, size);
-    if (result)
-        return outcome(__func__, result);
-    *data = ring_data(&position);
-    queue->get.hold = (struct hold){.thread = this_thread(), .position = position, .size = *size};
-    return 0;
-}
-
-int mproc_queue_release(mproc_queue *queue, bool take)
-{
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!holds(&queue->get.hold, &queue->get.lock))
-        return outcome(__func__, failure(-EPERM, "this thread does not peek here"));
-    queue->get.hold.thread = NULL;
-    if (!take) {
-        unlock_get(queue);
-        wake(&queue->messages, 1); /* it is there for the next one still */
-        return 0;
-    }
-    struct position position = queue->get.hold.position;
-    ring_pass(&position, queue->get.hold.size);
-    end_get(queue, &position, 1);
-    return 0;
 }
 
 /* ---- task_done and join ---- */
 
 int mproc_queue_task_done(mproc_queue *queue)
 {
-    if (!is_queue(queue))
+    if (!queue_is_valid(queue))
         return refuse(__func__, "queue is NULL, or no queue");
-    uint64_t dones = load(&queue->dones);
+    uint64_t dones = load_seq_cst(&queue->dones);
     uint64_t puts;
     do {
-        puts = ring_count(load(&queue->put.word));
+        puts = ring_count(load_seq_cst(&queue->put.word));
         if (dones >= puts)
             return outcome(__func__, failure(-EPERM, "more is said to be done than was put"));
     } while (!atomic_compare_exchange_weak_explicit(&queue->dones, &dones, dones + 1, memory_order_seq_cst,
                                                     memory_order_seq_cst));
     if (dones + 1 == puts)
-        wake(&queue->done, CELL_ALL);
+        queue_wake(&queue->done, CELL_ALL);
     return 0;
 }
 
 static bool is_done(mproc_queue *queue)
 {
-    return load(&queue->dones) == ring_count(load(&queue->put.word));
+    return load_seq_cst(&queue->dones) == ring_count(load_seq_cst(&queue->put.word));
 }
 
 int mproc_queue_join(mproc_queue *queue, mproc_time timeout)
 {
-    if (!is_queue(queue))
-        return refuse(__func__, "queue is NULL, or no queue");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
+    const char *wrong = queue_wrong_call(queue, timeout);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     int64_t deadline = os_deadline(timeout);
     while (!is_done(queue)) {
         uint32_t seen = cell_prepare(&queue->done);
