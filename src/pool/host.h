@@ -77,6 +77,12 @@ int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *
 
 /* ---- jobs (submit.c) ---- */
 
+/* Which arrays of a job are in its own memory: they are copied, or the caller has none. */
+struct host_copies {
+    bool in, out, status;
+    size_t bytes_per_item; /* of all that, with the inputs' data */
+};
+
 /* What a job is made of. Counts times sizes do not overflow. */
 struct host_job {
     mproc_task *task;
@@ -104,8 +110,9 @@ struct host_job {
     int64_t item_timeout; /* or 0 */
     unsigned retries;
     unsigned retry_on;
-    bool runs;    /* whether workers may draw several chunks at a time */
-    bool is_call; /* chunk i is for the worker of slot i alone */
+    struct host_copies copies; /* by host_decide_copies() */
+    bool runs;                 /* whether workers may draw several chunks at a time */
+    bool is_call;              /* chunk i is for the worker of slot i alone */
 };
 
 /* Set what the caller wishes to be done about items that end badly. False when these are no such wishes. */
@@ -114,8 +121,8 @@ bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned r
 /* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */
 void host_choose_chunk(struct host_job *wish, size_t wanted);
 
-/* How many bytes an item needs in the job's memory. */
-size_t host_bytes_per_item(const struct host_job *wish);
+/* Decide what is copied, once the arrays of a wish are as they will be. A job is made and launched by that. */
+void host_decide_copies(struct host_job *wish);
 
 /* Make a job that has room for count items of the wish at a time. 0; MPROC_NOT_SHARED, MPROC_NO_FUNCTION, -ENOMEM,
  * -errno. Nothing is left on failure. */

@@ -590,6 +590,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
     }
     memset(made->windows, 0, bytes);
     made->wish.in = made->inputs;
+    host_decide_copies(&made->wish);
     made->tell_at = options->progress || options->show ? os_now() + PROGRESS_PAUSE : OS_NEVER;
     if (options->show)
         progress_begin(&made->line, options->show, options->total);

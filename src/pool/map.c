@@ -65,6 +65,8 @@ int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
     wish->in_place = !result && waits && pool->shared->threads;
     if (!result && map->inputs && !inputs_plan(wish, map->inputs, map->count))
         result = failure(-EINVAL, "an entry of map.inputs has a size without data, or they are more than can be");
+    if (!result)
+        host_decide_copies(wish);
     return result;
 }
 

@@ -306,7 +306,7 @@ static int work(struct run *run, int64_t deadline)
 static void divide(struct run *run)
 {
     size_t count = run->map->count;
-    size_t bytes = host_bytes_per_item(run->wish);
+    size_t bytes = run->wish->copies.bytes_per_item;
     size_t most = pool_wanted(run->pool->shared) + (size_t)PORTIONS_MORE;
     size_t portion_bytes = PORTIONS_BYTES / most < PORTION_BYTES ? PORTIONS_BYTES / most : PORTION_BYTES;
     run->portion_size = count;

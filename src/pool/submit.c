@@ -69,26 +69,14 @@ static bool is_usable(const struct host_job *wish, const void *array, size_t siz
     return host_is_usable(wish, array, wish->count * size);
 }
 
-static bool copies_in(const struct host_job *wish)
+void host_decide_copies(struct host_job *wish)
 {
-    return wish->in && (wish->copy_in || wish->has_inputs || !is_usable(wish, wish->in, wish->in_size));
-}
-
-static bool owns_out(const struct host_job *wish)
-{
-    return wish->out_size && (!wish->out || !is_usable(wish, wish->out, wish->out_size));
-}
-
-static bool owns_status(const struct host_job *wish)
-{
-    return wish->own_status || (wish->status && !is_usable(wish, wish->status, sizeof *wish->status));
-}
-
-/* The inputs of a map differ: the mean is told. */
-size_t host_bytes_per_item(const struct host_job *wish)
-{
-    return (copies_in(wish) ? wish->in_size : 0) + (owns_out(wish) ? wish->out_size : 0) +
-           (owns_status(wish) ? sizeof *wish->status : 0) + wish->input_bytes / wish->count;
+    bool in = wish->in && (wish->copy_in || wish->has_inputs || !is_usable(wish, wish->in, wish->in_size));
+    bool out = wish->out_size && (!wish->out || !is_usable(wish, wish->out, wish->out_size));
+    bool status = wish->own_status || (wish->status && !is_usable(wish, wish->status, sizeof *wish->status));
+    size_t bytes = (in ? wish->in_size : 0) + (out ? wish->out_size : 0) + (status ? sizeof *wish->status : 0);
+    bytes += wish->count ? wish->input_bytes / wish->count : 0; /* inputs differ: the mean is told */
+    wish->copies = (struct host_copies){.in = in, .out = out, .status = status, .bytes_per_item = bytes};
 }
 
 /* Add a part of count * size bytes at the end. False when there are not so many numbers. */
@@ -109,7 +97,7 @@ static size_t chunk_count(size_t items, size_t chunk)
 static size_t home_count(struct pool *pool, const struct host_job *wish, size_t count)
 {
     size_t workers = pool_wanted(pool);
-    bool in_place = wish->in_size + wish->out_size > 0 && !copies_in(wish) && !owns_out(wish);
+    bool in_place = wish->in_size + wish->out_size > 0 && !wish->copies.in && !wish->copies.out;
     bool suffice = chunk_count(count, wish->chunk) / HOME_CHUNKS >= workers;
     return wish->runs && in_place && suffice ? workers : 0;
 }
@@ -120,9 +108,9 @@ static int lay_out(struct pool *pool, struct layout *layout, const struct host_j
     bool fits = add_part(layout, &layout->chunks, chunk_count(count, wish->chunk), sizeof(uint64_t)) &&
                 add_part(layout, &layout->homes, layout->home_count, JOB_HOME_STRIDE * sizeof(uint64_t)) &&
                 add_part(layout, &layout->ctx, 1, wish->ctx_size) &&
-                add_part(layout, &layout->in, copies_in(wish) ? count : 0, wish->in_size) &&
-                add_part(layout, &layout->status, owns_status(wish) ? count : 0, sizeof *wish->status) &&
-                add_part(layout, &layout->out, owns_out(wish) ? count : 0, wish->out_size) &&
+                add_part(layout, &layout->in, wish->copies.in ? count : 0, wish->in_size) &&
+                add_part(layout, &layout->status, wish->copies.status ? count : 0, sizeof *wish->status) &&
+                add_part(layout, &layout->out, wish->copies.out ? count : 0, wish->out_size) &&
                 add_part(layout, &layout->yields, wish->yields, sizeof(struct yield));
     return fits ? 0 : -ENOMEM;
 }
@@ -176,9 +164,9 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     job->ctx = wish->ctx_size ? memory + layout->ctx : wish->ctx;
     if (wish->ctx_size && wish->ctx)
         memcpy(job->ctx, wish->ctx, wish->ctx_size);
-    job->own_in = copies_in(wish) ? memory + layout->in : NULL;
-    job->own_out = owns_out(wish) ? memory + layout->out : NULL;
-    job->own_status = owns_status(wish) ? (mproc_item_status *)(void *)(memory + layout->status) : NULL;
+    job->own_in = wish->copies.in ? memory + layout->in : NULL;
+    job->own_out = wish->copies.out ? memory + layout->out : NULL;
+    job->own_status = wish->copies.status ? (mproc_item_status *)(void *)(memory + layout->status) : NULL;
     job->has_inputs = wish->has_inputs;
     job->zeroes_out = wish->zeroes_out;
     job->takes_results = wish->takes_results;
