@@ -34,6 +34,9 @@
  * MPROC_NOT_SHARED: also static data, constants, string literals, functions and numbers made into pointers. Give its
  * size and a copy is handed over; or see inherited_memory.
  *
+ * The workers have the user, the groups and the capabilities that this process had when it made the pool. A process that
+ * gives up privileges makes its pools afterwards: calls that give work to an older one are -EPERM.
+ *
  * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
  * forks, functions on it are MPROC_FOREIGN, and free does nothing to the pool. The workers die with the process that
  * made it. Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, and only

@@ -1,4 +1,5 @@
-/* What a process is to the kernel, as identity.h says. Called by the start of processes by the fork server, at each. */
+/* What a process is to the kernel, as identity.h says. Called by the start of processes by the fork server, at each,
+ * and by pools. */
 #define _GNU_SOURCE
 #include "os/identity.h"
 
@@ -6,6 +7,7 @@
 #include "os/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -164,4 +166,25 @@ bool os_identity_differs(const struct os_identity *one, const struct os_identity
 {
     return differs(one->status, other->status) || differs(one->cgroup, other->cgroup) ||
            differs(one->oom, other->oom) || differs(one->rest, other->rest);
+}
+
+/* ---- privileges ---- */
+
+void os_privileges(struct os_privileges *privileges)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    memset(privileges, 0, sizeof *privileges);
+    (void)getresuid(&privileges->users[0], &privileges->users[1], &privileges->users[2]);
+    (void)getresgid(&privileges->groups[0], &privileges->groups[1], &privileges->groups[2]);
+    if (syscall(SYS_capget, &header, data))
+        return;
+    privileges->capabilities[0] = data[0].effective | (uint64_t)data[1].effective << 32;
+    privileges->capabilities[1] = data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
+bool os_privileges_differ(const struct os_privileges *one, const struct os_privileges *other)
+{
+    return memcmp(one, other, sizeof *one) != 0;
 }

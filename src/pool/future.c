@@ -98,6 +98,8 @@ int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *
         return refuse(__func__, "%s", wrong);
     bool is_valid = host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
     int result = is_valid ? host_check(pool) : -EINVAL;
+    if (!result)
+        result = host_check_privileges(pool, true);
     host_decide_copies(&wish);
     return outcome(__func__, result ? result : submit(pool, &wish, future));
 }

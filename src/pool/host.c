@@ -44,6 +44,25 @@ int host_check(const mproc_pool *pool)
     return 0;
 }
 
+int host_check_privileges(mproc_pool *pool, bool often)
+{
+    struct os_privileges now;
+    if (pool->shared->threads)
+        return 0;
+    int64_t moment = os_now_coarse();
+    if (often && atomic_load_explicit(&pool->rights_at, memory_order_relaxed) == moment)
+        return 0;
+    os_privileges(&now);
+    pthread_mutex_lock(&pool->mutex);
+    bool differ = os_privileges_differ(&pool->rights, &now);
+    pthread_mutex_unlock(&pool->mutex);
+    atomic_store_explicit(&pool->rights_at, differ ? 0 : moment, memory_order_relaxed);
+    if (differ)
+        return failure(-EPERM, "the workers have the user, groups and capabilities that this process had before it "
+                               "changed them: make the pool after that");
+    return 0;
+}
+
 void host_hold(mproc_pool *pool)
 {
     fetch_add_relaxed(&pool->holders, 1);
@@ -69,6 +88,7 @@ static int start_server(mproc_pool *pool)
                                            .arg_size = sizeof start,
                                            .connections = no_connections};
     pool->server = mproc_process_free(pool->server);
+    os_privileges(&pool->rights);
     int result = mproc_process_start(&pool->server, pool_server, &start, &options);
     if (result)
         store_release(&shared->server_word, 0);

@@ -3,6 +3,7 @@
 #ifndef MPROC_POOL_HOST_H
 #define MPROC_POOL_HOST_H
 
+#include "os/identity.h"
 #include "pool/callbacks.h"
 #include "pool/interrupt.h"
 #include "pool/store.h"
@@ -30,6 +31,8 @@ struct mproc_pool {
     _Atomic(int64_t) tell_at;    /* no further ones are told before */
     _Atomic(bool) told_broken;   /* the log was told that the pool is broken */
     int64_t restart_at;          /* no server is started before */
+    struct os_privileges rights; /* what the host had when it started the server, and the workers have */
+    _Atomic(int64_t) rights_at;  /* when they were last compared with the host's; of the coarse clock */
     _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so to look for its end is in vain */
     _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */
     struct callbacks callbacks;
@@ -41,6 +44,11 @@ bool host_can_pass(const mproc_pool *pool, const void *address);
 
 /* Whether the handle is one of a pool, of this process, and not freed: 0, -EINVAL, -EPERM, -ESTALE. */
 int host_check(const mproc_pool *pool);
+
+/* Whether the host may still give the pool work: 0; -EPERM when it has other privileges than its workers. After
+ * host_check(). often: for calls of a single item, so that not each one asks the kernel: one within a tick of the
+ * coarse clock after another one may not see it. */
+int host_check_privileges(mproc_pool *pool, bool often);
 
 /* A future or an imap is made, so the memory of the handle stays; and it is freed. */
 void host_hold(mproc_pool *pool);

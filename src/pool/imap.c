@@ -505,8 +505,7 @@ static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_im
 }
 
 /* The job of each window, but for the memory from which it copies its inputs. 0, or why there can be none. */
-static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options,
-                struct host_job *wish)
+static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options, struct host_job *wish)
 {
     size_t chunk = chunk_of(options);
     *wish = (struct host_job){.task = fn,
@@ -526,7 +525,8 @@ static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_i
                               .chunk = chunk};
     if (!host_limit_items(wish, options->item_timeout, options->retries, options->retry_on))
         return -EINVAL;
-    return host_check(pool);
+    int result = host_check(pool);
+    return result ? result : host_check_privileges(pool, false);
 }
 
 static int make_jobs(mproc_imap *imap)

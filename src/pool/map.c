@@ -39,7 +39,7 @@ static const char *wrong_map(mproc_task *fn, const void *ctx, const mproc_map *m
     return wrong_arrays(map);
 }
 
-int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits, struct host_job *wish)
+int map_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits, struct host_job *wish)
 {
     const char *wrong = wrong_map(fn, ctx, map);
     if (wrong)
@@ -62,6 +62,8 @@ int map_plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
         return -EINVAL;
     host_choose_chunk(wish, map->chunk);
     int result = host_check(pool);
+    if (!result)
+        result = host_check_privileges(pool, map->count <= 1);
     wish->in_place = !result && waits && pool->shared->threads;
     if (!result && map->inputs && !inputs_plan(wish, map->inputs, map->count))
         result = failure(-EINVAL, "an entry of map.inputs has a size without data, or they are more than can be");

@@ -44,7 +44,7 @@ static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wi
 }
 
 /* The job of a call to as many workers as the map says, or all; *all is its map. */
-static int plan(const mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
+static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
                 struct host_job *wish)
 {
     if (!map)

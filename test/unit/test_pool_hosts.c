@@ -290,11 +290,98 @@ static void a_host_that_is_killed_at_any_moment_leaves_no_process(void **state)
     assert_true(wait_until(bytes_are, &before, PATIENCE_MS));
 }
 
+/* ---- a host that gives up privileges ---- */
+
+static int who_am_i(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    *(uid_t *)out = geteuid();
+    return 0;
+}
+
+static int no_more_inputs(void *arg, void *in)
+{
+    (void)arg;
+    (void)in;
+    return MPROC_CLOSED;
+}
+
+static bool is_refused(int result)
+{
+    return result == -EPERM && strstr(mproc_last_error(), "make the pool after that");
+}
+
+/* The number of the first call that the pool does not refuse, or 0. */
+static int first_not_refused(mproc_pool *pool)
+{
+    const mproc_imap_options options = {.next = no_more_inputs, .in_size = 1, .out_size = sizeof(uid_t)};
+    uid_t out[4];
+    const mproc_map map = {.count = 4, .out = out, .out_size = sizeof *out};
+    mproc_future *future;
+    mproc_imap *imap;
+    if (!is_refused(mproc_pool_map(pool, who_am_i, NULL, &map, MPROC_SEC(60))))
+        return 1;
+    if (!is_refused(mproc_pool_map_async(pool, &future, who_am_i, NULL, &map)))
+        return 2;
+    if (!is_refused(mproc_pool_run_on_all(pool, who_am_i, NULL, &(mproc_map){0}, MPROC_SEC(60))))
+        return 3;
+    if (!is_refused(mproc_pool_imap(pool, &imap, who_am_i, NULL, &options)))
+        return 4;
+    if (!is_refused(mproc_pool_call(pool, who_am_i, NULL, NULL, 0, out, sizeof *out, MPROC_SEC(60))))
+        return 5;
+    return is_refused(mproc_pool_submit(pool, &future, who_am_i, NULL, NULL, 0, sizeof *out)) ? 0 : 6;
+}
+
+static int drop_root_between_two_pools(void *arg)
+{
+    uid_t who = 0;
+    mproc_pool *pool = make_pool(2);
+    (void)arg;
+    if (mproc_pool_call(pool, who_am_i, NULL, NULL, 0, &who, sizeof who, MPROC_SEC(60)) || who != 0)
+        return 10;
+    mproc_pool *unused = make_pool(1);
+    mproc_pool *threads;
+    if (mproc_pool_create(&threads, &(mproc_pool_options){.workers = 1, .threads = true}))
+        return 11;
+    if (setgid(65534) || setuid(65534))
+        return 12;
+    mproc_future *future; /* the first call of its pool */
+    if (!is_refused(mproc_pool_submit(unused, &future, who_am_i, NULL, NULL, 0, sizeof who)))
+        return 13;
+    int wrong = first_not_refused(pool);
+    if (wrong)
+        return wrong;
+    mproc_pool_free(pool);
+    mproc_pool_free(unused);
+    if (mproc_pool_call(threads, who_am_i, NULL, NULL, 0, &who, sizeof who, MPROC_SEC(60)) || who != 65534)
+        return 14;
+    mproc_pool_free(threads);
+    who = 0;
+    pool = make_pool(2);
+    if (mproc_pool_call(pool, who_am_i, NULL, NULL, 0, &who, sizeof who, MPROC_SEC(60)) || who != 65534)
+        return 15;
+    mproc_pool_free(pool);
+    return 0;
+}
+
+static void a_host_that_gave_up_privileges_needs_a_new_pool(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: it takes root to become another user\n");
+        skip();
+    }
+    pid_t host = program_start(drop_root_between_two_pools, NULL);
+    assert_int_equal(child_finish(host), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(a_host_whose_threads_hold_locks_makes_and_uses_pools),
         unit(a_host_that_is_killed_at_any_moment_leaves_no_process),
+        unit(a_host_that_gave_up_privileges_needs_a_new_pool),
     };
     const struct CMUnitTest tests_of_costs[] = {
         unit(a_pool_costs_a_host_with_much_memory_no_more),
