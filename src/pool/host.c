@@ -29,6 +29,9 @@
 /* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
 #define SETTLE_TIME OS_MS(20)
 
+/* How long workers of a pool that is cut off may seem to live. */
+#define SETTLE_CUT_OFF OS_MS(500)
+
 bool host_can_pass(const mproc_pool *pool, const void *address)
 {
     return !address || pool->sees_private || region_contains(address);
@@ -50,13 +53,13 @@ int host_check_privileges(mproc_pool *pool, bool often)
     if (pool->shared->threads)
         return 0;
     int64_t moment = os_now_coarse();
-    if (often && atomic_load_explicit(&pool->rights_at, memory_order_relaxed) == moment)
+    if (often && load_relaxed(&pool->rights_at) == moment)
         return 0;
     os_privileges(&now);
     pthread_mutex_lock(&pool->mutex);
     bool differ = os_privileges_differ(&pool->rights, &now);
     pthread_mutex_unlock(&pool->mutex);
-    atomic_store_explicit(&pool->rights_at, differ ? 0 : moment, memory_order_relaxed);
+    store_relaxed(&pool->rights_at, differ ? 0 : moment);
     if (differ)
         return failure(-EPERM, "the workers have the user, groups and capabilities that this process had before it "
                                "changed them: make the pool after that");
@@ -186,6 +189,60 @@ static void stop_if_broken(mproc_pool *pool)
     cell_wake(&shared->server, CELL_ALL);
 }
 
+/* Whether the program has closed the descriptors of the library: the server went with them, there will be no other, and
+ * the kernel cannot be asked for the workers. */
+static bool is_cut_off(const mproc_pool *pool)
+{
+    return !mproc_process_is_alive(pool->server) && !member_confirm();
+}
+
+/* Whether all workers are gone, as far as it is known without the library's descriptors: nobody has their numbers. */
+static bool workers_are_gone(const struct pool *shared)
+{
+    bool all = true;
+    for (unsigned i = 0; all && i < shared->worker_count; i++) {
+        pid_t pid = (pid_t)load_relaxed(&shared->workers[i].pid);
+        int fd = pid > 0 ? os_pidfd_open(pid) : -ESRCH;
+        all = fd < 0;
+        if (fd >= 0)
+            os_close(fd);
+    }
+    return all;
+}
+
+/* End a job of which nothing can be done any more. */
+static void end_cut_off(struct job *job)
+{
+    fetch_or_acq_rel(&job->flags, JOB_STOPPED | JOB_BROKEN);
+    for (size_t i = 0; i < job->chunk_count; i++) {
+        uint64_t word = load_acquire(&job->chunks[i]);
+        uint64_t cancelled = job_chunk_word(JOB_CANCELLED, 0, job_chunk_settled(word), 0);
+        if (!job_chunk_is_settled(word))
+            compare_exchange_acq_rel(&job->chunks[i], &word, cancelled);
+    }
+    cell_wake(job->waiter, CELL_ALL);
+}
+
+/* End all jobs of a pool that is cut off. The kernel kills the workers when the server is gone, so a number that is
+ * still somebody's after a while is a stranger's. Done at each look: a job may have been launched since the last one.
+ * Without the pool's lock, which a dead process may hold. With the mutex. */
+static void end_all_cut_off(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    int64_t now = os_now();
+    if (!pool->cut_off_at)
+        pool->cut_off_at = now;
+    if (!workers_are_gone(shared) && now - pool->cut_off_at < SETTLE_CUT_OFF)
+        return;
+    for (unsigned i = 0; i < shared->worker_count; i++)
+        store_release(&shared->workers[i].job, NULL);
+    store_release(&pool->is_cut_off, true);
+    struct job *job = load_relaxed(&shared->newest);
+    for (; job; job = job->older)
+        end_cut_off(job);
+    callbacks_look(pool);
+}
+
 /* With the mutex. */
 static void mend_server(mproc_pool *pool)
 {
@@ -194,7 +251,11 @@ static void mend_server(mproc_pool *pool)
         threads_mend(pool);
         return;
     }
-    if (has_ended(shared) || os_now() < pool->restart_at || !server_is_gone(pool))
+    if (has_ended(shared) || os_now() < pool->restart_at)
+        return;
+    if (is_cut_off(pool))
+        end_all_cut_off(pool);
+    if (!server_is_gone(pool))
         return;
     if (has_ended(shared) || !wait_for_workers(shared) || !offer_all(shared))
         return; /* to be gone on with at the next look */
@@ -212,6 +273,12 @@ static void mend_server(mproc_pool *pool)
 static void tell_log(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
+    bool is_lost = load_relaxed(&pool->is_cut_off);
+    if (is_lost && !exchange_relaxed(&pool->told_cut_off, true))
+        mproc_log(MPROC_LOG_ERROR, "pool: the program has closed the library's descriptors, and the pool's processes "
+                                   "went with them. Its jobs end with MPROC_BROKEN");
+    if (is_lost)
+        return;
     int broken = pool_broken(shared);
     bool was_told = exchange_relaxed(&pool->told_broken, broken != 0);
     if (broken && !was_told)
@@ -286,13 +353,6 @@ bool host_sleep(mproc_pool *pool, struct wait_cell *cell, uint32_t seen, int64_t
     cell_sleep(cell, seen, patrol < deadline ? patrol : deadline);
     host_look(pool);
     return deadline == OS_NEVER || os_until(deadline) > 0;
-}
-
-/* Whether the program has closed the descriptors of the library: the server went with them, there will be no other, and
- * the kernel cannot be asked for the workers. */
-static bool is_cut_off(const mproc_pool *pool)
-{
-    return !member_confirm() && !mproc_process_is_alive(pool->server);
 }
 
 int host_wait_end(mproc_pool *pool, int64_t deadline)

@@ -29,8 +29,11 @@ struct mproc_pool {
     sigset_t mask;               /* what these block */
     _Atomic(uint32_t) troubles;  /* of the pool's, those that the log was told of */
     _Atomic(int64_t) tell_at;    /* no further ones are told before */
-    _Atomic(bool) told_broken;   /* the log was told that the pool is broken */
+    _Atomic(bool) told_broken;   /* the log was told that the pool is broken, */
+    _Atomic(bool) told_cut_off;  /* and that it is cut off */
     int64_t restart_at;          /* no server is started before */
+    int64_t cut_off_at;       /* when it was seen first that the server is gone with the library's descriptors, or 0 */
+    _Atomic(bool) is_cut_off; /* and that the workers are: no job can be done any more. Set by host.c, for good */
     struct os_privileges rights; /* what the host had when it started the server, and the workers have */
     _Atomic(int64_t) rights_at;  /* when they were last compared with the host's; of the coarse clock */
     _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so to look for its end is in vain */

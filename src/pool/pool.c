@@ -3,11 +3,24 @@
 
 #include "pool/postmortem.h"
 #include "util/atomic.h"
+#include "util/failure.h"
+#include <errno.h>
 #include <signal.h>
+
+/* How long to wait for the lock until it is asked whether its holder could be found dead at all. */
+#define LOCK_PATIENCE OS_SEC(1)
+
+static int lost_descriptors(void)
+{
+    return failure(-EBADF, "the program has closed the library's descriptors, and the pool's lock may be a dead "
+                           "process's");
+}
 
 int pool_lock(struct pool *pool)
 {
-    int result = owner_lock_acquire(&pool->lock, OS_FOREVER);
+    int result = owner_lock_acquire(&pool->lock, LOCK_PATIENCE);
+    while (result == MPROC_TIMEOUT)
+        result = member_confirm() ? owner_lock_acquire(&pool->lock, LOCK_PATIENCE) : lost_descriptors();
     if (result == MPROC_OWNER_DIED) {
         list_mend(&pool->list);
         result = 0;

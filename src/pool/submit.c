@@ -316,6 +316,9 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
                 bool promised)
 {
     host_look(pool);
+    if (load_acquire(&pool->is_cut_off))
+        return failure(MPROC_BROKEN, "the program has closed the library's descriptors, and the pool's processes went "
+                                     "with them");
     if (load_relaxed(&job->postmortems))
         forget_postmortems(pool, job);
     int result = load(job, wish, first, count);
@@ -390,11 +393,12 @@ bool host_take_back(mproc_pool *pool, struct job *job)
 void host_free_job(mproc_pool *pool, struct job *job)
 {
     bool is_back = host_take_back(pool, job);
-    while (!is_back) {
+    while (!is_back && !load_acquire(&pool->is_cut_off)) {
         host_nap(pool);
         is_back = host_withdraw(pool, job);
     }
-    discard(pool, job);
+    if (is_back) /* else its memory goes with the family */
+        discard(pool, job);
 }
 
 /* With the mutex. */

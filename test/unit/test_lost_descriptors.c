@@ -404,6 +404,77 @@ static void a_pool_ends_though_its_program_has_closed_all(void **state)
     assert_int_equal(in_child(end_a_pool_without_descriptors, family), 0);
 }
 
+/* ---- jobs of a pool without descriptors ---- */
+
+static int sleep_in_a_task(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    sleep(100);
+    return 0;
+}
+
+static void *map_for_ever(void *pool)
+{
+    return (void *)(intptr_t)mproc_pool_map(pool, sleep_in_a_task, NULL, &(mproc_map){.count = 50}, MPROC_FOREVER);
+}
+
+static int next_of_many(void *arg, void *in)
+{
+    (void)arg;
+    *(char *)in = 1;
+    return 0;
+}
+
+/* Calls that wait while it happens, futures and an imap that are waited for afterwards, and calls that begin then. */
+static int end_calls_without_descriptors(void *others)
+{
+    const mproc_imap_options options = {.next = next_of_many, .in_size = 1, .in_flight = 4};
+    mproc_pool *pool;
+    mproc_future *future;
+    mproc_imap *imap;
+    pthread_t thread;
+    void *result;
+    size_t index;
+    if (mproc_pool_create(&pool, &(mproc_pool_options){.workers = 2}) ||
+        mproc_pool_submit(pool, &future, sleep_in_a_task, NULL, NULL, 0, 0) ||
+        mproc_pool_imap(pool, &imap, sleep_in_a_task, NULL, &options) ||
+        pthread_create(&thread, NULL, map_for_ever, pool))
+        return 2;
+    alarm(60);
+    close_all();
+    for (int i = 0; others && i < 60; i++)
+        if (dup(STDERR_FILENO) < 0)
+            return 3;
+    int ended = mproc_future_wait(future, MPROC_FOREVER) ? -1 : mproc_future_get(future, NULL, MPROC_NOWAIT);
+    if (ended != MPROC_BROKEN && ended != MPROC_WORKER_DIED)
+        return 4;
+    do
+        ended = mproc_imap_next(imap, NULL, &index, MPROC_FOREVER);
+    while (ended == MPROC_WORKER_DIED);
+    if (ended != MPROC_BROKEN)
+        return 5;
+    pthread_join(thread, &result);
+    if ((int)(intptr_t)result != MPROC_BROKEN)
+        return 6;
+    if (mproc_pool_call(pool, sleep_in_a_task, NULL, NULL, 0, NULL, 0, MPROC_FOREVER) != MPROC_BROKEN)
+        return 7;
+    if (mproc_pool_run_on_all(pool, sleep_in_a_task, NULL, &(mproc_map){0}, MPROC_FOREVER) != MPROC_BROKEN)
+        return 8;
+    mproc_imap_free(imap);
+    mproc_future_free(future);
+    mproc_pool_free(pool);
+    return 0;
+}
+
+static void calls_of_a_pool_end_though_its_program_has_closed_all(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(end_calls_without_descriptors, NULL), 0);
+    assert_int_equal(in_child(end_calls_without_descriptors, family), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +486,7 @@ int main(void)
         test(the_files_of_the_program_stay_as_they_are),
         test(a_child_that_closes_all_before_its_first_use_gets_an_error),
         test(a_pool_ends_though_its_program_has_closed_all),
+        test(calls_of_a_pool_end_though_its_program_has_closed_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
