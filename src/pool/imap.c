@@ -2,11 +2,11 @@
  * launched again when their results were handed out: so what is held is bounded, however many inputs there are.
  *
  * Only the caller's thread is here. All windows wake the cell of the first one, which is freed last. */
+#include "pool/imap.h"
+
 #include "os/allocate.h"
 #include "os/clock.h"
-#include "pool/inputs.h"
 #include "pool/postmortem.h"
-#include "pool/progress.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
@@ -15,44 +15,6 @@
 
 #define WINDOWS_FOR_EACH_WORKER 4
 
-/* Between two reports of progress, so that there are never more than ten in a second. */
-#define PROGRESS_PAUSE OS_MS(112)
-
-struct window {
-    struct job *job;
-    size_t first;  /* the number of its first input */
-    size_t length; /* inputs that it was last launched with; they are there until it is launched again */
-    size_t count;  /* the same until all results were handed out; then 0, as at first */
-    size_t deaths; /* that the caller was told of */
-    size_t handed; /* results that were handed out */
-    size_t bytes;  /* of its inputs, as they were weighed */
-    size_t from;   /* for job_is_settled() */
-};
-
-struct mproc_imap {
-    struct tag tag;
-    mproc_pool *pool;
-    mproc_imap_options options;
-    struct host_job wish;
-    struct window *windows;
-    size_t window_count;
-    size_t made;     /* windows that have a job */
-    size_t head;     /* the window whose results are next, or where to look first */
-    size_t taken;    /* inputs */
-    size_t busy;     /* windows that were launched and not handed out */
-    size_t bytes;    /* of all inputs in these */
-    int end;         /* 0, or what the source said when it ended */
-    bool has_status; /* an item was handed out */
-    mproc_item_status last;
-    const struct window *last_window; /* where it was, or NULL when that was launched again */
-    size_t last_item;
-    unsigned char *inputs; /* of one window, on their way */
-    size_t failed;         /* items that ended badly, of windows that were handed out */
-    size_t told;           /* progress: items, */
-    int64_t tell_at;       /* and when next; OS_NEVER: nobody asks, or all was told */
-    struct progress line;
-};
-
 /* Whether neither it nor its pool was freed: 0, -EINVAL, -ESTALE. */
 static int check(const mproc_imap *imap)
 {
@@ -60,144 +22,9 @@ static int check(const mproc_imap *imap)
     return result ? result : tag_check(&imap->pool->tag, TAG_POOL);
 }
 
-/* ---- inputs ---- */
-
-static struct wait_cell *cell_of(const mproc_imap *imap)
-{
-    return &imap->windows[0].job->cell;
-}
-
-static bool is_full(const mproc_imap *imap)
-{
-    return imap->options.bytes_in_flight && imap->bytes >= imap->options.bytes_in_flight;
-}
-
-/* Have the next input written to its place. As the source says. */
-static int ask_source(mproc_imap *imap, unsigned char *in)
-{
-    const mproc_imap_options *options = &imap->options;
-    memset(in, 0, imap->wish.in_size);
-    return options->next ? options->next(options->arg, in)
-                         : options->next_input(options->arg, (mproc_input *)(void *)in);
-}
-
-/* Where other inputs follow before the window is launched, the source may need the memory again. */
-static int keep_data(const mproc_imap *imap, mproc_input *input)
-{
-    if (!input->size || imap->wish.chunk == 1)
-        return !input->data && input->size ? -EINVAL : 0;
-    void *copy = input->data ? os_malloc(input->size) : NULL;
-    if (!copy)
-        return input->data ? -ENOMEM : -EINVAL;
-    input->data = memcpy(copy, input->data, input->size);
-    return 0;
-}
-
-static void free_data(const mproc_imap *imap, size_t count)
-{
-    const mproc_input *inputs = (const mproc_input *)(void *)imap->inputs;
-    for (size_t i = 0; i < count && imap->wish.has_inputs && imap->wish.chunk > 1; i++)
-        if (inputs[i].size)
-            free((void *)(uintptr_t)inputs[i].data);
-}
-
-/* Count the bytes of an input that was taken: more than can be counted are as many as can. */
-static void weigh(mproc_imap *imap, const unsigned char *in)
-{
-    const mproc_imap_options *options = &imap->options;
-    const mproc_input *input = (const mproc_input *)(const void *)in;
-    const void *data = options->next ? in : input->data;
-    size_t size = options->next ? options->in_size : input->size;
-    size_t bytes = size;
-    if (options->weigh)
-        bytes = options->weigh(options->arg, data);
-    else if (__builtin_add_overflow(size, options->out_size, &bytes))
-        bytes = SIZE_MAX;
-    imap->bytes = bytes < SIZE_MAX - imap->bytes ? imap->bytes + bytes : SIZE_MAX;
-}
-
-/* Take inputs for one window. Returns how many. */
-static size_t take_inputs(mproc_imap *imap)
-{
-    size_t count = 0;
-    while (count < imap->wish.chunk && !is_full(imap)) {
-        unsigned char *in = imap->inputs + count * imap->wish.in_size;
-        imap->end = ask_source(imap, in);
-        if (!imap->end && imap->wish.has_inputs)
-            imap->end = keep_data(imap, (mproc_input *)(void *)in);
-        if (imap->end)
-            break;
-        weigh(imap, in);
-        count++;
-    }
-    return count;
-}
-
-static int launch(mproc_imap *imap, struct window *window)
-{
-    if (job_flags(window->job) & JOB_BROKEN) {
-        imap->end = MPROC_BROKEN;
-        return MPROC_BROKEN;
-    }
-    size_t before = imap->bytes;
-    size_t count = take_inputs(imap);
-    if (count == 0)
-        return 0;
-    if (imap->last_window == window)
-        imap->last_window = NULL;
-    int result = host_launch(imap->pool, window->job, &imap->wish, 0, count, true);
-    free_data(imap, count);
-    if (result) { /* CLOSED in spite of the promise: the pool was terminated */
-        imap->end = result == MPROC_CLOSED ? MPROC_CANCELLED : result;
-        return result;
-    }
-    *window = (struct window){
-        .job = window->job, .first = imap->taken, .length = count, .count = count, .bytes = imap->bytes - before};
-    imap->taken += count;
-    imap->busy++;
-    return 0;
-}
-
-/* Launch every window that has nothing to hand out, in the order in which their results will be. */
-static int fill(mproc_imap *imap)
-{
-    int result = 0;
-    for (size_t i = 0; i < imap->window_count && !imap->end && !result && !is_full(imap); i++) {
-        struct window *window = &imap->windows[(imap->head + i) % imap->window_count];
-        if (window->count)
-            continue;
-        if (host_take_back(imap->pool, window->job)) /* else a worker is still about to leave it */
-            result = launch(imap, window);
-        else if (!imap->options.unordered)
-            break; /* those behind it would be before it */
-    }
-    return result;
-}
-
-/* ---- results ---- */
-
-static bool is_settled(struct window *window)
-{
-    return window->count && job_is_settled(window->job, &window->from);
-}
-
-/* A window with a result to hand out, or NULL. In order only the head will do. */
-static struct window *settled_window(mproc_imap *imap)
-{
-    size_t looks = imap->options.unordered ? imap->window_count : 1;
-    for (size_t i = 0; i < looks; i++) {
-        size_t at = (imap->head + i) % imap->window_count;
-        if (!is_settled(&imap->windows[at]))
-            continue;
-        imap->head = at;
-        return &imap->windows[at];
-    }
-    return NULL;
-}
-
 /* ---- deaths ---- */
 
-static bool has_untold_deaths(const mproc_imap *imap, const struct window *window)
+static bool has_untold_deaths(const mproc_imap *imap, const struct imap_window *window)
 {
     return imap->options.died && window->count && postmortem_count(window->job) > window->deaths;
 }
@@ -207,7 +34,7 @@ static void tell_deaths(mproc_imap *imap)
 {
     mproc_postmortem postmortem;
     for (size_t i = 0; imap->options.died && i < imap->window_count; i++) {
-        struct window *window = &imap->windows[i];
+        struct imap_window *window = &imap->windows[i];
         while (has_untold_deaths(imap, window) &&
                postmortem_read(window->job, window->deaths, window->first, &postmortem)) {
             window->deaths++;
@@ -218,56 +45,23 @@ static void tell_deaths(mproc_imap *imap)
 
 /* ---- progress ---- */
 
-static size_t items_failed(const struct window *window)
-{
-    return load_relaxed(&window->job->failures);
-}
-
-static size_t items_settled(const struct window *window)
-{
-    uint64_t word = load_acquire(&window->job->chunks[0]);
-    return job_chunk_is_settled(word) ? window->count : job_chunk_settled(word);
-}
-
-static void count_items(const mproc_imap *imap, size_t *done, size_t *failed)
-{
-    *done = imap->taken;
-    *failed = imap->failed;
-    for (size_t i = 0; i < imap->window_count; i++) {
-        const struct window *window = &imap->windows[i];
-        if (!window->count)
-            continue;
-        *done -= window->count - items_settled(window);
-        *failed += items_failed(window);
-    }
-}
-
 static void tell(mproc_imap *imap)
 {
-    const mproc_imap_options *options = &imap->options;
     size_t done, failed;
-    imap->tell_at = os_now() + PROGRESS_PAUSE;
-    count_items(imap, &done, &failed);
-    if (options->progress && done > imap->told) {
-        imap->told = done;
-        options->progress(options->progress_arg, done, options->total);
-    }
-    if (options->show)
-        progress_show(&imap->line, done, failed);
+    imap_count_items(imap, &done, &failed);
+    telling_go_on(&imap->telling, done, failed);
 }
 
 /* For the last time. */
 static void tell_end(mproc_imap *imap, bool is_whole)
 {
     size_t done, failed;
-    if (imap->tell_at == OS_NEVER)
+    if (imap->telling.at == OS_NEVER)
         return;
-    imap->tell_at = OS_NEVER;
-    count_items(imap, &done, &failed);
-    if (imap->options.progress && is_whole && done > imap->told)
-        imap->options.progress(imap->options.progress_arg, done, imap->options.total);
-    if (imap->options.show)
-        progress_end(&imap->line, done, failed, is_whole);
+    imap_count_items(imap, &done, &failed);
+    if (is_whole)
+        telling_report_done(&imap->telling, done);
+    telling_end(&imap->telling, done, failed, is_whole);
 }
 
 /* ---- waiting ---- */
@@ -275,7 +69,7 @@ static void tell_end(mproc_imap *imap, bool is_whole)
 static bool has_news(void *arg)
 {
     mproc_imap *imap = arg;
-    if (settled_window(imap))
+    if (imap_settled_window(imap))
         return true;
     for (size_t i = 0; imap->options.died && i < imap->window_count; i++)
         if (has_untold_deaths(imap, &imap->windows[i]))
@@ -287,19 +81,20 @@ static bool has_news(void *arg)
 static int await_result(mproc_imap *imap, int64_t deadline)
 {
     for (;;) {
-        bool is_to_tell = imap->tell_at < OS_NEVER && imap->tell_at < deadline;
-        int result = host_wait(imap->pool, cell_of(imap), has_news, imap, is_to_tell ? imap->tell_at : deadline);
+        int64_t tell_at = imap->telling.at;
+        bool is_to_tell = tell_at < OS_NEVER && tell_at < deadline;
+        int result = host_wait(imap->pool, imap_cell(imap), has_news, imap, is_to_tell ? tell_at : deadline);
         tell_deaths(imap);
-        if (imap->tell_at != OS_NEVER && imap->tell_at <= os_now())
+        if (telling_is_due(&imap->telling))
             tell(imap);
-        if (settled_window(imap))
+        if (imap_settled_window(imap))
             return 0;
         if (result && (!is_to_tell || os_until(deadline) == 0))
             return result;
     }
 }
 
-static mproc_item_status status_of(const struct window *window, size_t item)
+static mproc_item_status status_of(const struct imap_window *window, size_t item)
 {
     const struct job *job = window->job;
     if (job_flags(job) & JOB_NO_FUNCTION)
@@ -310,7 +105,7 @@ static mproc_item_status status_of(const struct window *window, size_t item)
 }
 
 /* Hand out the next result of a settled window. */
-static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *index)
+static int hand_out(mproc_imap *imap, struct imap_window *window, void *out, size_t *index)
 {
     size_t item = window->handed++;
     imap->last = status_of(window, item);
@@ -322,7 +117,7 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
     if (out && imap->options.out_size)
         memcpy(out, window->job->own_out + item * imap->options.out_size, imap->options.out_size);
     if (window->handed == window->count) {
-        imap->failed += items_failed(window);
+        imap->failed += imap_items_failed(window);
         window->count = 0;
         imap->bytes -= window->bytes;
         imap->busy--;
@@ -333,7 +128,7 @@ static int hand_out(mproc_imap *imap, struct window *window, void *out, size_t *
 
 static struct yield *last_yield(const mproc_imap *imap)
 {
-    const struct window *window = check(imap) ? NULL : imap->last_window;
+    const struct imap_window *window = check(imap) ? NULL : imap->last_window;
     return window && window->job->yields ? &window->job->yields[imap->last_item] : NULL;
 }
 
@@ -364,11 +159,11 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
     int64_t deadline = os_deadline(timeout);
     forget_last(imap);
     for (;;) {
-        fill(imap);
+        imap_fill(imap);
         if (imap->busy) {
             result = await_result(imap, deadline);
-            return outcome(__func__,
-                           result ? os_outcome(result, timeout) : hand_out(imap, settled_window(imap), out, index));
+            return outcome(__func__, result ? os_outcome(result, timeout)
+                                            : hand_out(imap, imap_settled_window(imap), out, index));
         }
         if (imap->end)
             return outcome(__func__, end(imap));
@@ -419,7 +214,7 @@ const char *mproc_imap_error(const mproc_imap *imap)
     return yield ? yield_text(yield) : NULL;
 }
 
-static const void *input_at(const mproc_imap *imap, const struct window *window, size_t item, size_t *size)
+static const void *input_at(const mproc_imap *imap, const struct imap_window *window, size_t item, size_t *size)
 {
     const unsigned char *in = window->job->own_in + item * imap->wish.in_size;
     const mproc_input *input = (const mproc_input *)(const void *)in;
@@ -435,7 +230,7 @@ const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
     if (check(imap))
         return NULL;
     for (size_t i = 0; i < imap->made; i++) {
-        const struct window *window = &imap->windows[i];
+        const struct imap_window *window = &imap->windows[i];
         if (index - window->first < window->length)
             return input_at(imap, window, index - window->first, size);
     }
@@ -464,7 +259,7 @@ int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
         return refuse(__func__, "postmortem is NULL");
     if (!imap->has_status)
         return refuse(__func__, "no result was got from this imap yet");
-    const struct window *window = imap->last_window;
+    const struct imap_window *window = imap->last_window;
     bool died = window && postmortem_read_item(window->job, imap->last_item, window->first, postmortem);
     return outcome(__func__, died ? 0 : MPROC_CLOSED);
 }
@@ -529,26 +324,6 @@ static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_op
     return result ? result : host_check_privileges(pool, false);
 }
 
-static int make_jobs(mproc_imap *imap)
-{
-    int result = 0;
-    while (!result && imap->made < imap->window_count) {
-        struct job **job = &imap->windows[imap->made].job;
-        result = host_make_sibling(imap->pool, &imap->wish, imap->wish.chunk, imap->windows[0].job, job);
-        imap->made += !result;
-    }
-    return result;
-}
-
-static bool none_is_busy(void *arg)
-{
-    mproc_imap *imap = arg;
-    for (size_t i = 0; i < imap->made; i++)
-        if (imap->windows[i].count && !is_settled(&imap->windows[i]))
-            return false;
-    return true;
-}
-
 static void discard(mproc_imap *imap)
 {
     free(imap->windows);
@@ -556,17 +331,6 @@ static void discard(mproc_imap *imap)
     tag_end(&imap->tag);
     host_let_go(imap->pool);
     tag_free(&imap->tag);
-}
-
-static void end_jobs(mproc_imap *imap)
-{
-    for (size_t i = 0; i < imap->made; i++)
-        if (imap->windows[i].count)
-            host_stop(imap->pool, imap->windows[i].job);
-    if (imap->made)
-        host_wait(imap->pool, cell_of(imap), none_is_busy, imap, OS_NEVER);
-    while (imap->made)
-        host_free_job(imap->pool, imap->windows[--imap->made].job);
 }
 
 static int make(mproc_pool *pool, const mproc_imap_options *options, const struct host_job *wish, mproc_imap **imap)
@@ -591,9 +355,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
     memset(made->windows, 0, bytes);
     made->wish.in = made->inputs;
     host_decide_copies(&made->wish);
-    made->tell_at = options->progress || options->show ? os_now() + PROGRESS_PAUSE : OS_NEVER;
-    if (options->show)
-        progress_begin(&made->line, options->show, options->total);
+    telling_begin(&made->telling, options->progress, options->progress_arg, options->show, options->total);
     *imap = made;
     return 0;
 }
@@ -618,9 +380,9 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
         discard(made);
         return outcome(__func__, result);
     }
-    result = make_jobs(made);
+    result = imap_make_jobs(made);
     if (!result)
-        result = fill(made);
+        result = imap_fill(made);
     if (result)
         mproc_imap_free(made);
     else
@@ -632,7 +394,7 @@ static void give_up(mproc_imap *imap)
 {
     if (host_check(imap->pool) == 0) {
         tell_end(imap, false);
-        end_jobs(imap);
+        imap_end_jobs(imap);
         host_end_promise(imap->pool);
     }
     discard(imap);

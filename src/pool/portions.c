@@ -11,7 +11,7 @@
 #include "pool/inputs.h"
 #include "pool/map.h"
 #include "pool/postmortem.h"
-#include "pool/progress.h"
+#include "pool/telling.h"
 #include "util/atomic.h"
 #include <errno.h>
 #include <string.h>
@@ -23,10 +23,6 @@
 
 /* Beside the one that each worker is at: one that is filled, and one that is emptied. */
 #define PORTIONS_MORE 2
-
-/* Between two reports of progress but for the last one, which comes when it comes: so there are never more than ten in
- * a second. */
-#define PROGRESS_PAUSE OS_MS(112)
 
 struct portion {
     struct job *job; /* NULL: not made yet */
@@ -52,9 +48,7 @@ struct run {
     uint32_t flags;      /* of all portions */
     size_t settled;      /* items that have their outcome, of emptied portions */
     size_t failed;       /* and of these, that ended badly */
-    size_t told;         /* progress: items, */
-    int64_t tell_at;     /* and when next */
-    struct progress line;
+    struct telling telling;
 };
 
 static bool is_last(const struct run *run)
@@ -221,35 +215,20 @@ static void count_items(const struct run *run, size_t *done, size_t *failed)
     }
 }
 
-static bool tells(const struct run *run)
-{
-    return run->map->progress || run->map->show;
-}
-
-static void tell_caller(struct run *run, size_t done)
-{
-    if (!run->map->progress || done <= run->told)
-        return;
-    run->told = done;
-    run->map->progress(run->map->progress_arg, done, run->map->count);
-}
-
 static void tell(struct run *run)
 {
     size_t done, failed;
-    run->tell_at = os_now() + PROGRESS_PAUSE;
     count_items(run, &done, &failed);
-    tell_caller(run, done);
-    if (run->map->show)
-        progress_show(&run->line, done, failed);
+    telling_go_on(&run->telling, done, failed);
 }
 
 /* Wait until there is something to do. 0 or MPROC_TIMEOUT. */
 static int await(struct run *run, int64_t deadline)
 {
     for (;;) {
-        bool is_to_tell = tells(run) && run->tell_at < deadline;
-        int result = host_wait(run->pool, cell_of(run), has_news, run, is_to_tell ? run->tell_at : deadline);
+        int64_t tell_at = run->telling.at;
+        bool is_to_tell = tell_at < OS_NEVER && tell_at < deadline;
+        int result = host_wait(run->pool, cell_of(run), has_news, run, is_to_tell ? tell_at : deadline);
         if (result == 0 || !is_to_tell)
             return result;
         tell(run);
@@ -287,16 +266,15 @@ static int work(struct run *run, int64_t deadline)
             host_nap(run->pool);
         }
         empty_settled(run);
-        if (tells(run) && !run->stopped && run->tell_at <= os_now() && run->emptied < run->map->count)
+        if (!run->stopped && telling_is_due(&run->telling) && run->emptied < run->map->count)
             tell(run);
     }
     map_cancel_items(run->map, run->next, run->map->count);
     map_hand_over(run->map, run->portions[0].job);
     run->whole = run->whole && run->next == run->map->count;
     if (run->whole)
-        tell_caller(run, run->map->count);
-    if (run->map->show)
-        progress_end(&run->line, run->settled, run->failed, run->settled == run->map->count);
+        telling_report_done(&run->telling, run->map->count);
+    telling_end(&run->telling, run->settled, run->failed, run->settled == run->map->count);
     int result = job_result(run->flags, run->whole);
     if (result == MPROC_CANCELLED && run->error)
         return run->error;
@@ -352,10 +330,7 @@ int portions_run(mproc_pool *pool, const mproc_map *map, const struct host_job *
 {
     struct portion only = {.job = NULL};
     struct run run = {.pool = pool, .map = map, .wish = wish, .whole = true, .portions = &only};
-    if (tells(&run))
-        run.tell_at = os_now() + PROGRESS_PAUSE;
-    if (map->show)
-        progress_begin(&run.line, map->show, map->count);
+    telling_begin(&run.telling, map->progress, map->progress_arg, map->show, map->count);
     divide(&run);
     if (run.portion_count > 1)
         return run_several(&run, deadline);
