@@ -1,5 +1,5 @@
-# Entry points for people and CI. Each installs what it needs (Debian), configures and does one thing; the build itself
-# is CMake's, see CMakePresets.json.
+# Entry points for people and CI. Each says which packages are missing, configures and does one thing; the build itself
+# is CMake's, see CMakePresets.json. Only `make deps` installs packages.
 PRESET ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -10,16 +10,22 @@ BUILD   = build/$(PRESET)
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
 COMPILE   = cmake --build --preset $(PRESET)
 
-.PHONY: help demo test build examples lint sanitize test-all crash-test soak storm fuzz bench bench-docs install uninstall clean
+# One goal after another, as in `make deps demo`; CMake and CTest run jobs in parallel themselves.
+.NOTPARALLEL:
+.PHONY: help deps demo test build examples man lint sanitize coverage test-all crash-test soak storm fuzz bench bench-docs \
+        install uninstall clean
 
 help:
+	@echo 'make deps      install the Debian packages that build, examples and tests need; FOR="lint bench" those of others'
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
 	@echo 'make test      build, and run every test'
 	@echo 'make test-all  the same, and what takes long: storms of ten minutes, large models (an hour)'
 	@echo 'make build     build the libraries, the examples and the tests into $(BUILD)'
 	@echo 'make examples  build the examples into $(BUILD)/examples'
-	@echo 'make lint      check format, warnings, headers and exported symbols'
+	@echo 'make man       make a man page of each public function and header; PRESET=release: in build/release/man'
+	@echo 'make lint      check format, warnings, headers, exported symbols, ABI and man pages'
 	@echo 'make sanitize  run every test under ASan, LSan and UBSan, then under TSan'
+	@echo 'make coverage  run the tests, and print which lines and branches of each folder of src they reach'
 	@echo 'make crash-test  kill processes at every instruction of every operation, and count what breaks (20 min)'
 	@echo 'make soak SECONDS=60  work under random SIGKILL and SIGSTOP, and check the books; SEED=n RATE=n'
 	@echo 'make storm RUNS=100  kill one of several workers, with mproc and with CPython, and count who hangs'
@@ -29,16 +35,19 @@ help:
 	@echo 'make install   install into $$(DESTDIR)$$(PREFIX), by default /usr/local'
 	@echo 'make uninstall  remove what make install puts there'
 	@echo 'make clean     remove everything that was built'
-	@echo 'PRESET=release, debug, clang, asan, tsan or faults chooses the build.'
+	@echo 'PRESET=release, debug, clang, asan, tsan, coverage or faults chooses the build.'
+
+deps:
+	@scripts/deps install $(or $(FOR),examples test)
 
 demo:
-	@scripts/install-deps build
+	@scripts/deps check build
 	$(CONFIGURE)
 	$(COMPILE) --target examples_wordcount
 	@scripts/demo $(BUILD)/examples/wordcount
 
 build:
-	@scripts/install-deps test
+	@scripts/deps check test
 	$(CONFIGURE)
 	$(COMPILE)
 
@@ -49,29 +58,43 @@ test-all: build
 	ctest --preset $(PRESET) -C All -j $(JOBS)
 
 examples:
-	@scripts/install-deps examples
+	@scripts/deps check examples
 	$(CONFIGURE)
 	$(COMPILE) --target examples
 
+man:
+	@scripts/deps check install
+	$(CONFIGURE)
+	$(COMPILE) --target man
+
 lint:
-	@scripts/install-deps lint
+	@scripts/deps check lint
 	@scripts/lint
 
 sanitize:
-	@scripts/install-deps test
+	@scripts/deps check test
 	@scripts/sanitize $(JOBS)
+
+# What the guard counts and the crash tests step through is not the same program with counters in it.
+coverage:
+	@scripts/deps check coverage
+	cmake --preset coverage --log-level=WARNING >/dev/null
+	cmake --build --preset coverage
+	find build/coverage -name '*.gcda' -delete
+	status=0; ctest --preset coverage -j $(JOBS) -LE 'crash|guard|bench|compile|install|model' || status=$$?; \
+	    scripts/coverage build/coverage && exit $$status
 
 crash-test: build
 	$(BUILD)/test/crash/crash
 
 soak:
-	@scripts/install-deps test
+	@scripts/deps check test
 	$(CONFIGURE)
 	$(COMPILE) --target soak
 	$(BUILD)/test/soak/soak seconds=$(or $(SECONDS),60) $(and $(SEED),seed=$(SEED)) $(and $(RATE),rate=$(RATE))
 
 bench:
-	@scripts/install-deps bench
+	@scripts/deps check bench
 	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target bench
 	@scripts/bench build/release
@@ -80,26 +103,27 @@ bench-docs:
 	@scripts/bench-report --docs
 
 storm:
-	@scripts/install-deps bench
+	@scripts/deps check bench
 	cmake --preset release --log-level=WARNING >/dev/null
 	cmake --build --preset release --target bench_storm
 	@scripts/storm build/release $(or $(RUNS),100)
 
 fuzz:
-	@scripts/install-deps lint
+	@scripts/deps check lint
 	cmake --preset clang --log-level=WARNING >/dev/null
 	cmake --build --preset clang --target fuzz
 	@scripts/fuzz build/clang $(or $(SECONDS),60)
 
 install:
-	@scripts/install-deps build
+	@scripts/deps check install
 	cmake --preset release --log-level=WARNING >/dev/null
-	cmake --build --preset release --target mproc mproc_static
+	cmake --build --preset release --target mproc mproc_static man
 	@scripts/install build/release
 
 uninstall:
+	@scripts/deps check install
 	cmake --preset release --log-level=WARNING >/dev/null
-	cmake --build --preset release --target mproc mproc_static
+	cmake --build --preset release --target mproc mproc_static man
 	@scripts/install --remove build/release
 
 clean:

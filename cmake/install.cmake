@@ -1,5 +1,6 @@
-# What `make install` puts in place: both libraries, the headers, a pkg-config file and a CMake package. The last two
-# find the prefix from where they lie, so a tree may be installed with DESTDIR or moved.
+# What `make install` puts in place: both libraries, the headers, a pkg-config file, a CMake package and the man pages.
+# The pkg-config file and the package find the prefix from where they lie, so a tree may be installed with DESTDIR or
+# moved.
 include(CMakePackageConfigHelpers)
 
 set(MPROC_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/mproc)

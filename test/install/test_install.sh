@@ -52,6 +52,16 @@ run "$stage/pc_static" 0
 run "$stage/pc_all_static" 0
 run "$stage/pc_cxx" 1
 
+# Where there is Python each function has a man page.
+if [ -x /usr/bin/python3 ]; then
+    page=$prefix/share/man/man3/mproc_queue_put.3
+    grep -q '^\.SH RETURN VALUE' "$page" || { echo "no man page: $page" >&2 && exit 1; }
+    if command -v man >/dev/null && [ "$(man -M "$prefix/share/man" -w mproc_queue_put)" != "$page" ]; then
+        echo "man does not find $page" >&2
+        exit 1
+    fi
+fi
+
 cmake -G Ninja -S "$here" -B "$stage/build" -DCMAKE_C_COMPILER="$CC" -DCMAKE_PREFIX_PATH="$prefix" \
     -DNEEDED="$version" -DOLDER="$older" >"$stage/build.log"
 cmake --build "$stage/build" >>"$stage/build.log"
