@@ -229,17 +229,24 @@ static int read_far(mproc_array *array, size_t index, size_t count, void *elemen
     return result;
 }
 
+/* What is wrong with the arguments of a read or a write, or NULL. */
+static const char *wrong_range(size_t index, size_t count, const void *elements, mproc_time timeout)
+{
+    if (!elements && count)
+        return "elements is NULL, but count is not 0";
+    if (!os_timeout_is_valid(timeout))
+        return "timeout is negative";
+    if (index > INT64_MAX)
+        return "index is above INT64_MAX";
+    return count > INT64_MAX ? "count is above INT64_MAX" : NULL;
+}
+
 int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
     unsigned before = failure_mark();
-    if (!elements && count)
-        return refuse(__func__, "elements is NULL, but count is not 0");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    if (index > INT64_MAX)
-        return refuse(__func__, "index is above INT64_MAX");
-    if (count > INT64_MAX)
-        return refuse(__func__, "count is above INT64_MAX");
+    const char *wrong = wrong_range(index, count, elements, timeout);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     if (object_is_near(&object_array, array))
         return retold(__func__, before,
                       os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout));
@@ -250,12 +257,9 @@ int mproc_array_write(mproc_array *array, size_t index, size_t count, const void
 {
     unsigned before = failure_mark();
     size_t size;
-    if (!elements && count)
-        return refuse(__func__, "elements is NULL, but count is not 0");
-    if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    if (index > INT64_MAX)
-        return refuse(__func__, "index is above INT64_MAX");
+    const char *wrong = wrong_range(index, count, elements, timeout);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
     if (object_is_near(&object_array, array))
         return retold(__func__, before,
                       os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout));
