@@ -47,12 +47,7 @@ void peer_drop(struct peer *peer, const char *reason)
 void peer_bury(struct peer *peer)
 {
     struct server *server = peer->server;
-    if (peer->next)
-        peer->next->previous = peer->previous;
-    if (peer->previous)
-        peer->previous->next = peer->next;
-    else
-        server->peers = peer->next;
+    LIST_REMOVE(peer, entry);
     server->peer_count--;
     server->gone_count--;
     server->turn_count -= peer->has_turn;
@@ -423,7 +418,6 @@ static struct peer *make(struct server *server, int fd)
     if (!peer)
         return NULL;
     *peer = (struct peer){.server = server,
-                          .next = server->peers,
                           .channel = {.fd = fd},
                           .events = EPOLLIN,
                           .state = server->tls ? PEER_TLS : PEER_HELLO,
@@ -436,9 +430,7 @@ static struct peer *make(struct server *server, int fd)
         free(peer);
         return NULL;
     }
-    if (server->peers)
-        server->peers->previous = peer;
-    server->peers = peer;
+    LIST_INSERT_HEAD(&server->peers, peer, entry);
     server->peer_count++;
     server->waiting_count++;
     return peer;

@@ -89,7 +89,7 @@ static void begin_for_all(struct server *server)
 {
     struct turns *turns = server->saved->turns;
     int result = begin(server);
-    for (struct waiter *waiter = turns->first; waiter && !result; waiter = waiter->next)
+    for (struct waiter *waiter = TAILQ_FIRST(&turns->waiters); waiter && !result; waiter = TAILQ_NEXT(waiter, entry))
         waiter->what = WAITS_FOR_WRITING;
     if (result)
         turns_finish_all(server, turns, WAITS_FOR_SAVE, result);
@@ -139,7 +139,7 @@ void saved_look(struct server *server)
     int status;
     if (!saved || (saved->pidfd >= 0 && !has_ended(server, &status)))
         return;
-    if (saved->turns->first)
+    if (!TAILQ_EMPTY(&saved->turns->waiters))
         begin_for_all(server);
     else
         begin_when_due(server);

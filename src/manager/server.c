@@ -53,7 +53,8 @@ static void handle(struct server *server, const struct epoll_event *event)
 /* Each that has requests left gets one turn. */
 static void give_turns(struct server *server)
 {
-    for (struct peer *peer = server->turn_count ? server->peers : NULL; peer; peer = peer->next)
+    for (struct peer *peer = server->turn_count ? LIST_FIRST(&server->peers) : NULL; peer;
+         peer = LIST_NEXT(peer, entry))
         if (peer->has_turn)
             peer_work(peer);
 }
@@ -61,8 +62,8 @@ static void give_turns(struct server *server)
 static void end_lingering(struct server *server)
 {
     struct session *next;
-    for (struct session *session = server->sessions; session; session = next) {
-        next = session->next;
+    for (struct session *session = LIST_FIRST(&server->sessions); session; session = next) {
+        next = LIST_NEXT(session, entry);
         if (!session->peer && server->now >= session->lost_at + server->limits.linger_time)
             session_end(server, session);
     }
@@ -74,12 +75,12 @@ static void look(struct server *server)
     struct peer *next;
     if (server->now - server->looked_at < OS_TICK && !server->gone_count)
         return;
-    for (struct peer *peer = server->peers; peer; peer = next) {
-        next = peer->next;
+    for (struct peer *peer = LIST_FIRST(&server->peers); peer; peer = next) {
+        next = LIST_NEXT(peer, entry);
         peer_look(peer);
     }
-    for (struct peer *peer = server->peers; peer; peer = next) {
-        next = peer->next;
+    for (struct peer *peer = LIST_FIRST(&server->peers); peer; peer = next) {
+        next = LIST_NEXT(peer, entry);
         if (peer->state == PEER_GONE)
             peer_bury(peer);
     }
@@ -94,7 +95,7 @@ static bool is_over(const struct server *server)
 {
     if (!server->stop_at || server->now >= server->stop_at)
         return server->stop_at != 0;
-    for (const struct peer *peer = server->peers; peer; peer = peer->next)
+    for (const struct peer *peer = LIST_FIRST(&server->peers); peer; peer = LIST_NEXT(peer, entry))
         if (peer->session && peer->session->next_out)
             return false;
     return true;
@@ -125,12 +126,12 @@ static int await(struct server *server, struct epoll_event events[EVENTS])
 
 static void empty(struct server *server)
 {
-    for (struct peer *peer = server->peers; peer; peer = peer->next)
+    for (struct peer *peer = LIST_FIRST(&server->peers); peer; peer = LIST_NEXT(peer, entry))
         peer_drop(peer, NULL);
-    while (server->peers)
-        peer_bury(server->peers);
-    while (server->sessions)
-        session_end(server, server->sessions);
+    while (!LIST_EMPTY(&server->peers))
+        peer_bury(LIST_FIRST(&server->peers));
+    while (!LIST_EMPTY(&server->sessions))
+        session_end(server, LIST_FIRST(&server->sessions));
     registry_clear(server);
     if (stop_is_orphan(&server->stop)) /* who would have freed it */
         estate_free(server->estate);

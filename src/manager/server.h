@@ -21,6 +21,7 @@
 #include "os/clock.h"
 #include <limits.h>
 #include <mproc/manager.h>
+#include <sys/queue.h>
 
 /* What a client may make the server keep: answers that it has not read stop its requests beyond SERVER_UNREAD bytes,
  * and of answers that it may have read SERVER_KEPT bytes are kept for a new connection. */
@@ -47,8 +48,8 @@ struct reference {
 };
 
 struct session {
-    struct session *next, *previous;
-    struct peer *peer; /* NULL: the connection is lost */
+    LIST_ENTRY(session) entry; /* in sessions of the server */
+    struct peer *peer;         /* NULL: the connection is lost */
     int64_t lost_at;
     bool leaves; /* it has said that it will not come back */
     unsigned char identity[WIRE_IDENTITY];
@@ -71,7 +72,7 @@ enum peer_state {
 };
 
 struct peer {
-    struct peer *next, *previous;
+    LIST_ENTRY(peer) entry; /* in peers of the server */
     struct server *server;
     struct channel channel;
     enum peer_state state;
@@ -145,13 +146,13 @@ struct server {
     int64_t stop_at; /* 0; else it ends then, or when all answers are sent */
     struct stop stop;
     int result; /* of the end: what was not saved, and why */
-    struct peer *peers;
+    LIST_HEAD(, peer) peers;
     size_t peer_count, gone_count, waiting_count, lingering_count;
     size_t turn_count; /* of peers that have one */
-    struct session *sessions;
+    LIST_HEAD(, session) sessions;
     struct registry registry;
-    struct turns *all_turns;
-    struct waiter *waiters;
+    LIST_HEAD(, turns) all_turns;
+    LIST_HEAD(, waiter) waiters;
     int64_t next_deadline; /* of waiters; may be too early */
     struct spin spin;
     bool is_busy;        /* something came in the last round */

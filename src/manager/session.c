@@ -234,9 +234,9 @@ void session_release(struct server *server, struct session *session, uint64_t ob
 
 static struct session *find(const struct server *server, const unsigned char identity[WIRE_IDENTITY])
 {
-    struct session *session = server->sessions;
+    struct session *session = LIST_FIRST(&server->sessions);
     while (session && memcmp(session->identity, identity, WIRE_IDENTITY) != 0)
-        session = session->next;
+        session = LIST_NEXT(session, entry);
     return session;
 }
 
@@ -245,11 +245,9 @@ static struct session *make(struct server *server, const unsigned char identity[
     struct session *session = os_malloc(sizeof *session);
     if (!session)
         return NULL;
-    *session = (struct session){.next = server->sessions};
+    *session = (struct session){0};
     memcpy(session->identity, identity, WIRE_IDENTITY);
-    if (server->sessions)
-        server->sessions->previous = session;
-    server->sessions = session;
+    LIST_INSERT_HEAD(&server->sessions, session, entry);
     return session;
 }
 
@@ -292,12 +290,7 @@ void session_end(struct server *server, struct session *session)
     }
     if (!session->peer)
         server->lingering_count--;
-    if (session->next)
-        session->next->previous = session->previous;
-    if (session->previous)
-        session->previous->next = session->next;
-    else
-        server->sessions = session->next;
+    LIST_REMOVE(session, entry);
     free(session->references);
     free(session);
 }
@@ -305,7 +298,7 @@ void session_end(struct server *server, struct session *session)
 static void end_longest_lost(struct server *server)
 {
     struct session *longest = NULL;
-    for (struct session *session = server->sessions; session; session = session->next)
+    for (struct session *session = LIST_FIRST(&server->sessions); session; session = LIST_NEXT(session, entry))
         if (!session->peer && (!longest || session->lost_at < longest->lost_at))
             longest = session;
     if (longest)

@@ -12,47 +12,12 @@
 
 /* ---- those that wait ---- */
 
-static void dequeue(struct turns *turns, struct waiter *waiter)
-{
-    if (turns->last == waiter)
-        turns->last = waiter->previous;
-    else
-        waiter->next->previous = waiter->previous;
-    if (turns->first == waiter)
-        turns->first = waiter->next;
-    else
-        waiter->previous->next = waiter->next;
-}
-
-/* Put it, or put it again, at the end. */
-static void enqueue(struct waiter *waiter)
-{
-    struct turns *turns = waiter->turns;
-    waiter->next = NULL;
-    waiter->previous = turns->last;
-    if (turns->last)
-        turns->last->next = waiter;
-    else
-        turns->first = waiter;
-    turns->last = waiter;
-}
-
-static void unlink_waiter(struct server *server, struct turns *turns, struct waiter *waiter)
-{
-    dequeue(turns, waiter);
-    if (waiter->all_next)
-        waiter->all_next->all_previous = waiter->all_previous;
-    if (server->waiters == waiter)
-        server->waiters = waiter->all_next;
-    else
-        waiter->all_previous->all_next = waiter->all_next;
-}
-
 /* Answer one that waits, and forget it. */
 static void finish(struct server *server, struct turns *turns, struct waiter *waiter, int status,
                    const mproc_value *result)
 {
-    unlink_waiter(server, turns, waiter);
+    TAILQ_REMOVE(&turns->waiters, waiter, entry);
+    LIST_REMOVE(waiter, all_entry);
     if (waiter->session)
         session_answer(server, waiter->session, waiter->number, status, result);
     if (waiter->session && waiter->session->peer)
@@ -74,8 +39,7 @@ int turns_wait(const struct turn *turn, enum waiter_what what, const mproc_value
                               .number = turn->number,
                               .thread = turn->thread,
                               .what = what,
-                              .deadline = OS_NEVER,
-                              .all_next = server->waiters};
+                              .deadline = OS_NEVER};
     if (value && mproc_value_copy(&waiter->value, *value)) {
         free(waiter);
         return -ENOMEM;
@@ -84,18 +48,16 @@ int turns_wait(const struct turn *turn, enum waiter_what what, const mproc_value
         waiter->deadline = server->now + turn->timeout;
     if (waiter->deadline < server->next_deadline)
         server->next_deadline = waiter->deadline;
-    if (server->waiters)
-        server->waiters->all_previous = waiter;
-    server->waiters = waiter;
-    enqueue(waiter);
+    LIST_INSERT_HEAD(&server->waiters, waiter, all_entry);
+    TAILQ_INSERT_TAIL(&turn->turns->waiters, waiter, entry);
     return SERVER_STATUS_END;
 }
 
 static struct waiter *first_of(const struct turns *turns, enum waiter_what what, enum waiter_what or_what)
 {
-    struct waiter *waiter = turns->first;
+    struct waiter *waiter = TAILQ_FIRST(&turns->waiters);
     while (waiter && waiter->what != what && waiter->what != or_what)
-        waiter = waiter->next;
+        waiter = TAILQ_NEXT(waiter, entry);
     return waiter;
 }
 
@@ -166,8 +128,8 @@ static void go_for_lock(struct server *server, struct waiter *waiter, int result
     waiter->what = WAITS_FOR_LOCK_AGAIN;
     waiter->result = result;
     waiter->deadline = OS_NEVER;
-    dequeue(turns, waiter);
-    enqueue(waiter);
+    TAILQ_REMOVE(&turns->waiters, waiter, entry);
+    TAILQ_INSERT_TAIL(&turns->waiters, waiter, entry);
     if (!turns->depth)
         pass_lock_on(server, turns);
 }
@@ -180,7 +142,7 @@ static int condition_wait(struct turn *turn)
     int result = turns_wait(turn, WAITS_FOR_NOTICE, NULL);
     if (result != SERVER_STATUS_END)
         return result;
-    turn->server->waiters->depth = turns->depth; /* the one that was just made */
+    LIST_FIRST(&turn->server->waiters)->depth = turns->depth; /* the one that was just made */
     pass_lock_on(turn->server, turns);
     return result;
 }
@@ -296,7 +258,7 @@ static int barrier_wait(struct turn *turn)
     int64_t there = 1;
     if (turns->is_broken)
         return MPROC_BROKEN;
-    for (const struct waiter *waiter = turns->first; waiter; waiter = waiter->next)
+    for (const struct waiter *waiter = TAILQ_FIRST(&turns->waiters); waiter; waiter = TAILQ_NEXT(waiter, entry))
         there++;
     if (there >= turns->number) {
         turns_finish_all(turn->server, turns, WAITS_FOR_PARTIES, 0);
@@ -493,14 +455,14 @@ void turns_expire(struct server *server)
         return;
     struct waiter *waiter;
     do {
-        waiter = server->waiters;
+        waiter = LIST_FIRST(&server->waiters);
         while (waiter && waiter->deadline > server->now)
-            waiter = waiter->all_next;
+            waiter = LIST_NEXT(waiter, all_entry);
         if (waiter)
             expire(server, waiter);
     } while (waiter);
     server->next_deadline = OS_NEVER;
-    for (waiter = server->waiters; waiter; waiter = waiter->all_next)
+    for (waiter = LIST_FIRST(&server->waiters); waiter; waiter = LIST_NEXT(waiter, all_entry))
         if (waiter->deadline < server->next_deadline)
             server->next_deadline = waiter->deadline;
 }
@@ -509,8 +471,8 @@ static bool stop_waiting(struct server *server, struct turns *turns, const struc
 {
     bool any = false;
     struct waiter *next;
-    for (struct waiter *waiter = turns->first; waiter; waiter = next) {
-        next = waiter->next;
+    for (struct waiter *waiter = TAILQ_FIRST(&turns->waiters); waiter; waiter = next) {
+        next = TAILQ_NEXT(waiter, entry);
         if (waiter->session != session)
             continue;
         waiter->session = NULL;
@@ -537,7 +499,7 @@ static void give_back(struct server *server, struct turns *turns, const struct s
 /* A connection has ended: what waits for it goes, and what it held is free. */
 void turns_leave(struct server *server, struct session *session)
 {
-    for (struct turns *turns = server->all_turns; turns; turns = turns->all_next) {
+    for (struct turns *turns = LIST_FIRST(&server->all_turns); turns; turns = LIST_NEXT(turns, entry)) {
         if (stop_waiting(server, turns, session) && turns->kind == MPROC_REMOTE_BARRIER)
             break_barrier(server, turns);
         give_back(server, turns, session);
@@ -552,7 +514,7 @@ void turns_each_value(struct turns *turns, void (*each)(const mproc_value *value
 {
     for (const struct queued *queued = turns->items; queued; queued = queued->next)
         each(&queued->value, arg);
-    for (const struct waiter *waiter = turns->first; waiter; waiter = waiter->next)
+    for (const struct waiter *waiter = TAILQ_FIRST(&turns->waiters); waiter; waiter = TAILQ_NEXT(waiter, entry))
         each(&waiter->value, arg);
 }
 
@@ -561,11 +523,10 @@ struct turns *turns_create(struct server *server, enum mproc_remote_kind kind, i
     struct turns *turns = os_malloc(sizeof *turns);
     if (!turns)
         return NULL;
-    *turns = (struct turns){.kind = kind, .number = number, .at_first = number, .all_next = server->all_turns};
+    *turns = (struct turns){.kind = kind, .number = number, .at_first = number};
     turns->items_end = &turns->items;
-    if (server->all_turns)
-        server->all_turns->all_previous = turns;
-    server->all_turns = turns;
+    TAILQ_INIT(&turns->waiters);
+    LIST_INSERT_HEAD(&server->all_turns, turns, entry);
     return turns;
 }
 
@@ -574,8 +535,8 @@ void turns_free(struct server *server, struct turns *turns)
 {
     if (!turns)
         return;
-    while (turns->first)
-        finish(server, turns, turns->first, -EINVAL, NULL);
+    while (!TAILQ_EMPTY(&turns->waiters))
+        finish(server, turns, TAILQ_FIRST(&turns->waiters), -EINVAL, NULL);
     while (turns->items) {
         struct queued *queued = turns->items;
         turns->items = queued->next;
@@ -587,11 +548,6 @@ void turns_free(struct server *server, struct turns *turns)
         turns->holdings = holding->next;
         free(holding);
     }
-    if (turns->all_next)
-        turns->all_next->all_previous = turns->all_previous;
-    if (turns->all_previous)
-        turns->all_previous->all_next = turns->all_next;
-    else
-        server->all_turns = turns->all_next;
+    LIST_REMOVE(turns, entry);
     free(turns);
 }

@@ -20,8 +20,8 @@ enum waiter_what {
 
 /* A request that waits. */
 struct waiter {
-    struct waiter *next, *previous;         /* of the object */
-    struct waiter *all_next, *all_previous; /* of the server */
+    TAILQ_ENTRY(waiter) entry;    /* in waiters of turns, in the order in which they came */
+    LIST_ENTRY(waiter) all_entry; /* in waiters of the server */
     struct turns *turns;
     struct session *session; /* NULL: nobody is to be answered */
     uint64_t number;
@@ -47,7 +47,7 @@ struct holding {
 };
 
 struct turns {
-    struct turns *all_next, *all_previous;
+    LIST_ENTRY(turns) entry; /* in all_turns of the server */
     enum mproc_remote_kind kind;
     int64_t number;         /* what a semaphore has left; parties of a barrier; most items of a queue, 0: no limit */
     int64_t at_first;       /* of a semaphore */
@@ -57,7 +57,7 @@ struct turns {
     bool owner_died; /* and nobody was told */
     bool is_set, is_broken;
     struct holding *holdings;
-    struct waiter *first, *last;
+    TAILQ_HEAD(, waiter) waiters;
     struct queued *items, **items_end;
     int64_t item_count, unfinished;
 };
