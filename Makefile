@@ -75,14 +75,15 @@ sanitize:
 	@scripts/deps check test
 	@scripts/sanitize $(JOBS)
 
-# What the guard counts and the crash tests step through is not the same program with counters in it.
+# What the guard counts and the crash tests step through is another program with counters in it. A test that looks at the
+# program's own code, calls or time may fail for them: whether tests pass, `make test` says.
 coverage:
 	@scripts/deps check coverage
 	cmake --preset coverage --log-level=WARNING >/dev/null
 	cmake --build --preset coverage
 	find build/coverage -name '*.gcda' -delete
-	status=0; ctest --preset coverage -j $(JOBS) -LE 'crash|guard|bench|compile|install|model' || status=$$?; \
-	    scripts/coverage build/coverage && exit $$status
+	-ctest --preset coverage -j $(JOBS) -LE 'crash|guard|bench|compile|install|model' --quiet
+	@scripts/coverage build/coverage
 
 crash-test: build
 	$(BUILD)/test/crash/crash
