@@ -116,7 +116,7 @@ MPROC_API int mproc_connect(mproc_connection **connection, const char *address, 
 
 /* Read a key: all bytes of a file, but for one newline at its end. It must be a regular file of this user's that nobody
  * else may read or write, or MPROC_KEY_EXPOSED. *size is the key's; MPROC_TOO_SMALL when capacity is less. -EINVAL: no
- * byte, or more than MPROC_KEY_MAX. -ENOENT, -EACCES, -EMFILE. Keys do not belong in arguments or the environment,
+ * byte, or more than MPROC_KEY_MAX. -EISDIR, -ENOENT, -EACCES, -EMFILE. Keys do not belong in arguments or the environment,
  * which others on the machine may read. */
 MPROC_API int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *size);
 

@@ -39,8 +39,8 @@
  *
  * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
  * forks, functions on it are MPROC_FOREIGN, and free does nothing to the pool. The workers die with the process that
- * made it. Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, and only
- * their memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later
+ * made it. Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, such a
+ * future is done, and only their memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later
  * that is undefined, as after free().
  */
 #ifndef MPROC_POOL_H

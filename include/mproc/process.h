@@ -95,14 +95,15 @@ typedef struct mproc_process_options {
 MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                                   const mproc_process_options *options);
 
-/* Wait until the process has ended. 0; MPROC_TIMEOUT; -EDEADLK when it is the caller itself; -ECHILD when the handle is
- * not of a child of this process (for example one inherited by fork); -EINVAL when it is no handle, here as in all
- * calls. A joined process may be joined again, and several threads may join it at once. What the process held of the
- * family's objects when it died is free when this returns. */
+/* Wait until the process has ended. 0; MPROC_TIMEOUT; -EDEADLK when it is the caller itself; -ECHILD when it is its
+ * parent; MPROC_FOREIGN when another process started it, as with a handle inherited by fork; -EINVAL when it is no
+ * handle, here as in all calls. A joined process may be joined again, and several threads may join it at once. What the
+ * process held of the family's objects when it died is free when this returns. */
 MPROC_API int mproc_process_join(mproc_process *process, mproc_time timeout);
 
 /* Its exit code: 0 to 255, or minus the signal that ended it. MPROC_RUNNING when it has not ended; -ECHILD when
- * somebody else reaped it and the kernel does not tell. *exitcode is written only on 0. */
+ * somebody else reaped it and the kernel does not tell, or it is the parent; MPROC_FOREIGN as above. *exitcode is
+ * written only on 0. */
 MPROC_API int mproc_process_exitcode(mproc_process *process, int *exitcode);
 
 /* Whether it has not ended. False for NULL. */
@@ -111,7 +112,7 @@ MPROC_API bool mproc_process_is_alive(mproc_process *process);
 /* What is known about its end: how and why, the time from its start until its end was seen, CPU time and peak memory
  * (0 where somebody else has reaped it). With the option postmortem also the address that the signal tells of, and the
  * stack; mproc/postmortem.h says when there is one, and writes it as text. In *postmortem, index, attempt and worker
- * are 0. 0; MPROC_RUNNING; -ECHILD when it is no child of this process or its exit code is unknown; -EINVAL.
+ * are 0. 0; MPROC_RUNNING; -ECHILD when its exit code is unknown; MPROC_FOREIGN as above; -EINVAL.
  *
  * The option costs a start some 10 us more, and the first one in a program the look-up of symbols, a few milliseconds.
  * The process handles the signals that would end it, on a stack of its own, and then ends as without it; handlers that
@@ -187,7 +188,8 @@ MPROC_API mproc_connection *mproc_inherited_connection(size_t index);
  *         mproc_group_terminate(group, MPROC_SEC(1));
  *     group = mproc_group_free(group);
  *
- * A group belongs to the process that made it; in a forked copy every call on it but free is -ECHILD. It must not be
+ * A group belongs to the process that made it; in a forked copy every call on it but free is MPROC_FOREIGN,
+ * and mproc_group_size() -EPERM. It must not be
  * used while or after it is freed. */
 
 typedef struct mproc_group_options {

@@ -19,6 +19,8 @@ void *mproc_calloc(size_t count, size_t size)
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
         return outcome_null(__func__, failure(-ENOMEM, "count * size overflows"));
+    if (total == 0)
+        return outcome_null(__func__, failure(-EINVAL, count ? "size is 0" : "count is 0"));
     void *block;
     int result = heap_alloc_zeroed(total, NULL, &block);
     return result ? outcome_null(__func__, result) : block;
@@ -65,7 +67,11 @@ void *mproc_realloc(void *block, size_t size)
 
 int mproc_free(void *block)
 {
-    return outcome(__func__, block ? quarantine_free(block) : 0);
+    int result = block ? quarantine_free(block) : 0;
+    if (result == HEAP_NO_BLOCK)
+        failure(result, region_contains(block) ? "block was freed already, or is no begin of a block"
+                                               : "block is not in shared memory: it is none of mproc_alloc()");
+    return outcome(__func__, result);
 }
 
 size_t mproc_usable_size(const void *block)

@@ -376,7 +376,7 @@ int chunks_give(unsigned index, enum chunk_state state, heap_place *place)
     }
     if (chunk_state(word) != state) {
         unlock();
-        return -EINVAL;
+        return HEAP_NO_BLOCK;
     }
     heap_intend(&heap()->intent, HEAP_GIVE, place, index);
     set_word(index, make_word(CHUNK_FREE, backing, chunk_length(word)));

@@ -8,6 +8,7 @@
 #include "os/listed.h"
 #include "os/thread.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -110,16 +111,18 @@ static int take(size_t size, heap_place *place, void **block, bool *zero)
     *block = NULL;
     *zero = false;
     if (size == 0)
-        return -EINVAL;
+        return failure(-EINVAL, "size is 0");
     int result = member_need();
     if (result)
         return result;
     size_t trace = trace_size();
     if (size > SIZE_MAX - trace)
-        return -ENOMEM;
+        return failure(-ENOMEM, "the family's memory has no room for %zu bytes more", size);
     result = take_any(size + trace, place, block, zero);
     if (result == -ENOMEM && member_sweep_all())
         result = take_any(size + trace, place, block, zero);
+    if (result == -ENOMEM)
+        failure(result, "the family's memory has no room for %zu bytes more", size);
     if (trace && !result)
         trace_note(*block, whole_size(*block));
     return result;
@@ -159,14 +162,14 @@ static int give(void *block, heap_place *place)
     if (result)
         return result;
     if (!chunk_of(block, &index))
-        return -EINVAL;
+        return HEAP_NO_BLOCK;
     if (chunk_state(chunk_word(index)) == CHUNK_SPAN)
         return spans_give(index, block, place);
     if (block != chunk_address(index))
-        return -EINVAL;
+        return HEAP_NO_BLOCK;
     if (place) /* whatever state it is in: a dead process may have begun to free it */
         return chunks_give(index, CHUNK_USED, place);
-    return chunk_state(chunk_word(index)) == CHUNK_USED ? give_large_of_caller(index) : -EINVAL;
+    return chunk_state(chunk_word(index)) == CHUNK_USED ? give_large_of_caller(index) : HEAP_NO_BLOCK;
 }
 
 int heap_free(void *block)
@@ -178,7 +181,7 @@ int heap_free_from(heap_place *place)
 {
     uintptr_t block = load_acquire(place);
     int result = block ? give((void *)block, place) : 0;
-    bool left = result == -EINVAL && load_acquire(place) != block;
+    bool left = result == HEAP_NO_BLOCK && load_acquire(place) != block;
     return left ? 0 : result; /* freed meanwhile, by whoever finished what a dead process had begun */
 }
 
@@ -190,7 +193,7 @@ int heap_free_marked(_Atomic(uint64_t) *block)
     if (result)
         return result;
     if (heap_usable_size(block) == 0)
-        return -EINVAL;
+        return HEAP_NO_BLOCK;
     struct custody *custody = claim_custody();
     store_release(&custody->is_marked, 1);
     store_release(&custody->block, (uintptr_t)block);

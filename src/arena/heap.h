@@ -7,6 +7,12 @@
 #define MPROC_ARENA_HEAP_H
 
 #include "arena/region.h"
+#include <errno.h>
+
+/* What is to be freed is no block that is in use. Who asked for it says of what. */
+enum {
+    HEAP_NO_BLOCK = -EINVAL
+};
 
 /* A place in the arena that will hold a block's address. */
 typedef _Atomic(uintptr_t) heap_place;

@@ -56,7 +56,7 @@ static inline __attribute__((always_inline)) int acquire(struct owner_lock *lock
                                                          nanoseconds timeout)
 {
     if (timeout < OS_FOREVER)
-        return -EINVAL;
+        return failure(-EINVAL, "timeout is negative");
     int result = member_need();
     if (result)
         return result;

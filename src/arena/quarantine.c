@@ -90,7 +90,7 @@ int quarantine_free_poisoned(void *block)
         quarantine_take(block, size);
     pthread_mutex_unlock(&mutex);
     if (is_freed)
-        return failure(-EINVAL, "block was freed already");
+        return HEAP_NO_BLOCK;
     return takes ? 0 : heap_free(block);
 }
 

@@ -17,6 +17,7 @@
 #include "os/random.h"
 #include "os/sanitizer.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
 
@@ -352,7 +353,7 @@ static int read_header(int fd, struct arena_header *header)
                    header->version == LAYOUT_VERSION && header->pointer_size == sizeof(void *) &&
                    header->size == (uint64_t)size && header->is_shared && (size_t)size >= SMALLEST &&
                    (size_t)size <= LARGEST && header->base;
-    return is_ours ? 0 : -EINVAL;
+    return is_ours ? 0 : failure(-EINVAL, "the file of the arena is of another version of the library, or damaged");
 }
 
 /* As the creator has it: one mapping where all of it is there. */

@@ -296,15 +296,15 @@ static void after_give(struct span_class *class, unsigned index)
     chunks_give(index, CHUNK_SPAN, NULL);
 }
 
-/* The span as it is now, with its class locked. -EINVAL when the chunk is no span any more. */
+/* The span as it is now, with its class locked. HEAP_NO_BLOCK when the chunk is no span any more. */
 static int lock_span(unsigned index, unsigned *class_index)
 {
     for (;;) {
         if (chunk_state(chunk_word(index)) != CHUNK_SPAN)
-            return -EINVAL;
+            return HEAP_NO_BLOCK;
         *class_index = __atomic_load_n(&span_at(index)->class_index, __ATOMIC_RELAXED);
         if (*class_index >= CLASS_COUNT * SHARD_COUNT)
-            return -EINVAL;
+            return HEAP_NO_BLOCK;
         int result = lock(*class_index);
         if (result)
             return result;
@@ -333,7 +333,7 @@ int spans_give(unsigned index, void *block, heap_place *place)
         heap_intent_done(&class->intent);
         after_give(class, index);
     } else {
-        result = -EINVAL;
+        result = HEAP_NO_BLOCK;
     }
     unlock(class_index);
     return result;

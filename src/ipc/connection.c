@@ -387,7 +387,7 @@ int mproc_connection_send_fd(mproc_connection *connection, int fd, mproc_time ti
 
     int result = check(connection, CONNECTION_SENDS, timeout);
     if (!result && connection->stream.kind != OS_STREAM_UNIX)
-        result = -EOPNOTSUPP;
+        result = failure(-EOPNOTSUPP, "connection is no Unix socket, which alone carries descriptors");
     if (!result)
         result = begin_send(connection, timeout, &deadline);
     if (result)
@@ -509,7 +509,7 @@ mproc_connection *mproc_inherited_connection(size_t index)
 
 int connection_fd(const mproc_connection *connection)
 {
-    return connection->stream.fd >= 0 ? connection->stream.fd : -EBADF;
+    return connection->stream.fd >= 0 ? connection->stream.fd : failure(-EBADF, "connection is closed");
 }
 
 /* A description begins with this; what the receiver saved follows. */
@@ -547,10 +547,10 @@ static int load(mproc_connection *connection, const void *description, size_t si
     struct description head;
 
     if (size < sizeof head)
-        return -EINVAL;
+        return failure(-EINVAL, "the description of a connection is cut off");
     memcpy(&head, description, sizeof head);
     if (head.directions == 0 || head.directions > CONNECTION_DUPLEX)
-        return -EINVAL;
+        return failure(-EINVAL, "the description of a connection is damaged");
     *directions = head.directions;
     connection->send_broken = head.send_broken;
     return receiver_load(&connection->receiver, (const unsigned char *)description + sizeof head, size - sizeof head);
@@ -558,7 +558,7 @@ static int load(mproc_connection *connection, const void *description, size_t si
 
 int connection_adopt(mproc_connection **connection, int fd, const void *description, size_t size)
 {
-    unsigned directions;
+    unsigned directions = 0;
 
     mproc_connection *made = make();
     int result = made ? load(made, description, size, &directions) : -ENOMEM;

@@ -12,6 +12,7 @@
 #include "os/random.h"
 #include "os/socket_folder.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,11 @@ static int secret_name(const char *path, char name[PATH_MAX])
     return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+static int in_use(void)
+{
+    return failure(-EADDRINUSE, "somebody listens at the path of address already, or it is no socket");
+}
+
 /* Under the folder's lock, so that nobody else takes a file for stale: remove it if it is, and put ours there. */
 static int replace(const char *hidden, const char *path)
 {
@@ -113,13 +119,13 @@ static int replace(const char *hidden, const char *path)
 
     int result = os_socket_file_find(path, &file);
     if (result == -EEXIST || (!result && !os_socket_file_is_dead(path)))
-        return -EADDRINUSE;
+        return in_use();
     if (!result)
         result = os_socket_file_unlink(path);
     if (result && result != -ENOENT)
         return result;
     result = os_socket_file_link(hidden, path);
-    return result == -EEXIST ? -EADDRINUSE : result;
+    return result == -EEXIST ? in_use() : result;
 }
 
 /* No fork may copy the lock to a child that would keep it. */
@@ -148,7 +154,7 @@ static int publish(const char *hidden, const char *path)
             return result;
         (void)os_poll(NULL, 0, LOCK_NAP);
     }
-    return -EADDRINUSE;
+    return in_use();
 }
 
 /* Listen at a secret name. */
@@ -176,10 +182,12 @@ static int open_file(struct endpoint *endpoint, int backlog, bool all)
     result = listen_hidden(endpoint, ours, backlog, all);
     if (!result)
         result = publish(ours, endpoint->address.path);
+    failure_hold(); /* where there is no folder, there is no file either */
     (void)os_socket_file_unlink(ours);
     endpoint->has_file = !result;
     if (result)
         drop(endpoint);
+    failure_release();
     return result;
 }
 

@@ -1,5 +1,6 @@
 /* Handshakes over streams, as greet.h says. */
 #include "ipc/greet.h"
+#include "util/failure.h"
 
 #include <errno.h>
 #include <mproc/base.h>
@@ -53,7 +54,7 @@ int greet(struct handshake *handshake, struct stream *stream)
             result = receive_input(handshake, stream);
     }
     if (handshake->step == HANDSHAKE_FAILED && result >= 0)
-        return MPROC_AUTH;
+        return failure(MPROC_AUTH, "the other side has another key, or none");
     return result;
 }
 

@@ -74,8 +74,10 @@ int mproc_key_from_file(const char *path, void *key, size_t capacity, size_t *si
     if (fd < 0)
         return outcome(__func__, fd);
     int result = os_is_private(fd);
+    if (result == -EISDIR)
+        failure(result, "path is a folder: %s", path);
     if (result == -EPERM)
-        result = failure(MPROC_KEY_EXPOSED, "%s is no regular file of this user's alone: chmod 600", path);
+        result = failure(MPROC_KEY_EXPOSED, "path is no file of this user's alone: chmod 600 %s", path);
     if (!result)
         result = mproc_key_from_fd(fd, key, capacity, size);
     os_close(fd);

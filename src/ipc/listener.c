@@ -448,7 +448,7 @@ int mproc_listener_accept(mproc_listener *listener, mproc_connection **connectio
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     if (listener->endpoint.fd < 0)
-        return outcome(__func__, -EBADF);
+        return outcome(__func__, failure(-EBADF, "listener is of a process that this one was forked from, or closed"));
     int64_t deadline = os_deadline(timeout);
     int result = os_mutex_take(&listener->turn, deadline);
     if (result)
@@ -469,7 +469,7 @@ int mproc_listener_fileno(const mproc_listener *listener)
 {
     if (!listener)
         return refuse(__func__, "listener is NULL");
-    return outcome_count(__func__, listener->set.fd >= 0 ? listener->set.fd : -EBADF);
+    return outcome_count(__func__, listener->set.fd >= 0 ? listener->set.fd : failure(-EBADF, "listener is closed"));
 }
 
 int mproc_listener_last_accepted(mproc_listener *listener, char *address, size_t capacity)

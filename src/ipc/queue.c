@@ -274,7 +274,7 @@ int mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size
         return refuse(__func__, "count is above the maxsize of the queue");
     size_t remaining = records_size(messages, count);
     if (remaining == 0)
-        return refuse(__func__, "remaining is 0");
+        return refuse(__func__, "one of messages has a size without data, or they are above 2^47 bytes together");
     int result = begin_put(queue, count, timeout);
     if (result)
         return outcome(__func__, result);

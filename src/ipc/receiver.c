@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -397,12 +398,12 @@ int receiver_load(struct receiver *receiver, const void *bytes, size_t count)
     const unsigned char *from = bytes;
 
     if (count < sizeof saved)
-        return -EINVAL;
+        return failure(-EINVAL, "what a connection has received is cut off");
     memcpy(&saved, from, sizeof saved);
     count -= sizeof saved;
     if (saved.have > count || saved.ahead != count - saved.have || saved.ahead > RECEIVER_AHEAD ||
         saved.size > FRAME_SIZE_MAX || saved.have > saved.size || (saved.have && !saved.large))
-        return -EINVAL;
+        return failure(-EINVAL, "what a connection has received is damaged");
     if (make_room(receiver, (size_t)saved.have))
         return -ENOMEM;
     from += sizeof saved;

@@ -119,7 +119,8 @@ static void enlist(mproc_shared_memory *memory)
 /* Map the memory that is open there, and close that. */
 static int map(mproc_shared_memory *memory, int fd)
 {
-    int result = memory->size ? os_named_memory_map(fd, memory->size, &memory->data) : -EINVAL;
+    int result = memory->size ? os_named_memory_map(fd, memory->size, &memory->data)
+                              : failure(-EINVAL, "the memory of that name is empty");
     os_close(fd);
     if (!result)
         enlist(memory);
@@ -231,7 +232,9 @@ int mproc_shared_memory_own(mproc_shared_memory *memory, bool owns)
 int mproc_shared_memory_unlink(const char *name)
 {
     char wanted[NAME_LONGEST + 2];
-    return outcome(__func__, read_name(name, wanted) ? os_named_memory_unlink(wanted) : -EINVAL);
+    if (!read_name(name, wanted))
+        return refuse(__func__, "name is NULL, empty, too long or has a slash in it");
+    return outcome(__func__, os_named_memory_unlink(wanted));
 }
 
 mproc_shared_memory *mproc_shared_memory_free(mproc_shared_memory *memory)

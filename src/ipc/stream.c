@@ -8,6 +8,7 @@
 #include "os/pipe.h"
 #include "os/poll.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 
 #define ASK_PEER OS_SEC(1)
@@ -57,7 +58,7 @@ static bool lower(struct stream *stream, int ability, int next)
 static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int count)
 {
     if (!os_is_kept(stream->fd))
-        return -EBADF;
+        return failure(-EBADF, "the program has closed the descriptor of connection");
     for (;;) {
         int ability = load_relaxed(&stream->ability);
         ssize_t sent = os_pipe_write(stream->fd, parts, count, (enum os_pipe_ability)ability);
@@ -69,7 +70,7 @@ static ssize_t pipe_send(struct stream *stream, const struct iovec *parts, int c
 static ssize_t pipe_receive(struct stream *stream, void *buffer, size_t size)
 {
     if (!os_is_kept(stream->fd))
-        return -EBADF;
+        return failure(-EBADF, "the program has closed the descriptor of connection");
     for (;;) {
         int ability = load_relaxed(&stream->ability);
         ssize_t got = os_pipe_read(stream->fd, buffer, size, (enum os_pipe_ability)ability);

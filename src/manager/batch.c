@@ -20,13 +20,22 @@ struct mproc_batch {
 
 #define COMPLETED 8 /* arguments of a lock's, a queue's or the like's method, and more than those have */
 
+/* What is wrong with a call, or NULL. */
+static const char *wrong_call(const struct mproc_manager *manager, const mproc_call *call)
+{
+    const struct proxy *proxy = proxy_of(call->object);
+    if (!proxy || proxy->manager != manager)
+        return "object is no proxy of this manager";
+    if (!call->method)
+        return "method is NULL";
+    return !call->args && call->count ? "args is NULL, but count is not 0" : NULL;
+}
+
 static int make(struct mproc_manager *manager, const mproc_call *call, struct link_call **made)
 {
     const struct proxy *proxy = proxy_of(call->object);
     mproc_value completed[COMPLETED + 2], copy;
 
-    if (!proxy || proxy->manager != manager || !call->method || (!call->args && call->count))
-        return -EINVAL;
     struct link_request request = {.method = call->method, .args = call->args, .count = call->count};
     if (proxy_is_remote(proxy) && call->count <= COMPLETED) {
         if (call->count)
@@ -55,7 +64,9 @@ static void begin(struct mproc_batch *batch)
 static int make_all(struct mproc_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        int result = make(batch->manager, &batch->calls[i], &batch->begun[i]);
+        const char *wrong = wrong_call(batch->manager, &batch->calls[i]);
+        int result = wrong ? failure(-EINVAL, "calls[%zu].%s", i, wrong)
+                           : make(batch->manager, &batch->calls[i], &batch->begun[i]);
         if (!result)
             continue;
         while (i--)

@@ -10,6 +10,7 @@
 #include "os/poll.h"
 #include "os/random.h"
 #include "os/uncancelled.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <limits.h>
 #include <mproc/log.h>
@@ -154,7 +155,7 @@ static int meet(struct link *link, int64_t deadline)
     }
     if (!result)
         begin(link, &meeting);
-    return result == MPROC_NOT_FOUND ? MPROC_AUTH : result;
+    return result == MPROC_NOT_FOUND ? link_stranger() : result;
 }
 
 /* The way is lost: make it again, or give up for all that wait. One that is lost while it is made is tried again, by
@@ -222,6 +223,7 @@ static bool deliver(struct link *link, const unsigned char *data, size_t size)
         unlink_call(link, call);
     if (call && call->waiter) {
         call->value = whole;
+        call->is_answered = !arrived;
         settle(call, arrived ? arrived : status);
         return true;
     }
@@ -475,12 +477,27 @@ static int abandon(struct link *link, struct link_call *call)
     return MPROC_SERVER_DIED;
 }
 
+/* Note why the server says that it failed. Returns whether that was in place of a result. */
+static bool note_refusal(const struct link_call *call)
+{
+    if (call->status >= 0 || !call->is_answered)
+        return false;
+    const mproc_value *cause = &call->value.items[2];
+    bool is_told = cause->kind == MPROC_OPAQUE && cause->tag == WIRE_CAUSE;
+    if (is_told)
+        failure(call->status, "%.*s", (int)(cause->size & INT16_MAX), (const char *)cause->bytes);
+    else
+        failure(call->status, "the server says: %s", mproc_strerror(call->status));
+    return is_told;
+}
+
 int link_end(struct link *link, struct link_call *call, mproc_value *result)
 {
     if (call->waiter && !call->is_done)
         return abandon(link, call);
     int status = call->status;
-    take_result(call, result);
+    if (!note_refusal(call))
+        take_result(call, result);
     free_call(call);
     return status;
 }

@@ -29,7 +29,8 @@ struct link_call {
     size_t size, sent;
     bool is_done, is_new, server_waits;
     bool has_object;
-    unsigned epoch; /* of the object */
+    bool is_answered; /* the status is the server's */
+    unsigned epoch;   /* of the object */
     int status;
     mproc_value value;
     struct link_waiter *waiter; /* NULL: nobody wants the answer */
@@ -76,6 +77,9 @@ struct link {
     int (*arrived)(struct link *link, mproc_value *answer, bool is_new);
     void (*renewed)(struct link *link); /* under the mutex: the server does not know this client */
 };
+
+/* The failure that the other side did not prove that it has the key: MPROC_AUTH. */
+int link_stranger(void);
 
 /* link_meet.c: make a connection. resumes: as the client that the server knows. 0, MPROC_AUTH, MPROC_TIMEOUT, -errno;
  * MPROC_CLOSED: it ended meanwhile; MPROC_NOT_FOUND: the client is not known. */

@@ -29,6 +29,11 @@ int link_parse(struct link_way *way, const char *text)
     return address_parse(&way->address, plain);
 }
 
+int link_stranger(void)
+{
+    return failure(MPROC_AUTH, "the server has another key, or is none");
+}
+
 static int await(int fd, short events, int64_t deadline)
 {
     for (;;) {
@@ -125,7 +130,7 @@ static int receive_frame(struct channel *channel, void *data, size_t size, int64
     int result = receive_all(channel, head, sizeof head, deadline);
     if (result)
         return result;
-    return wire_get_size(head) == size ? receive_all(channel, data, size, deadline) : MPROC_AUTH;
+    return wire_get_size(head) == size ? receive_all(channel, data, size, deadline) : link_stranger();
 }
 
 static int begin_tls(const struct link_way *way, struct channel *channel, int64_t deadline)
@@ -141,7 +146,7 @@ static int begin_tls(const struct link_way *way, struct channel *channel, int64_
         if (result)
             return result;
     }
-    return result == -EPROTO ? MPROC_AUTH : result ? ended(result) : 0;
+    return result == -EPROTO ? link_stranger() : result ? ended(result) : 0;
 }
 
 static int make_hello(struct wire_client_hello *hello, const unsigned char identity[WIRE_IDENTITY], bool resumes,
@@ -158,7 +163,7 @@ static int judge(const struct wire_verdict *verdict, struct wire_transcript *tra
     if (verdict->refused == WIRE_UNKNOWN)
         return MPROC_NOT_FOUND;
     transcript->received = verdict->received;
-    return verdict->refused == WIRE_WELCOME && wire_is_proof(transcript, verdict->proof) ? 0 : MPROC_AUTH;
+    return verdict->refused == WIRE_WELCOME && wire_is_proof(transcript, verdict->proof) ? 0 : link_stranger();
 }
 
 /* The hello of the server is in: prove that we have the key, and see whether it has. */
@@ -181,7 +186,7 @@ static int prove(const struct link_way *way, struct channel *channel, const stru
         return result == -ENOTCONN ? MPROC_CLOSED : result;
     address_write_peer(&place, endpoint);
     if (channel->tls && tls_binding(channel->tls, binding))
-        return MPROC_AUTH;
+        return link_stranger();
     result = wire_prove(&transcript, hello->proof);
     if (result)
         return result;
@@ -213,7 +218,7 @@ int link_meet(const struct link_way *way, const unsigned char identity[WIRE_IDEN
     if (!result)
         result = receive_frame(channel, &server, sizeof server, deadline);
     if (!result && memcmp(server.magic, WIRE_MAGIC, sizeof server.magic) != 0)
-        result = MPROC_AUTH;
+        result = link_stranger();
     if (!result)
         result = make_hello(&hello, identity, resumes, received);
     if (!result)

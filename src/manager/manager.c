@@ -6,6 +6,7 @@
 #include "manager/estate.h"
 #include "manager/serve.h"
 #include "manager/types.h"
+#include "manager/value.h"
 #include "os/allocate.h"
 #include "os/fork.h"
 #include "os/leave.h"
@@ -162,12 +163,15 @@ const char *mproc_manager_address(const mproc_manager *manager)
 struct report {
     int result;
     char address[MPROC_ADDRESS_MAX];
+    char cause[160]; /* of a failure; may be empty */
 };
 
 static void report(void *arg, int result, const char *address)
 {
     struct report report = {.result = result};
+    const char *cause = result ? failure_cause(failure_mark(), result) : NULL;
     snprintf(report.address, sizeof report.address, "%s", address);
+    snprintf(report.cause, sizeof report.cause, "%s", cause ? cause : "");
     mproc_connection *parent = arg;
     mproc_connection_send(parent, &report, sizeof report, START_TIME);
     mproc_connection_free(parent);
@@ -229,6 +233,8 @@ static int start_packed(const struct serve_plan *plan, size_t size, enum mproc_s
     mproc_connection_free(ours);
     if (result == MPROC_CLOSED || result == MPROC_BROKEN)
         return MPROC_SERVER_DIED;
+    if (!result && report->result && report->cause[0])
+        failure(report->result, "%s", report->cause);
     return result ? result : report->result;
 }
 
@@ -492,6 +498,11 @@ int mproc_manager_namespace(mproc_manager *manager, mproc_namespace **names, con
 int mproc_manager_variable(mproc_manager *manager, mproc_variable **variable, const char *name, mproc_value value,
                            mproc_time timeout)
 {
+    if (variable)
+        *variable = NULL;
+    int result = value_check_argument(&value, "value");
+    if (result)
+        return outcome(__func__, result);
     return outcome(__func__,
                    obtain(manager, (void **)variable, (struct wish){"variable", name, "variable", &value, 1}, timeout));
 }

@@ -5,6 +5,7 @@
 #include "manager/object.h"
 #include "os/allocate.h"
 #include "os/listed.h"
+#include "util/failure.h"
 #include <errno.h>
 
 #define GRACE OS_SEC(5)
@@ -180,7 +181,7 @@ static int depart(const struct mproc_manager *manager, mproc_value *value, unsig
     if (value->kind == MPROC_OBJECT) {
         const struct proxy *proxy = proxy_of(value->object);
         if (!proxy || proxy->manager != manager || proxy->type != (enum mproc_type)value->tag)
-            return -EINVAL;
+            return failure(-EINVAL, "an object among the arguments is no proxy of this manager");
         if (proxy->epoch != epoch) /* another server may have given its number to another object */
             return MPROC_SERVER_DIED;
         value->object = (void *)(uintptr_t)proxy->id; // NOLINT: objects are numbers there
@@ -341,7 +342,7 @@ static int hook_call(void *object, unsigned method, const mproc_value *args, siz
     struct proxy *proxy = proxy_of(object);
     const struct object_type *type = proxy ? object_type_numbered(proxy->type) : NULL;
     if (!type || method >= type->method_count)
-        return -EINVAL;
+        return failure(-EINVAL, "the object is no proxy of a manager");
     const struct link_request request = {.method = type->methods[method].name, .args = args, .count = count};
     return proxy_call(proxy->manager, proxy, &request, result, deadline);
 }

@@ -1,6 +1,7 @@
 /* The public functions for locks, queues and the like of a server, and for types of the program's own: thin calls of
  * methods by name. */
 #include "manager/proxy.h"
+#include "manager/value.h"
 #include "os/crash.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -53,8 +54,13 @@ static int ask(const mproc_remote *remote, const char *method, const mproc_value
     mproc_value args[3];
     size_t count = 0;
 
-    if (!proxy || !os_timeout_is_valid(timeout))
-        return -EINVAL;
+    if (!proxy)
+        return failure(-EINVAL, "remote is NULL, or no remote object that is in use");
+    if (!os_timeout_is_valid(timeout))
+        return failure(-EINVAL, "timeout is negative");
+    int wrong = value ? value_check_argument(value, "value") : 0;
+    if (wrong)
+        return wrong;
     if (value)
         args[count++] = *value;
     bool waits = proxy_complete(method, args, &count, timeout);

@@ -6,6 +6,7 @@
 #include "manager/estate.h"
 #include "manager/saved.h"
 #include "manager/value.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <string.h>
@@ -41,11 +42,11 @@ static int make_container(const struct call *call, const struct object_type *typ
     served->type = type->type;
     switch (type->type) {
     case MPROC_TYPE_VARIABLE:
-        return call->count == 1 ? mproc_variable_create((mproc_variable **)object, args[0]) : -EINVAL;
+        return call->count == 1 ? mproc_variable_create((mproc_variable **)object, args[0]) : SERVER_BAD_REQUEST;
     case MPROC_TYPE_ARRAY:
         if (call->count != 2 || args[0].kind != MPROC_INT || args[1].kind != MPROC_INT || args[0].integer < 1 ||
             args[1].integer < 1)
-            return -EINVAL;
+            return SERVER_BAD_REQUEST;
         return mproc_array_create((mproc_array **)object, (size_t)args[0].integer, (size_t)args[1].integer);
     default:
         return container_create(type, object);
@@ -55,11 +56,11 @@ static int make_container(const struct call *call, const struct object_type *typ
 static int make_remote(const struct call *call, struct served *served)
 {
     if (call->count != 2 || call->args[0].kind != MPROC_INT || call->args[1].kind != MPROC_INT)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     int64_t kind = call->args[0].integer, number = call->args[1].integer;
     if (kind < MPROC_REMOTE_LOCK || kind > MPROC_REMOTE_QUEUE || number < 0 ||
         (kind == MPROC_REMOTE_BARRIER && number == 0))
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     served->type = (enum mproc_type)kind;
     served->turns = turns_create(call->server, (enum mproc_remote_kind)kind, number);
     return served->turns ? 0 : -ENOMEM;
@@ -119,7 +120,7 @@ static int do_make(const struct call *call)
     const mproc_value *args = call->args;
     if (call->count != 3 || !value_is_text(&args[0]) || (!value_is_text(&args[1]) && args[1].kind != MPROC_NIL) ||
         args[2].kind != MPROC_LIST)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     struct call inner = *call;
     inner.args = args[2].items;
     inner.count = args[2].size;
@@ -131,7 +132,7 @@ static int do_make(const struct call *call)
     if (!served) {
         bool holds = false;
         if (!registry_knows_all(&call->server->registry, &args[2], true, &holds))
-            return -EINVAL;
+            return SERVER_BAD_REQUEST;
         served = registry_add(&call->server->registry, name);
         if (!served)
             return -ENOMEM;
@@ -148,7 +149,7 @@ static int do_make(const struct call *call)
 static int do_release(const struct call *call)
 {
     if (call->count != 2 || call->args[0].kind != MPROC_INT || call->args[1].kind != MPROC_INT)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     session_release(call->server, call->session, (uint64_t)call->args[0].integer, (uint64_t)call->args[1].integer);
     return 0;
 }
@@ -165,7 +166,7 @@ static int do_adopt(const struct call *call)
 static int do_forget(const struct call *call)
 {
     if (call->count != 1 || !value_is_text(&call->args[0]))
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     struct served *served = registry_named(&call->server->registry, call->args[0].string);
     if (!served)
         return MPROC_NOT_FOUND;
@@ -227,7 +228,7 @@ static int call_container(const struct call *call, struct served *served, const 
         return MPROC_NOT_FOUND;
     for (size_t i = 0; i < call->count; i++)
         if (!registry_knows_all(&call->server->registry, &call->args[i], true, &holds))
-            return -EINVAL;
+            return SERVER_BAD_REQUEST;
     served->holds = served->holds || holds;
     return object_call(served->container, served->object, (unsigned)number, call->args, call->count, call->result,
                        OS_NEVER);
@@ -242,7 +243,7 @@ static int call_user(const struct call *call, struct served *served, const char 
         return MPROC_NOT_FOUND;
     for (size_t i = 0; i < call->count; i++)
         if (!registry_knows_all(&call->server->registry, &call->args[i], false, &any))
-            return -EINVAL;
+            return SERVER_BAD_REQUEST;
     return found->function(served->object, call->args, call->count, call->result);
 }
 
@@ -252,7 +253,7 @@ static int do_call(const struct call *call, const struct wire_request *request)
         return call_server(call, request->method);
     struct served *served = registry_find(&call->server->registry, request->object);
     if (!served)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     if (served->turns && turns_has(served->turns, request->method))
         return turns_call(call->server, call->session, served, request, call->result);
     if (served->container)
@@ -295,6 +296,14 @@ static bool is_done(struct server *server, struct session *session, uint64_t num
     return true;
 }
 
+/* With a failure goes why, for who asked. */
+static void answer(const struct call *call, int status, const char *cause)
+{
+    const mproc_value text = mproc_opaque(WIRE_CAUSE, cause, cause ? strlen(cause) : 0);
+    bool is_told = status < 0 && cause && call->result->kind == MPROC_NIL;
+    session_answer(call->server, call->session, call->number, status, is_told ? &text : call->result);
+}
+
 void request_do(struct server *server, struct session *session, const struct wire_request *request)
 {
     mproc_value result = mproc_nil();
@@ -306,9 +315,11 @@ void request_do(struct server *server, struct session *session, const struct wir
         return;
     if (may_change(&call, request))
         saved_note_change(server);
+    unsigned before = failure_mark();
+    failure_forget();
     int status = do_call(&call, request);
     if (status != SERVER_STATUS_END)
-        session_answer(server, session, request->number, status, &result);
+        answer(&call, status, failure_cause(before, status));
     mproc_value_free(&result);
     registry_look(server);
 }

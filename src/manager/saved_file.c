@@ -18,6 +18,7 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/supervise.h"
+#include "util/failure.h"
 #include "util/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -69,16 +70,16 @@ int saved_check(const struct saved_bytes *bytes, const unsigned char **records, 
     const size_t magic = sizeof SAVED_MAGIC - 1;
 
     if (bytes->size < SAVED_HEAD + SAVED_SEAL || memcmp(bytes->bytes, SAVED_MAGIC, magic - 1) != 0)
-        return -EBADMSG;
+        return failure(-EBADMSG, "it is no snapshot of a manager");
     if (bytes->bytes[magic - 1] != (unsigned char)SAVED_MAGIC[magic - 1])
-        return -EPROTONOSUPPORT;
+        return failure(-EPROTONOSUPPORT, "it is of another version of the library");
     *size = bytes->size - SAVED_HEAD - SAVED_SEAL;
     *records = bytes->bytes + SAVED_HEAD;
     if (wire_get_size(*records - WIRE_HEAD) != *size)
-        return -EBADMSG;
+        return failure(-EBADMSG, "it was cut off");
     int result = sum_of(bytes->bytes, SAVED_HEAD + *size, seal);
     if (!result && memcmp(seal, *records + *size, SAVED_SEAL) != 0)
-        result = -EBADMSG;
+        result = failure(-EBADMSG, "it was changed after it was written");
     return result;
 }
 
@@ -157,7 +158,7 @@ int saved_file_open(struct saved_file *file, const char *path)
     }
     if (result)
         os_close(file->folder);
-    return result == -EAGAIN ? -EBUSY : result;
+    return result == -EAGAIN ? failure(-EBUSY, "another server has it") : result;
 }
 
 void saved_file_close(struct saved_file *file)

@@ -93,6 +93,12 @@ static void write_address(const struct server *server, char text[MPROC_ADDRESS_M
         text[i] = "tls"[i]; /* instead of tcp */
 }
 
+static const char *cause_of(int result)
+{
+    const char *cause = failure_cause(failure_mark(), result);
+    return cause ? cause : mproc_strerror(result);
+}
+
 static int set_up(struct server *server, const struct serve_plan *plan)
 {
     int result = endpoint_open(&server->endpoint, &plan->way.address, BACKLOG, plan->way.any_user);
@@ -103,6 +109,8 @@ static int set_up(struct server *server, const struct serve_plan *plan)
         result = saved_start(server, plan->snapshot_file, plan->save_interval);
         if (result)
             os_close(server->epoll);
+        if (result < 0)
+            failure(result, "options.snapshot_file cannot be used: %s", cause_of(result));
     }
     if (result)
         endpoint_close(&server->endpoint);

@@ -19,6 +19,7 @@
 #include "manager/stop.h"
 #include "manager/wire.h"
 #include "os/clock.h"
+#include <errno.h>
 #include <limits.h>
 #include <mproc/manager.h>
 #include <sys/queue.h>
@@ -31,6 +32,9 @@
 #define SERVER_READ       ((size_t)1 << 16) /* bytes to read at a time */
 #define SERVER_LINGERING  1024              /* clients without a connection */
 #define SERVER_STATUS_END INT_MIN           /* of a request that waits: there is no answer yet */
+
+/* What a request has for arguments, or asks for, cannot be: a client of ours has said so before it was sent. */
+#define SERVER_BAD_REQUEST (-EINVAL)
 
 /* ---- clients ---- */
 

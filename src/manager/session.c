@@ -108,7 +108,7 @@ static int encode_result(struct server *server, uint64_t number, int status, con
 {
     bool any = false;
     if (result && !registry_knows_all(&server->registry, result, false, &any))
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     int error = encode(server, number, status, result, answer);
     if (error == -ENOMEM) /* perhaps for a moment only */
         error = encode(server, number, status, result, answer);
@@ -199,7 +199,7 @@ int session_refer(struct server *server, struct session *session, uint64_t objec
 {
     struct served *served = registry_find(&server->registry, object);
     if (!served)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     if (make_room(session))
         return -ENOMEM;
     struct reference *place = place_of(session, object);

@@ -54,7 +54,7 @@ int mproc_object_print(int fd, void *object, mproc_time timeout)
     if (!mproc_object_type(object))
         return refuse(__func__, "object is no shared object");
     if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is below -1");
+        return refuse(__func__, "timeout is negative");
     int result = show_contents(object, &contents, os_deadline(timeout));
     if (result)
         return retold(__func__, before, os_outcome(result, timeout));

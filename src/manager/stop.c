@@ -12,6 +12,7 @@
 #include "os/signal.h"
 #include "process/life.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <pthread.h>
@@ -89,7 +90,9 @@ int stop_watch(struct server *server)
     if (stop->fd >= 0) {
         int result = os_epoll_add(server->epoll, stop->fd, EPOLLIN, stop);
         if (result)
-            return result == -EPERM ? -EINVAL : result;
+            return result == -EPERM
+                       ? failure(-EINVAL, "options.stop_fd is a file or folder, which cannot be waited for")
+                       : result;
     }
     if (stop->parent >= 0) /* else each tick looks at it */
         (void)os_epoll_add(server->epoll, stop->parent, EPOLLIN, stop);

@@ -7,6 +7,7 @@
 #include "manager/turns.h"
 
 #include "os/allocate.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -113,7 +114,7 @@ static int lock_acquire(struct turn *turn)
 static int lock_release(struct turn *turn)
 {
     if (!is_holder(turn))
-        return -EPERM;
+        return failure(-EPERM, "this thread does not hold the lock of remote");
     if (--turn->turns->depth == 0)
         pass_lock_on(turn->server, turn->turns);
     return 0;
@@ -138,7 +139,7 @@ static int condition_wait(struct turn *turn)
 {
     struct turns *turns = turn->turns;
     if (!is_holder(turn))
-        return -EPERM;
+        return failure(-EPERM, "this thread does not hold the lock of remote");
     int result = turns_wait(turn, WAITS_FOR_NOTICE, NULL);
     if (result != SERVER_STATUS_END)
         return result;
@@ -150,9 +151,9 @@ static int condition_wait(struct turn *turn)
 static int condition_notify(struct turn *turn)
 {
     if (!is_holder(turn))
-        return -EPERM;
+        return failure(-EPERM, "this thread does not hold the lock of remote");
     if (turn->count != 1 || turn->args[0].kind != MPROC_INT)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     for (int64_t i = 0; i < turn->args[0].integer; i++) {
         struct waiter *waiter = first_of(turn->turns, WAITS_FOR_NOTICE, WAITS_FOR_NOTICE);
         if (!waiter)
@@ -208,9 +209,9 @@ static int semaphore_release(struct turn *turn)
 {
     struct turns *turns = turn->turns;
     if (turns->kind == MPROC_REMOTE_BOUNDED_SEMAPHORE && turns->number >= turns->at_first)
-        return -EOVERFLOW;
+        return failure(-EOVERFLOW, "the value would be above the bound of remote");
     if (turns->number == INT64_MAX)
-        return -EOVERFLOW;
+        return failure(-EOVERFLOW, "the value would be above 2^63 - 1");
     struct holding *holding = holding_of(turns, turn->session);
     if (holding && holding->count)
         holding->count--;
@@ -306,7 +307,7 @@ static int queue_put(struct turn *turn)
     struct turns *turns = turn->turns;
     bool any = false;
     if (turn->count != 1 || !registry_knows_all(&turn->server->registry, &turn->args[0], true, &any))
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     struct waiter *getter = first_of(turns, WAITS_FOR_ITEM, WAITS_FOR_ITEM);
     if (!getter && turns->number && turns->item_count >= turns->number)
         return turns_wait(turn, WAITS_FOR_ROOM, &turn->args[0]);
@@ -348,7 +349,7 @@ static int queue_task_done(struct turn *turn)
 {
     struct turns *turns = turn->turns;
     if (!turns->unfinished)
-        return -EINVAL;
+        return failure(-EINVAL, "more is said to be done than was put into remote");
     if (--turns->unfinished == 0)
         turns_finish_all(turn->server, turns, WAITS_FOR_DONE, 0);
     return 0;
@@ -430,7 +431,7 @@ int turns_call(struct server *server, struct session *session, struct served *se
         return MPROC_NOT_FOUND;
     if (!take_int(&turn, method->has_timeout, &turn.timeout) || !take_int(&turn, method->has_thread, &turn.thread) ||
         turn.timeout < OS_USER_FOREVER)
-        return -EINVAL;
+        return SERVER_BAD_REQUEST;
     return method->function(&turn);
 }
 
@@ -536,7 +537,7 @@ void turns_free(struct server *server, struct turns *turns)
     if (!turns)
         return;
     while (!TAILQ_EMPTY(&turns->waiters))
-        finish(server, turns, TAILQ_FIRST(&turns->waiters), -EINVAL, NULL);
+        finish(server, turns, TAILQ_FIRST(&turns->waiters), SERVER_BAD_REQUEST, NULL);
     while (turns->items) {
         struct queued *queued = turns->items;
         turns->items = queued->next;

@@ -10,10 +10,15 @@
 
 static int measure_value(const mproc_value *value, struct value_measure *measure, int depth);
 
+/* Who asked tells it, with the name of the argument. */
+enum {
+    NO_VALUE = -EINVAL
+};
+
 static int wrong(struct value_measure *measure, const char *why)
 {
     measure->wrong = why;
-    return -EINVAL; /* told by who asked */
+    return NO_VALUE;
 }
 
 #define WRONG_SIZE "a size is above 4 000 000 000"

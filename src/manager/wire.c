@@ -26,7 +26,7 @@ uint64_t wire_get_size(const unsigned char head[WIRE_HEAD])
 
 int wire_encode(const mproc_value *value, size_t before, unsigned char **data, size_t *size)
 {
-    int result = value_check(value);
+    int result = value_check_argument(value, "an argument or result");
     if (result)
         return result;
     *size = value_encoded_size(value);
@@ -73,7 +73,7 @@ int wire_encode_request(uint64_t object, const char *method, const mproc_value *
     size_t all = FIXED;
 
     for (int i = 0; i < 3; i++) {
-        int result = value_check(&fields[i]);
+        int result = value_check_argument(&fields[i], i == 1 ? "method" : "an argument");
         if (result)
             return result;
         all += sizes[i] = value_encoded_size(&fields[i]);

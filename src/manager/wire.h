@@ -55,6 +55,9 @@ enum {
     WIRE_UNKNOWN /* a client that resumes, but is not remembered */
 };
 
+/* With a failure an answer may have an opaque value of this tag in place of a result: the text that says why. */
+#define WIRE_CAUSE 126u
+
 struct wire_verdict {
     unsigned char refused; /* if not WIRE_WELCOME the rest is zero */
     unsigned char received[8];

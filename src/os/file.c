@@ -161,6 +161,8 @@ int os_is_private(int fd)
         return fault;
     if (fstat(fd, &status))
         return failed_call("fstat");
+    if (S_ISDIR(status.st_mode))
+        return -EISDIR;
     return S_ISREG(status.st_mode) && status.st_uid == geteuid() && !(status.st_mode & 077) ? 0 : -EPERM;
 }
 
@@ -173,7 +175,7 @@ static int map(int fd, const unsigned char **bytes, size_t *size)
     if (fstat(fd, &status))
         return failed_call("fstat");
     if (!S_ISREG(status.st_mode) || status.st_size <= 0)
-        return -EINVAL;
+        return failure(-EINVAL, "a file to be mapped is empty, or no regular one");
     fault = os_fault(OS_MMAP);
     if (fault)
         return fault;

@@ -36,7 +36,7 @@ int os_packet_send(int fd, const void *data, size_t size, const int *fds, size_t
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     if (count > OS_PACKET_FDS)
-        return -EINVAL;
+        return failure(-EINVAL, "more than %d descriptors are to go with one packet", OS_PACKET_FDS);
     if (count) {
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(count * sizeof *fds);

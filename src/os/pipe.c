@@ -83,7 +83,7 @@ ssize_t os_pipe_write(int fd, const struct iovec *parts, int count, enum os_pipe
     if (fault)
         return fault;
     if (count > PARTS_MAX)
-        return -EINVAL;
+        return failure(-EINVAL, "a write has more than %d parts", PARTS_MAX);
     if (ability == OS_PIPE_POLLED)
         return write_polled(fd, parts, count);
     if (ability == OS_PIPE_NOWAIT)

@@ -69,7 +69,7 @@ static int parse(const char *text, pid_t pid, struct os_proc *proc)
     char state;
     if (!end || sscanf(end + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d %*s %llu",
                        &state, &parent, &threads, &start) != 4)
-        return -EINVAL;
+        return failure(-EINVAL, "/proc/PID/stat has another form");
     *proc = (struct os_proc){.pid = pid, .parent = parent, .start = start, .state = state};
     proc->has_ended = state == 'X' || (state == 'Z' && threads <= 1);
     return 0;
@@ -229,7 +229,7 @@ int os_proc_own_memory(size_t *bytes)
     if (result)
         return result;
     if (sscanf(text, "%*s %lu %lu", &resident, &shared) != 2)
-        return -EINVAL;
+        return failure(-EINVAL, "/proc/self/statm has another form");
     *bytes = (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
     return 0;
 }

@@ -40,7 +40,7 @@ static int identify_socket(int fd, struct os_stream *stream)
     if (domain < 0)
         return domain;
     if (type != SOCK_STREAM || getpeername(fd, (struct sockaddr *)&address, &size))
-        return -EINVAL;
+        return failure(-EINVAL, "fd is a socket that is not connected, or no stream");
     stream->kind = domain == AF_UNIX ? OS_STREAM_UNIX : OS_STREAM_SOCKET;
     stream->input = stream->output = true;
     return 0;
@@ -57,11 +57,11 @@ int os_stream_identify(int fd, struct os_stream *stream)
         return failed_call("fstat");
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || flags & O_PATH)
-        return -EBADF;
+        return failure(-EBADF, "fd is not open, or for its path only");
     if (S_ISSOCK(status.st_mode))
         return identify_socket(fd, stream);
     if (!S_ISFIFO(status.st_mode))
-        return -EINVAL;
+        return failure(-EINVAL, "fd is no socket and no pipe");
     stream->kind = OS_STREAM_PIPE;
     stream->input = (flags & O_ACCMODE) != O_WRONLY;
     stream->output = (flags & O_ACCMODE) != O_RDONLY;

@@ -14,6 +14,7 @@
 #include "os/uncancelled.h"
 #include "pool/host.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 
 /* Unsettled futures that are looked at beside one for each worker. */
@@ -195,7 +196,8 @@ int callbacks_add(mproc_pool *pool, struct callback *callback, const struct call
 {
     struct callbacks *callbacks = &pool->callbacks;
     pthread_mutex_lock(&callbacks->mutex);
-    int result = callback->state == CALLBACK_NONE ? need_thread(pool) : -EINVAL;
+    int result = callback->state == CALLBACK_NONE ? need_thread(pool)
+                                                  : failure(-EINVAL, "callbacks of future were asked for already");
     if (!result) {
         *callback = *wish;
         callback->state = CALLBACK_WAITS;

@@ -267,7 +267,7 @@ int mproc_pool_join(mproc_pool *pool, mproc_time timeout)
     if (pool_state(pool->shared) == POOL_OPEN)
         return refuse(__func__, "the pool is open: close or terminate it first");
     if (callbacks_is_caller(pool))
-        return retold(__func__, before, -EDEADLK);
+        return retold(__func__, before, failure(-EDEADLK, "a callback of pool cannot wait for it"));
     int64_t deadline = os_deadline(timeout);
     result = host_wait_end(pool, deadline);
     return retold(__func__, before, os_outcome(result ? result : callbacks_await(pool, deadline), timeout));

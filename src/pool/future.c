@@ -35,7 +35,7 @@ static int launch(mproc_pool *pool, const struct host_job *wish, struct job **jo
 static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **future)
 {
     if (pool_state(pool->shared) != POOL_OPEN)
-        return MPROC_CLOSED;
+        return host_closed();
     mproc_future *made = os_malloc(sizeof *made);
     if (!made)
         return -ENOMEM;
@@ -96,8 +96,9 @@ int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *
     const char *wrong = wrong_options(fn, ctx, options);
     if (wrong)
         return refuse(__func__, "%s", wrong);
-    bool is_valid = host_limit_items(&wish, options->item_timeout, options->retries, options->retry_on);
-    int result = is_valid ? host_check(pool) : -EINVAL;
+    int result = host_limit_items(&wish, "options", options->item_timeout, options->retries, options->retry_on);
+    if (!result)
+        result = host_check(pool);
     if (!result)
         result = host_check_privileges(pool, true);
     host_decide_copies(&wish);
@@ -168,7 +169,7 @@ static void deliver(mproc_future *future)
 
 static int wait_for(mproc_future *future, mproc_time timeout)
 {
-    int result = os_timeout_is_valid(timeout) ? check(future) : -EINVAL;
+    int result = os_timeout_is_valid(timeout) ? check(future) : failure(-EINVAL, "timeout is negative");
     if (!result)
         result = host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
     if (!result && future->map.count)
@@ -244,7 +245,7 @@ const char *mproc_future_error(mproc_future *future)
 
 int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
-    int result = status ? check(future) : -EINVAL;
+    int result = status ? check(future) : failure(-EINVAL, "status is NULL");
     if (result)
         return outcome(__func__, result);
     if (!is_done(future))
@@ -253,14 +254,16 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
     return 0;
 }
 
+/* One whose pool was freed, or that was freed itself, has nothing that could be waited for. */
 bool mproc_future_is_done(mproc_future *future)
 {
-    return check(future) == 0 && is_done(future);
+    int result = check(future);
+    return result == -ESTALE || (result == 0 && is_done(future));
 }
 
 int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem)
 {
-    int result = postmortem ? check(future) : -EINVAL;
+    int result = postmortem ? check(future) : failure(-EINVAL, "postmortem is NULL");
     if (result)
         return outcome(__func__, result);
     bool done = is_done(future); /* before the look, so that there is none to come */

@@ -66,6 +66,11 @@ int host_check_privileges(mproc_pool *pool, bool often)
     return 0;
 }
 
+int host_closed(void)
+{
+    return failure(MPROC_CLOSED, "pool was closed or terminated, and takes no more work");
+}
+
 void host_hold(mproc_pool *pool)
 {
     fetch_add_relaxed(&pool->holders, 1);

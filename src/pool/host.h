@@ -53,6 +53,9 @@ int host_check(const mproc_pool *pool);
  * coarse clock after another one may not see it. */
 int host_check_privileges(mproc_pool *pool, bool often);
 
+/* The failure that it takes no more work: MPROC_CLOSED. */
+int host_closed(void);
+
 /* A future or an imap is made, so the memory of the handle stays; and it is freed. */
 void host_hold(mproc_pool *pool);
 void host_let_go(mproc_pool *pool);
@@ -127,7 +130,8 @@ struct host_job {
 };
 
 /* Set what the caller wishes to be done about items that end badly. False when these are no such wishes. */
-bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on);
+int host_limit_items(struct host_job *wish, const char *name, mproc_time item_timeout, unsigned retries,
+                     unsigned retry_on);
 
 /* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */
 void host_choose_chunk(struct host_job *wish, size_t wanted);

@@ -151,7 +151,7 @@ static int end(mproc_imap *imap)
 
 int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout)
 {
-    int result = os_timeout_is_valid(timeout) ? check(imap) : -EINVAL;
+    int result = os_timeout_is_valid(timeout) ? check(imap) : failure(-EINVAL, "timeout is negative");
     if (!result)
         result = host_check(imap->pool);
     if (result)
@@ -318,9 +318,9 @@ static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_op
                               .priority = options->priority,
                               .count = chunk,
                               .chunk = chunk};
-    if (!host_limit_items(wish, options->item_timeout, options->retries, options->retry_on))
-        return -EINVAL;
-    int result = host_check(pool);
+    int result = host_limit_items(wish, "options", options->item_timeout, options->retries, options->retry_on);
+    if (!result)
+        result = host_check(pool);
     return result ? result : host_check_privileges(pool, false);
 }
 
@@ -378,7 +378,7 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     result = host_promise(pool);
     if (result) {
         discard(made);
-        return outcome(__func__, result);
+        return outcome(__func__, result == MPROC_CLOSED ? host_closed() : result);
     }
     result = imap_make_jobs(made);
     if (!result)

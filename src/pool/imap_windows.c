@@ -4,6 +4,7 @@
 #include "pool/imap.h"
 #include "pool/inputs.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <string.h>
 
@@ -31,11 +32,13 @@ static int ask_source(mproc_imap *imap, unsigned char *in)
 /* Where other inputs follow before the window is launched, the source may need the memory again. */
 static int keep_data(const mproc_imap *imap, mproc_input *input)
 {
+    if (!input->data && input->size)
+        return failure(-EINVAL, "options.next_input gave an input with a size, but without data");
     if (!input->size || imap->wish.chunk == 1)
-        return !input->data && input->size ? -EINVAL : 0;
-    void *copy = input->data ? os_malloc(input->size) : NULL;
+        return 0;
+    void *copy = os_malloc(input->size);
     if (!copy)
-        return input->data ? -ENOMEM : -EINVAL;
+        return -ENOMEM;
     input->data = memcpy(copy, input->data, input->size);
     return 0;
 }

@@ -58,10 +58,11 @@ int map_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, 
                               .status = map->status,
                               .priority = map->priority,
                               .count = map->count};
-    if (!host_limit_items(wish, map->item_timeout, map->retries, map->retry_on))
-        return -EINVAL;
+    int result = host_limit_items(wish, "map", map->item_timeout, map->retries, map->retry_on);
+    if (result)
+        return result;
     host_choose_chunk(wish, map->chunk);
-    int result = host_check(pool);
+    result = host_check(pool);
     if (!result)
         result = host_check_privileges(pool, map->count <= 1);
     wish->in_place = !result && waits && pool->shared->threads;
@@ -123,16 +124,22 @@ int mproc_pool_map(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map 
 {
     struct host_job wish;
     int64_t deadline = os_deadline(timeout);
-    int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, true, &wish) : -EINVAL;
+    int result = os_timeout_is_valid(timeout) ? map_plan(pool, fn, ctx, map, true, &wish)
+                                              : failure(-EINVAL, "timeout is negative");
     if (result || map->count == 0)
         return outcome(__func__, result);
-    return outcome(__func__, os_outcome(portions_run(pool, map, &wish, deadline), timeout));
+    result = portions_run(pool, map, &wish, deadline);
+    return outcome(__func__, result == MPROC_CLOSED ? host_closed() : os_outcome(result, timeout));
 }
 
 int mproc_pool_call(mproc_pool *pool, mproc_task *fn, void *ctx, const void *in, size_t in_size, void *out,
                     size_t out_size, mproc_time timeout)
 {
     unsigned before = failure_mark();
+    if (!in != !in_size)
+        return refuse(__func__, "in and in_size go together");
+    if (!out != !out_size)
+        return refuse(__func__, "out and out_size go together");
     const mproc_map map = {.count = 1, .in = in, .in_size = in_size, .out = out, .out_size = out_size};
     return retold(__func__, before, mproc_pool_map(pool, fn, ctx, &map, timeout));
 }

@@ -70,12 +70,13 @@ int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mpr
     mproc_map all;
     struct host_job wish;
     int64_t deadline = os_deadline(timeout);
-    int result = os_timeout_is_valid(timeout) ? plan(pool, fn, ctx, map, &all, &wish) : -EINVAL;
+    int result =
+        os_timeout_is_valid(timeout) ? plan(pool, fn, ctx, map, &all, &wish) : failure(-EINVAL, "timeout is negative");
     if (!result)
         result = take_turn(pool, deadline);
     if (result)
         return outcome(__func__, os_outcome(result, timeout));
     result = run(pool, &all, &wish, deadline);
     end_turn(pool);
-    return outcome(__func__, os_outcome(result, timeout));
+    return outcome(__func__, result == MPROC_CLOSED ? host_closed() : os_outcome(result, timeout));
 }

@@ -17,7 +17,7 @@ static pid_t pid_in(struct worker_slot *slot)
 
 int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
 {
-    int result = capacity && !pids ? -EINVAL : host_check(pool);
+    int result = capacity && !pids ? failure(-EINVAL, "pids is NULL, but capacity is not 0") : host_check(pool);
     if (result > 0) /* a condition would read as a count */
         result = failure(-EPERM, "the pool belongs to the process that made it");
     if (result)
@@ -93,7 +93,7 @@ static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
 
 int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_worker_stats *workers, size_t capacity)
 {
-    int result = capacity && !workers ? -EINVAL : host_check(pool);
+    int result = capacity && !workers ? failure(-EINVAL, "workers is NULL, but capacity is not 0") : host_check(pool);
     if (result > 0) /* a condition would read as a count */
         result = failure(-EPERM, "the pool belongs to the process that made it");
     if (result)

@@ -29,18 +29,19 @@ struct layout {
 /* Chunks of a home at least. */
 #define HOME_CHUNKS 2
 
-bool host_limit_items(struct host_job *wish, mproc_time item_timeout, unsigned retries, unsigned retry_on)
+int host_limit_items(struct host_job *wish, const char *name, mproc_time item_timeout, unsigned retries,
+                     unsigned retry_on)
 {
     const char *wrong = !os_option_is_valid(item_timeout)      ? "item_timeout is negative, or its unit is missing"
                         : retries > JOB_RETRIES_MAX            ? "retries is above 255"
                         : retry_on > (unsigned)MPROC_RETRY_ALL ? "retry_on has bits that are none of enum mproc_retry"
                                                                : NULL;
     if (wrong)
-        return failure(-EINVAL, "%s", wrong) == 0;
+        return failure(-EINVAL, "%s.%s", name, wrong);
     wish->item_timeout = item_timeout.nanoseconds == OS_USER_FOREVER ? 0 : item_timeout.nanoseconds;
     wish->retries = retries;
     wish->retry_on = retry_on ? retry_on : MPROC_RETRY_ALL;
-    return true;
+    return 0;
 }
 
 void host_choose_chunk(struct host_job *wish, size_t wanted)

@@ -55,10 +55,14 @@ size_t mproc_task_input_size(void)
 void *mproc_task_result(size_t size)
 {
     const struct worker *worker = worker_is_copy() ? NULL : worker_at_item();
-    if (worker && worker->yield && worker->job->takes_results)
-        return yield_resize(worker->yield, size);
-    errno = worker ? ENOTSUP : EPERM;
-    return NULL;
+    if (!worker)
+        return outcome_null(__func__, failure(-EPERM, "the caller is no task of a pool"));
+    if (!worker->yield || !worker->job->takes_results)
+        return outcome_null(__func__, failure(-ENOTSUP, "who runs this task asks for no results: map.results is NULL"));
+    if (size == 0)
+        return outcome_null(__func__, failure(-EINVAL, "size is 0"));
+    void *result = yield_resize(worker->yield, size);
+    return result ? result : outcome_null(__func__, -errno);
 }
 
 int mproc_task_fail(const char *format, ...)

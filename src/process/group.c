@@ -67,6 +67,8 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
     return 0;
 }
 
+#define FOREIGN "group belongs to the process that made it"
+
 static bool is_own(const struct mproc_group *group)
 {
     return group->generation == local_generation();
@@ -97,7 +99,7 @@ int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target 
     if (!group)
         return refuse(__func__, "group is NULL");
     if (!is_own(group))
-        return retold(__func__, before, -ECHILD);
+        return retold(__func__, before, failure(MPROC_FOREIGN, FOREIGN));
     int result = start_process(&handle, fn, arg, options, group);
     if (result)
         return retold(__func__, before, result);
@@ -176,8 +178,8 @@ int mproc_group_size(mproc_group *group)
 {
     if (!group)
         return refuse(__func__, "group is NULL");
-    if (!is_own(group))
-        return outcome_count(__func__, -ECHILD);
+    if (!is_own(group)) /* a condition would read as a count */
+        return outcome_count(__func__, failure(-EPERM, FOREIGN));
     struct selection running;
     int result = choose_members(group, is_running, &running);
     if (result)
@@ -302,7 +304,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
     if (!os_timeout_is_valid(grace))
         return refuse(__func__, "grace is negative");
     if (!is_own(group))
-        return retold(__func__, before, -ECHILD);
+        return retold(__func__, before, failure(MPROC_FOREIGN, FOREIGN));
     struct tree tree;
     int64_t deadline = os_deadline(grace);
     begin_tree(group, &tree);
@@ -416,13 +418,13 @@ int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time t
         return refuse(__func__, "timeout is negative");
     *ended = NULL;
     if (!is_own(group))
-        return outcome(__func__, -ECHILD);
+        return outcome(__func__, failure(MPROC_FOREIGN, FOREIGN));
     int64_t deadline = os_deadline(timeout);
     for (;;) {
         struct selection untold;
         int result = choose_members(group, is_untold, &untold);
         if (!result && untold.count == 0)
-            result = -ECHILD;
+            result = failure(-ECHILD, "the end of every member of group was told");
         else if (!result)
             result = sleep_on(group, &untold, deadline);
         if (result > 0)
@@ -464,7 +466,7 @@ int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     if (!is_own(group))
-        return outcome(__func__, -ECHILD);
+        return outcome(__func__, failure(MPROC_FOREIGN, FOREIGN));
     int64_t deadline = os_deadline(timeout);
     for (;;) {
         struct selection running;

@@ -18,6 +18,7 @@
 #include "process/self.h"
 #include "process/watch.h"
 #include "util/atomic.h"
+#include "util/failure.h"
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
@@ -242,6 +243,11 @@ bool handle_is_own(const struct mproc_process *handle)
     bool own = is_own(handle);
     local_unlock();
     return own;
+}
+
+int handle_foreign(void)
+{
+    return failure(MPROC_FOREIGN, "process was started by another process, which alone can wait for it");
 }
 
 /* Reap it if it has ended. With the lock. Returns whether it has ended just now. */

@@ -68,6 +68,9 @@ void handle_put(struct mproc_process *handle);
 /* Whether the process is a child of this process. */
 bool handle_is_own(const struct mproc_process *handle);
 
+/* The failure that it is not: MPROC_FOREIGN. */
+int handle_foreign(void);
+
 /* With the local lock held: the descriptor that becomes readable when the process ends, which belongs to the handle; or
  * -errno. */
 int handle_sentinel(struct mproc_process *handle);

@@ -115,20 +115,24 @@ static int read_end(mproc_process *process, mproc_postmortem *postmortem)
         return MPROC_RUNNING;
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return failure(-EINVAL, "process is no handle, or was freed");
-    enum handle_state state = handle_is_own(handle) ? handle_look(handle) : HANDLE_LOST;
+        return failure(-EINVAL, "process is NULL, or no handle that is in use");
+    bool is_own = handle_is_own(handle);
+    enum handle_state state = is_own ? handle_look(handle) : HANDLE_LOST;
     if (state == HANDLE_ENDED) {
         memset(postmortem, 0, sizeof *postmortem);
         tell(handle, postmortem); /* nothing of it changes any more */
     }
     handle_put(handle);
+    if (!is_own)
+        return handle_foreign();
     if (state == HANDLE_LOST)
-        return failure(-ECHILD, "it is no child of this process, or somebody else reaped it");
+        return failure(-ECHILD, "somebody else reaped process, and the kernel does not tell how it ended");
     return state == HANDLE_ENDED ? 0 : MPROC_RUNNING;
 }
 
 int mproc_process_postmortem(mproc_process *process, mproc_postmortem *postmortem)
 {
-    return outcome(__func__, postmortem ? outcome(__func__, read_end(process, postmortem))
-                                        : refuse(__func__, "postmortem is NULL"));
+    if (!postmortem)
+        return refuse(__func__, "postmortem is NULL");
+    return outcome(__func__, read_end(process, postmortem));
 }

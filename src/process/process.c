@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#define PARENT "process is the caller's parent, which is no child of its own"
+
 static bool is_self(const mproc_process *process)
 {
     return process == &self.process;
@@ -23,14 +25,14 @@ int mproc_process_join(mproc_process *process, mproc_time timeout)
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     if (is_self(process))
-        return outcome(__func__, -EDEADLK);
+        return outcome(__func__, failure(-EDEADLK, "process is the caller itself"));
     if (is_parent(process))
-        return outcome(__func__, -ECHILD);
+        return outcome(__func__, failure(-ECHILD, PARENT));
     int64_t deadline = os_deadline(timeout);
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
-    int result = handle_is_own(handle) ? handle_wait(handle, deadline) : -ECHILD;
+    int result = handle_is_own(handle) ? handle_wait(handle, deadline) : handle_foreign();
     handle_put(handle);
     return outcome(__func__, os_outcome(result, timeout));
 }
@@ -38,12 +40,12 @@ int mproc_process_join(mproc_process *process, mproc_time timeout)
 static int exitcode_of(struct mproc_process *handle, int *exitcode)
 {
     if (!handle_is_own(handle))
-        return -ECHILD;
+        return handle_foreign();
     switch (handle_look(handle)) {
     case HANDLE_RUNNING:
         return MPROC_RUNNING;
     case HANDLE_LOST:
-        return -ECHILD;
+        return failure(-ECHILD, "somebody else reaped process, and the kernel does not tell its exit code");
     default:
         *exitcode = handle->exitcode; /* does not change any more */
         return 0;
@@ -57,7 +59,7 @@ int mproc_process_exitcode(mproc_process *process, int *exitcode)
     if (is_self(process))
         return MPROC_RUNNING;
     if (is_parent(process))
-        return outcome(__func__, -ECHILD);
+        return outcome(__func__, failure(-ECHILD, PARENT));
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
@@ -144,10 +146,10 @@ int mproc_process_sentinel(const mproc_process *process)
 static int send(mproc_process *process, int signal)
 {
     if (is_self(process) || is_parent(process))
-        return -ECHILD;
+        return failure(-ECHILD, is_self(process) ? "process is the caller itself" : PARENT);
     struct mproc_process *handle = handle_get(process);
     if (!handle)
-        return -EINVAL;
+        return failure(-EINVAL, "process is NULL, or no handle that is in use");
     int result = 0;
     if (!handle_is_own(handle) || handle_look(handle) == HANDLE_RUNNING)
         result = os_pidfd_signal(handle->pidfd, signal);

@@ -6,6 +6,7 @@
 #include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/file.h"
+#include "util/failure.h"
 #include "util/log.h"
 #include <errno.h>
 #include <string.h>
@@ -157,7 +158,7 @@ int record_read(int fd, struct record **record)
     struct record head;
     int result = os_read_all(fd, &head, sizeof head);
     if (!result && (head.magic != MAGIC || head.head_size != sizeof head))
-        result = -EINVAL;
+        result = failure(-EINVAL, "the start record is damaged, or of another version of the library");
     if (result)
         return result;
     struct record *whole = os_malloc(sizeof head + size_behind(&head));

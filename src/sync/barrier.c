@@ -288,9 +288,9 @@ int mproc_barrier_waiting(const mproc_barrier *handle)
 int mproc_barrier_parties(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
-    return outcome_count(__func__,
-                         barrier ? (int)barrier->parties
-                                 : refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up"));
+    if (!barrier)
+        return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
+    return (int)barrier->parties;
 }
 
 /* ---- the sweep ---- */

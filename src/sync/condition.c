@@ -159,7 +159,7 @@ static int wait(struct condition *condition, struct lock *lock, int64_t deadline
         return failure(-EPERM, "this process does not hold the lock");
     note_ref ref = note_claim(member_slot(member_current()), condition, object_nonce(&condition->object));
     if (!ref)
-        return -ENOSPC;
+        return failure(-ENOSPC, "256 threads of this process wait already");
     struct note *note = note_at(ref);
     store(&note->next, 0);
     note_set_state(note, NOTE_WAITING);

@@ -143,7 +143,7 @@ static int try_acquire(struct semaphore *semaphore)
     unsigned slot = member_slot(member_current());
     struct operation operation = begin(semaphore, slot, true);
     if (!operation.holding)
-        return -ENOSPC;
+        return failure(-ENOSPC, "this process holds units of too many semaphores");
     uint32_t count = operation_count(operation);
     return change_holding(semaphore, operation, name_of(operation, slot), -1, count + (count != UINT32_MAX), false);
 }
@@ -226,10 +226,12 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
     if (count == 0)
         return refuse(__func__, "count is 0");
     if (count > INT32_MAX)
-        return outcome(__func__, failure(-EOVERFLOW, "the value would be too high"));
+        return outcome(__func__, failure(-EOVERFLOW, "count is above 2^31 - 1"));
     int result = give(semaphore, count);
     if (!result)
         cell_wake(&semaphore->cell, (int)count);
+    if (result == -EOVERFLOW)
+        failure(result, "the value would be above %lld, the bound of semaphore", (long long)limit_of(semaphore));
     return outcome(__func__, result);
 }
 

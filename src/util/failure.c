@@ -141,6 +141,19 @@ int failure_retell(const char *function, unsigned before, int result)
     return result;
 }
 
+void failure_forget(void)
+{
+    memset(last.notes, 0, sizeof last.notes);
+}
+
+const char *failure_cause(unsigned before, int result)
+{
+    const struct cause *note = note_of(result);
+    if (note)
+        return note->call ? NULL : last.cause;
+    return last.told == result && failures_told != before ? last.text + last.cause_at : NULL;
+}
+
 void *outcome_null(const char *function, int result)
 {
     failure_tell(function, result);

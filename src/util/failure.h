@@ -38,6 +38,11 @@ static inline unsigned failure_mark(void)
 void failure_hold(void);
 void failure_release(void);
 
+/* For one that does what others ask for, and tells them why it failed: forget what was noted before, and later say what
+ * was noted or told since failure_mark() as the cause of a result, or NULL. */
+void failure_forget(void);
+const char *failure_cause(unsigned before, int result);
+
 /* A system call failed: its negative errno. Those that only say "not now" are no failures that anybody is told of. */
 static inline int failed_call(const char *call)
 {

@@ -41,13 +41,32 @@ static int descriptor_of(const mproc_wait_item *item)
 {
     switch (item->kind) {
     case MPROC_WAIT_CONNECTION:
-        return item->on.connection ? connection_watch_fd(item->on.connection) : -EINVAL;
+        return connection_watch_fd(item->on.connection);
     case MPROC_WAIT_PROCESS:
-        return item->on.process ? mproc_process_sentinel(item->on.process) : -EINVAL;
+        return mproc_process_sentinel(item->on.process);
     case MPROC_WAIT_FD:
-        return item->on.fd >= 0 ? item->on.fd : -EBADF;
+        return item->on.fd;
     default:
-        return -EINVAL;
+        return -1;
+    }
+}
+
+/* What is wrong with an item whatever the kernel says of it, or NULL. */
+static const char *wrong_item(const mproc_wait_item *item)
+{
+    switch (item->kind) {
+    case MPROC_WAIT_CONNECTION:
+        return item->on.connection ? NULL : "on.connection is NULL";
+    case MPROC_WAIT_PROCESS:
+        return item->on.process ? NULL : "on.process is NULL";
+    case MPROC_WAIT_QUEUE:
+        return item->on.queue ? NULL : "on.queue is NULL";
+    case MPROC_WAIT_FUTURE:
+        return item->on.future ? NULL : "on.future is NULL";
+    case MPROC_WAIT_FD:
+        return item->on.fd >= 0 ? NULL : "on.fd is negative";
+    default:
+        return "kind is none of enum mproc_wait_kind";
     }
 }
 
@@ -79,15 +98,18 @@ static int list_watches(struct wait *wait)
 {
     for (size_t i = 0; i < wait->count; i++) {
         const mproc_wait_item *item = &wait->items[i];
+        const char *wrong = wrong_item(item);
+        if (wrong)
+            return failure(item->kind == MPROC_WAIT_FD ? -EBADF : -EINVAL, "items[%zu].%s", i, wrong);
         if (is_shared(item)) {
             if (!cell_of(item))
-                return -EINVAL;
+                return failure(-EINVAL, "items[%zu].on is no such object, or was freed", i);
             wait->shared++;
             continue;
         }
         int fd = descriptor_of(item);
         if (fd < 0)
-            return fd;
+            return failure(fd, "items[%zu].on cannot be waited for: %s", i, mproc_strerror(fd));
         wait->watches[wait->watch_count++] = (struct pollfd){.fd = fd, .events = POLLIN};
     }
     return 0;
@@ -133,7 +155,7 @@ static int look(struct wait *wait, int64_t nap, size_t *ready)
     if (found < 0 && found != -EINTR)
         return found;
     if (any_invalid(wait))
-        return -EBADF;
+        return failure(-EBADF, "a descriptor among items is not open");
     if (found == 0 && (wait->shared || nap == OS_TICK))
         member_tick();
     *ready = mark(wait);

@@ -319,7 +319,7 @@ static const struct every_case list[] = {
     {"mproc_process_join", "running, some time", &running, join_for_a_while, MPROC_TIMEOUT, CHILD_MAY_NOT,
      .calls = CALLS},
     {"mproc_process_join", "running for a while", &being_killed, join, 0, CHILD_MAY_NOT, .calls = CALLS},
-    {"mproc_process_join", "of another process", &running, join, -ECHILD, CHILD_ALONE, .calls = CALLS_NONE},
+    {"mproc_process_join", "of another process", &running, join, MPROC_FOREIGN, CHILD_ALONE, .calls = CALLS_NONE},
     {"mproc_process_exitcode", "ended", &ended, exitcode, 0, CHILD_MAY_NOT, .calls = CALLS},
     {"mproc_process_exitcode", "joined", &joined, exitcode, 0, CHILD_MAY_NOT, .calls = CALLS_NONE},
     {"mproc_process_exitcode", "running", &running, exitcode, MPROC_RUNNING, CHILD_MAY_NOT, .calls = CALLS},

@@ -204,10 +204,10 @@ static int use_inherited_group(void *arg)
 {
     mproc_group *group = arg;
     mproc_process *process;
-    return mproc_group_wait_all(group, MPROC_NOWAIT) == -ECHILD &&
-                   mproc_group_wait_any(group, &process, MPROC_NOWAIT) == -ECHILD &&
-                   mproc_group_terminate(group, MPROC_NOWAIT) == -ECHILD && mproc_group_size(group) == -ECHILD &&
-                   mproc_group_start(group, NULL, sleep_for_ever, NULL, NULL) == -ECHILD
+    return mproc_group_wait_all(group, MPROC_NOWAIT) == MPROC_FOREIGN &&
+                   mproc_group_wait_any(group, &process, MPROC_NOWAIT) == MPROC_FOREIGN &&
+                   mproc_group_terminate(group, MPROC_NOWAIT) == MPROC_FOREIGN && mproc_group_size(group) == -EPERM &&
+                   mproc_group_start(group, NULL, sleep_for_ever, NULL, NULL) == MPROC_FOREIGN
                ? 0
                : 1;
 }

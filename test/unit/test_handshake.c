@@ -398,7 +398,7 @@ static void a_key_is_read_from_a_private_file(void **state)
     assert_int_equal(mproc_key_from_file(path, key, sizeof key, &size), MPROC_KEY_EXPOSED);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mproc_key_from_file(path, key, sizeof key, &size), -ENOENT);
-    assert_int_equal(mproc_key_from_file("/tmp", key, sizeof key, &size), MPROC_KEY_EXPOSED);
+    assert_int_equal(mproc_key_from_file("/tmp", key, sizeof key, &size), -EISDIR);
     assert_int_equal(mproc_key_from_file(NULL, key, sizeof key, &size), -EINVAL);
 }
 

@@ -209,7 +209,8 @@ static int ask_inherited_handle(void *arg)
 {
     mproc_process *process = arg;
     int exitcode;
-    if (mproc_process_join(process, MPROC_FOREVER) != -ECHILD || mproc_process_exitcode(process, &exitcode) != -ECHILD)
+    if (mproc_process_join(process, MPROC_FOREVER) != MPROC_FOREIGN ||
+        mproc_process_exitcode(process, &exitcode) != MPROC_FOREIGN)
         return 1;
     if (!mproc_process_is_alive(process) || mproc_process_pid(process) <= 0)
         return 2;
