@@ -11,7 +11,6 @@
 #include "os/fork.h"
 #include "os/listed.h"
 #include "os/poll.h"
-#include "util/failure.h"
 #include <errno.h>
 
 #define STAGGER  OS_MS(250)

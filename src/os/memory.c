@@ -86,7 +86,7 @@ int64_t os_memory_size(int fd)
     struct stat status;
     if (fstat(fd, &status))
         return failed_call("fstat");
-    return os_memory_is_sealed(fd) ? status.st_size : -EINVAL;
+    return os_memory_is_sealed(fd) ? status.st_size : failure(-EINVAL, "the memory is not sealed");
 }
 
 static int map_at(void *address, size_t size, int protection, int flags, int fd, size_t offset)
