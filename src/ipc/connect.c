@@ -38,17 +38,6 @@ static int meet(mproc_connection *made, const mproc_connect_options *options, bo
     return result || !key.bytes ? result : shake_hands(stream, &key, deadline);
 }
 
-static int find_places(struct os_address places[REACH_MOST], const struct address *address)
-{
-    int result = address_check_whole(address);
-    if (result)
-        return result;
-    if (address->scheme == ADDRESS_TCP)
-        return os_address_of_host(places, REACH_MOST, address->host, address->port);
-    result = os_address_of_path(&places[0], address->path);
-    return result ? result : 1;
-}
-
 /* Those that answer, until one of them is what is looked for. */
 static int connect_any(mproc_connection **connection, const struct address *address,
                        const mproc_connect_options *options, int64_t deadline)
@@ -57,7 +46,9 @@ static int connect_any(mproc_connection **connection, const struct address *addr
     mproc_connection *made;
     struct reach reach;
 
-    int result = find_places(places, address);
+    int result = address_check_whole(address);
+    if (!result)
+        result = reach_places(places, address);
     if (result < 0)
         return result;
     reach_begin(&reach, places, (size_t)result);

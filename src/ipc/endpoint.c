@@ -3,6 +3,7 @@
 
 #include "arena/member.h"
 #include "ipc/connection.h"
+#include "ipc/reach.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HOST_ADDRESSES ((size_t)16)
 
 /* How long another listener may have the folder's lock, which it needs for a moment. */
 #define LOCK_TRIES 100
@@ -61,9 +60,9 @@ static int listen_at(struct endpoint *endpoint, const struct os_address *place, 
 
 static int open_tcp(struct endpoint *endpoint, int backlog)
 {
-    struct os_address places[HOST_ADDRESSES], actual;
+    struct os_address places[REACH_MOST], actual;
 
-    int count = os_address_of_host(places, HOST_ADDRESSES, endpoint->address.host, endpoint->address.port);
+    int count = os_address_of_host(places, REACH_MOST, endpoint->address.host, endpoint->address.port);
     int result = count < 0 ? count : -EADDRNOTAVAIL;
     for (int i = 0; i < count && result; i++)
         result = listen_at(endpoint, &places[i], backlog);

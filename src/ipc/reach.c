@@ -33,6 +33,14 @@ static OS_FORK_PATH void after_fork_in_child(void)
 
 static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
 
+int reach_places(struct os_address places[REACH_MOST], const struct address *address)
+{
+    if (address->scheme == ADDRESS_TCP)
+        return os_address_of_host(places, REACH_MOST, address->host, address->port);
+    int result = os_address_of_path(&places[0], address->path);
+    return result ? result : 1;
+}
+
 void reach_begin(struct reach *reach, const struct os_address *places, size_t count)
 {
     *reach = (struct reach){.places = places, .count = count, .result = -EHOSTUNREACH};

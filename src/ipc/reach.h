@@ -10,6 +10,7 @@
 #ifndef MPROC_IPC_REACH_H
 #define MPROC_IPC_REACH_H
 
+#include "ipc/address.h"
 #include "ipc/stream.h"
 #include "os/listen.h"
 
@@ -26,6 +27,10 @@ struct reach {
     int result;          /* of the last one that failed */
     int fds[REACH_MOST]; /* of those that are being tried, by place; -1: none */
 };
+
+/* The places of an address: those of a host in the order in which they are to be tried, or a path. How many, or an
+ * error. */
+int reach_places(struct os_address places[REACH_MOST], const struct address *address);
 
 /* places are at most REACH_MOST, and must stay. They are tried in their order; one that does not answer holds up the
  * others for a moment only. */

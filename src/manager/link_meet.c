@@ -58,21 +58,13 @@ static int take_socket(void *arg, int fd, const struct os_address *place)
     return 0;
 }
 
-static int find_places(struct os_address places[REACH_MOST], const struct address *address)
-{
-    if (address->scheme == ADDRESS_TCP)
-        return os_address_of_host(places, REACH_MOST, address->host, address->port);
-    int result = os_address_of_path(&places[0], address->path);
-    return result ? result : 1;
-}
-
 static int dial(const struct link_way *way, struct channel *channel, int64_t deadline)
 {
     struct os_address places[REACH_MOST];
     struct reach reach;
     bool is_local = way->address.scheme == ADDRESS_UNIX;
 
-    int result = find_places(places, &way->address);
+    int result = reach_places(places, &way->address);
     if (result < 0)
         return result;
     reach_begin(&reach, places, (size_t)result);
