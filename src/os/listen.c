@@ -197,8 +197,7 @@ int os_socket_check_user(int fd)
         return fault;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
         return failed_call("getsockopt");
-    return peer.uid == geteuid() ? 0
-                                  : failure(-EPERM, "the other side is another user's: options.any_user allows it");
+    return peer.uid == geteuid() ? 0 : failure(-EPERM, "the other side is another user's: options.any_user allows it");
 }
 
 int os_socket_peer_address(int fd, struct os_address *address)

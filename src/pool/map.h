@@ -6,8 +6,7 @@
 
 /* The job of a map. waits: its caller does, so workers that are threads can use its arrays. 0, or why this is no map:
  * -EINVAL, -EPERM. */
-int map_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits,
-             struct host_job *wish);
+int map_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, bool waits, struct host_job *wish);
 
 /* Write what the items of a settled job have left where the map's caller wants it, and that those were cancelled which
  * have no outcome. The job has the map's items from first on. */
