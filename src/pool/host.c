@@ -20,11 +20,11 @@
 #define LOOK_PAUSE OS_MS(20)
 #define PATROL     OS_MS(50)
 
+/* The same while the server is dead, and its workers end or another server has to wait. */
+#define MEND_PAUSE OS_MS(5)
+
 /* Between two lines of the log about processes that cannot be started. */
 #define TELL_PAUSE OS_SEC(10)
-
-/* No two servers are started within this time: they may all end at once. */
-#define RESTART_PAUSE OS_MS(100)
 
 /* How long to wait at a time, with the mutex, for workers whose server was killed to be gone. */
 #define SETTLE_TIME OS_MS(20)
@@ -97,6 +97,8 @@ static int start_server(mproc_pool *pool)
                                            .connections = no_connections};
     pool->server = mproc_process_free(pool->server);
     os_privileges(&pool->rights);
+    pool->begins = load_relaxed(&shared->begins);
+    pool->started_at = os_now();
     int result = mproc_process_start(&pool->server, pool_server, &start, &options);
     if (result)
         store_release(&shared->server_word, 0);
@@ -248,6 +250,30 @@ static void end_all_cut_off(mproc_pool *pool)
     callbacks_look(pool);
 }
 
+static bool may_restart(const mproc_pool *pool)
+{
+    return load_relaxed(&pool->shared->begins) != pool->begins || os_now() - pool->started_at >= HOST_RESTART_PAUSE;
+}
+
+/* Settle all that a dead server and its workers left, and start another one. False: to be gone on with at the next
+ * look. With the mutex. */
+static bool replace_server(mproc_pool *pool)
+{
+    struct pool *shared = pool->shared;
+    if (!wait_for_workers(shared) || !offer_all(shared))
+        return false;
+    if (pool_state(shared) == POOL_TERMINATED) {
+        set_ended(shared);
+        return true;
+    }
+    if (!may_restart(pool))
+        return false;
+    int result = start_server(pool);
+    if (result)
+        pool_note_trouble(shared, result);
+    return result == 0;
+}
+
 /* With the mutex. */
 static void mend_server(mproc_pool *pool)
 {
@@ -256,22 +282,13 @@ static void mend_server(mproc_pool *pool)
         threads_mend(pool);
         return;
     }
-    if (has_ended(shared) || os_now() < pool->restart_at)
+    if (has_ended(shared))
         return;
     if (is_cut_off(pool))
         end_all_cut_off(pool);
-    if (!server_is_gone(pool))
-        return;
-    if (has_ended(shared) || !wait_for_workers(shared) || !offer_all(shared))
-        return; /* to be gone on with at the next look */
-    if (pool_state(shared) == POOL_TERMINATED) {
-        set_ended(shared);
-        return;
-    }
-    int result = start_server(pool);
-    if (result)
-        pool_note_trouble(shared, result);
-    pool->restart_at = os_now() + RESTART_PAUSE;
+    bool is_gone = server_is_gone(pool) && !has_ended(shared);
+    bool mends = is_gone && !replace_server(pool);
+    store_relaxed(&pool->mends, mends);
 }
 
 /* Tell the log what nobody gets as a result. Without the mutex: the program's own function may be called. */
@@ -312,12 +329,18 @@ void host_mend(mproc_pool *pool)
     tell_log(pool);
 }
 
+/* A pause between two looks. */
+static int64_t look_pause(mproc_pool *pool, int64_t otherwise)
+{
+    return load_relaxed(&pool->mends) ? MEND_PAUSE : otherwise;
+}
+
 void host_look(mproc_pool *pool)
 {
     interrupt_look(pool);
     int64_t now = os_now_coarse();
     int64_t look_at = load_relaxed(&pool->look_at);
-    if (now < look_at || !compare_exchange_relaxed(&pool->look_at, &look_at, now + LOOK_PAUSE))
+    if (now < look_at || !compare_exchange_relaxed(&pool->look_at, &look_at, now + look_pause(pool, LOOK_PAUSE)))
         return;
     host_mend(pool);
 }
@@ -354,7 +377,7 @@ static int wait_for_server(mproc_pool *pool, int64_t deadline)
 
 bool host_sleep(mproc_pool *pool, struct wait_cell *cell, uint32_t seen, int64_t deadline)
 {
-    int64_t patrol = deadline == 0 ? 0 : os_now() + PATROL;
+    int64_t patrol = deadline == 0 ? 0 : os_now() + look_pause(pool, PATROL);
     cell_sleep(cell, seen, patrol < deadline ? patrol : deadline);
     host_look(pool);
     return deadline == OS_NEVER || os_until(deadline) > 0;

@@ -3,6 +3,7 @@
 #ifndef MPROC_POOL_HOST_H
 #define MPROC_POOL_HOST_H
 
+#include "os/clock.h"
 #include "os/identity.h"
 #include "pool/callbacks.h"
 #include "pool/interrupt.h"
@@ -12,6 +13,10 @@
 #include <mproc/process.h>
 #include <pthread.h>
 #include <signal.h>
+
+/* After a server of which no worker was ready, none is started within this time of its start: they may all end at once.
+ */
+#define HOST_RESTART_PAUSE OS_MS(100)
 
 /* Memory of the host alone. */
 struct mproc_pool {
@@ -31,7 +36,9 @@ struct mproc_pool {
     _Atomic(int64_t) tell_at;    /* no further ones are told before */
     _Atomic(bool) told_broken;   /* the log was told that the pool is broken, */
     _Atomic(bool) told_cut_off;  /* and that it is cut off */
-    int64_t restart_at;          /* no server is started before */
+    int64_t started_at;          /* when the present server was started, or was to be */
+    uint32_t begins;             /* what shared->begins was then */
+    _Atomic(bool) mends;         /* hint: the server is dead, and there is no other yet */
     int64_t cut_off_at;       /* when it was seen first that the server is gone with the library's descriptors, or 0 */
     _Atomic(bool) is_cut_off; /* and that the workers are: no job can be done any more. Set by host.c, for good */
     struct os_privileges rights; /* what the host had when it started the server, and the workers have */

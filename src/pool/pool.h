@@ -106,6 +106,7 @@ struct pool {
                                       by the host with the next job, for which they are to try once more */
     _Atomic(uint32_t) vain;       /* so many workers in a row have ended in their initializer; POOL_TRIES at most. Up by
                                      the server, or a worker that is a thread; back to 0 by a worker that is ready */
+    _Atomic(uint32_t) begins;     /* so many workers were ready so far; by them */
     _Atomic(int32_t) trouble;     /* why the last process could not be started or begin, for the host's log; by the
                                      same, and by the host for the server */
     _Atomic(uint32_t) troubles;   /* and how often that was; grows after trouble is set */

@@ -347,6 +347,7 @@ int worker_initialize(struct worker *worker)
     if (result)
         return POOL_INITIALIZER_FAILED;
     store_relaxed(&pool->vain, 0);
+    fetch_add_relaxed(&pool->begins, 1);
     worker->idle_since = os_now();
     store_relaxed(&worker->slot->begun, worker->idle_since);
     store_release(&worker->slot->ready, 1);

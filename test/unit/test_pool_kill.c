@@ -324,6 +324,78 @@ static void a_dead_server_is_replaced(void **state)
     mproc_pool_free(pool);
 }
 
+static int wait_for_event(void *arg, void **state)
+{
+    *state = NULL;
+    return mproc_event_wait(arg, MPROC_FOREVER);
+}
+
+static mproc_pool *make_pool_that_begins_by(mproc_event *event)
+{
+    mproc_pool *pool;
+    const mproc_pool_options options = {
+        .workers = 1, .method = pool_method, .initializer = wait_for_event, .arg = event};
+    assert_int_equal(mproc_pool_create(&pool, &options), 0);
+    return pool;
+}
+
+/* Where another server is at work than this one. */
+struct replaced {
+    mproc_pool *pool;
+    pid_t server;
+};
+
+static bool has_replaced(void *arg)
+{
+    const struct replaced *replaced = arg;
+    mproc_pool_workers(replaced->pool, NULL, 0);
+    return replaced->pool->server && mproc_process_pid(replaced->pool->server) != replaced->server;
+}
+
+/* Kill the server, and wait for another. Whether that was started before the time at which one is that must wait. */
+static bool is_replaced_at_once(mproc_pool *pool)
+{
+    int64_t waits_until = pool->started_at + HOST_RESTART_PAUSE;
+    struct replaced replaced = {pool, mproc_process_pid(pool->server)};
+    assert_int_equal(mproc_process_kill(pool->server), 0);
+    assert_true(wait_until(has_replaced, &replaced, 30000));
+    return pool->started_at < waits_until;
+}
+
+static void a_server_is_replaced_at_once_when_a_worker_was_ready(void **state)
+{
+    bool is_at_once = false;
+    mproc_event *event = mproc_calloc(1, sizeof *event);
+    (void)state;
+    mproc_event_init(event);
+    mproc_event_set(event);
+    mproc_pool *pool = make_pool_that_begins_by(event);
+    for (int i = 0; i < 200 && !is_at_once; i++) { /* a busy machine is not that quick each time */
+        is_at_once = is_replaced_at_once(pool);
+        map_hundred_squares(pool);
+    }
+    assert_true(is_at_once);
+    mproc_pool_free(pool);
+    mproc_free(event);
+}
+
+static void a_server_that_had_no_ready_worker_is_replaced_after_a_pause(void **state)
+{
+    mproc_event *event = mproc_calloc(1, sizeof *event);
+    (void)state;
+    mproc_event_init(event);
+    mproc_event_set(event);
+    mproc_pool *pool = make_pool_that_begins_by(event);
+    mproc_event_clear(event);
+    is_replaced_at_once(pool);
+    for (int i = 0; i < 5; i++)
+        assert_false(is_replaced_at_once(pool));
+    mproc_event_set(event);
+    map_hundred_squares(pool);
+    mproc_pool_free(pool);
+    mproc_free(event);
+}
+
 static void an_item_that_kills_the_server_dies_with_it(void **state)
 {
     mproc_item_status status;
@@ -459,6 +531,8 @@ int main(void)
         unit(tasks_may_close_every_descriptor),
         unit(a_copy_of_a_worker_ends_with_the_task),
         unit(a_dead_server_is_replaced),
+        unit(a_server_is_replaced_at_once_when_a_worker_was_ready),
+        unit(a_server_that_had_no_ready_worker_is_replaced_after_a_pause),
         unit(an_item_that_kills_the_server_dies_with_it),
         unit(a_pool_without_server_can_be_ended_in_every_way),
         unit(a_killed_host_leaves_neither_processes_nor_bytes),
