@@ -192,6 +192,8 @@ int saved_file_read(const struct saved_file *file, struct saved_bytes *bytes)
     if (fd < 0)
         return fd;
     int result = os_is_private(fd);
+    if (result == -EISDIR)
+        result = failure(-EPERM, "it is a folder");
     if (!result)
         result = read_all(fd, bytes);
     os_close(fd);
