@@ -170,7 +170,8 @@ MPROC_API int mproc_executable_set(const char *path);
 MPROC_API int mproc_forkserver_preload(const char *const *libraries, size_t count);
 
 /* The key for authenticated connections; children inherit it. 1 to 256 bytes; copied. Without a call a random key of
- * 32 bytes. mproc_authkey_get() writes up to capacity bytes and sets size; MPROC_TOO_SMALL when they are fewer. */
+ * 32 bytes. mproc_authkey_get() writes up to capacity bytes and sets size; MPROC_TOO_SMALL when they are fewer. -EINVAL,
+ * -ENOMEM. */
 MPROC_API int mproc_authkey_set(const void *key, size_t size);
 MPROC_API int mproc_authkey_get(void *key, size_t capacity, size_t *size);
 

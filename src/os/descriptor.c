@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 /* Descriptors above these are used without a note, and closed without a question. */
-#define NOTES_PER_PAGE ((size_t)4096)
-#define PAGES          ((size_t)16)
+#define NOTES_PER_PAGE ((size_t)16384)
+#define PAGES          ((size_t)4)
 
 /* Eventfds, pidfds, epolls and the like share one inode, so those that are made here get a mark: the signal of
  * F_SETSIG, which stays with the open file and does nothing, for O_ASYNC is never set on them. */
@@ -43,7 +43,7 @@ struct note {
 static _Atomic(struct note *) pages[PAGES];
 
 /* Those of the lowest ones lie beside the rest of our data, see fork.h. */
-#define NOTES_NEAR 32
+#define NOTES_NEAR 16
 static struct note near[NOTES_NEAR];
 
 static struct note *find_page(size_t index)

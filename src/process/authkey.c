@@ -2,6 +2,7 @@
  * the listeners. It never leaves the family's processes but through these calls. */
 #include "process/authkey.h"
 
+#include "os/allocate.h"
 #include "os/random.h"
 #include "process/local.h"
 #include "util/failure.h"
@@ -11,10 +12,26 @@
 
 #define RANDOM_SIZE 32
 
-/* Under the local lock; size 0 while there is none. */
-static unsigned char key_bytes[AUTHKEY_MAX];
-static size_t key_size;
-static bool key_is_given; /* by the program, here or in the process from which it was inherited */
+struct key {
+    size_t size;   /* 0: there is none after all */
+    bool is_given; /* by the program, here or in the process from which it was inherited */
+    unsigned char bytes[AUTHKEY_MAX];
+};
+
+static struct key *own_key; /* under the local lock; NULL until there is one */
+
+/* Have a place for the key. With the lock. */
+static int reserve(void)
+{
+    if (own_key)
+        return 0;
+    own_key = os_malloc(sizeof *own_key);
+    if (!own_key)
+        return -ENOMEM;
+    own_key->size = 0;
+    own_key->is_given = false;
+    return 0;
+}
 
 int mproc_authkey_set(const void *key, size_t size)
 {
@@ -24,25 +41,39 @@ int mproc_authkey_set(const void *key, size_t size)
         return refuse(__func__, "size is 0");
     if (size > AUTHKEY_MAX)
         return refuse(__func__, "size is above 256");
-    authkey_adopt(key, size, true);
-    return 0;
+    return outcome(__func__, authkey_adopt(key, size, true));
 }
 
-void authkey_adopt(const void *key, size_t size, bool is_given)
+int authkey_adopt(const void *key, size_t size, bool is_given)
 {
     local_lock();
-    memcpy(key_bytes, key, size);
-    key_size = size;
-    key_is_given = is_given;
+    int result = reserve();
+    if (!result) {
+        memcpy(own_key->bytes, key, size);
+        own_key->size = size;
+        own_key->is_given = is_given;
+    }
     local_unlock();
+    return result;
+}
+
+/* With the lock. */
+static int settle(void)
+{
+    if (own_key && own_key->size)
+        return 0;
+    int result = reserve();
+    if (!result)
+        result = os_random(own_key->bytes, RANDOM_SIZE);
+    if (!result)
+        own_key->size = RANDOM_SIZE;
+    return result;
 }
 
 int authkey_settle(void)
 {
     local_lock();
-    int result = key_size ? 0 : os_random(key_bytes, RANDOM_SIZE);
-    if (!result && !key_size)
-        key_size = RANDOM_SIZE;
+    int result = settle();
     local_unlock();
     return result;
 }
@@ -50,7 +81,7 @@ int authkey_settle(void)
 bool authkey_is_given(void)
 {
     local_lock();
-    bool is_given = key_is_given;
+    bool is_given = own_key && own_key->is_given;
     local_unlock();
     return is_given;
 }
@@ -65,10 +96,10 @@ int mproc_authkey_get(void *key, size_t capacity, size_t *size)
     if (result)
         return outcome(__func__, result);
     local_lock();
-    *size = key_size;
+    *size = own_key->size;
     if (capacity)
-        memcpy(key, key_bytes, capacity < key_size ? capacity : key_size);
-    result = capacity < key_size ? MPROC_TOO_SMALL : 0;
+        memcpy(key, own_key->bytes, capacity < own_key->size ? capacity : own_key->size);
+    result = capacity < own_key->size ? MPROC_TOO_SMALL : 0;
     local_unlock();
     return outcome(__func__, result);
 }

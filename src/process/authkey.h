@@ -13,7 +13,7 @@ int authkey_settle(void);
 /* Whether the program has set the key, in this process or in one from which it was inherited. A random one is none. */
 bool authkey_is_given(void);
 
-/* In a fresh process: take the parent's key. */
-void authkey_adopt(const void *key, size_t size, bool is_given);
+/* In a fresh process: take the parent's key. 0 or -ENOMEM. */
+int authkey_adopt(const void *key, size_t size, bool is_given);
 
 #endif

@@ -55,7 +55,7 @@ static OS_FORK_PATH void take_identity(const struct start *start)
         os_close(self.parent.pidfd);
     memcpy(self.process.name, start->name, PROCESS_NAME_SIZE);
     memcpy(self.line, start->line, PROCESS_NAME_SIZE);
-    memcpy(self.groups, start->groups, GROUPS_SIZE);
+    self.groups = start->groups; /* which stays: child_run() does not return */
     memcpy(self.parent.name, start->parent_name, PROCESS_NAME_SIZE);
     self.process.daemon = start->daemon;
     self.parent.pid = start->parent_pid;

@@ -37,13 +37,21 @@
 /* Held while the server is started and while a request is sent, and across every fork(): so no child inherits an end of
  * a report, and the end of file there is a true word. Taken before the local lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
+struct server {
     struct mproc_process handle; /* not listed; pid 0: there is no server */
     int requests;                /* our end of the socket */
     unsigned number;             /* which one it is; grows */
     struct os_identity identity; /* what the host was when it started it */
-} server;                        /* under lock */
-static char **libraries;         /* to be loaded by the server; under lock */
+};
+
+static struct server *server; /* under lock; NULL until one is wanted */
+static char **libraries;      /* to be loaded by the server; under lock */
+
+/* With the lock. */
+static OS_FORK_PATH bool has_server(void)
+{
+    return server && server->handle.pid;
+}
 
 void forkserver_before_fork(void)
 {
@@ -57,18 +65,18 @@ void forkserver_after_fork_in_parent(void)
 
 OS_FORK_PATH void forkserver_after_fork_in_child(void)
 {
-    if (server.handle.pid) {
-        os_close(server.requests);
-        os_close(server.handle.pidfd);
+    if (has_server()) {
+        os_close(server->requests);
+        os_close(server->handle.pidfd);
+        server->handle.pid = 0;
     }
-    server.handle.pid = 0;
     os_mutex_reset(&lock, true);
 }
 
 pid_t forkserver_pid(void)
 {
     os_mutex_lock(&lock);
-    pid_t pid = server.handle.pid;
+    pid_t pid = has_server() ? server->handle.pid : 0;
     pthread_mutex_unlock(&lock);
     return pid;
 }
@@ -120,7 +128,7 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
     if (!list)
         return outcome(__func__, -ENOMEM);
     os_mutex_lock(&lock);
-    int result = server.handle.pid ? failure(-EBUSY, "the fork server runs already") : 0;
+    int result = has_server() ? failure(-EBUSY, "the fork server runs already") : 0;
     char **unused = list;
     if (!result) {
         unused = libraries;
@@ -155,20 +163,30 @@ static int start_with(int record, const int ends[2])
     pid_t pid = execute(record, ends[1], &condition);
     if (pid <= 0)
         return pid ? pid : condition;
-    server.handle = (struct mproc_process){.pidfd = -1, .sentinel = -1, .tie = -1};
-    int result = handle_attach(&server.handle, pid);
+    server->handle = (struct mproc_process){.pidfd = -1, .sentinel = -1, .tie = -1};
+    int result = handle_attach(&server->handle, pid);
     if (result)
-        server.handle.pid = 0;
+        server->handle.pid = 0;
     else
-        server.requests = ends[0];
-    server.number++;
+        server->requests = ends[0];
+    server->number++;
     return result;
+}
+
+static bool make_place(void)
+{
+    if (server)
+        return true;
+    server = os_malloc(sizeof *server);
+    if (server)
+        memset(server, 0, sizeof *server);
+    return server != NULL;
 }
 
 static int start_server(const struct os_identity *identity)
 {
     int ends[2];
-    int record = record_of_server(libraries);
+    int record = make_place() ? record_of_server(libraries) : -ENOMEM;
     if (record < 0)
         return record;
     int result = os_packet_pair(ends);
@@ -179,37 +197,37 @@ static int start_server(const struct os_identity *identity)
             os_close(ends[0]);
     }
     os_close(record);
-    server.identity = *identity;
+    server->identity = *identity;
     return result;
 }
 
 static void drop_server(void)
 {
-    os_close(server.requests);
-    os_pidfd_signal(server.handle.pidfd, SIGKILL);
-    handle_wait(&server.handle, OS_NEVER);
-    os_close(server.handle.pidfd);
-    server.handle.pid = 0;
+    os_close(server->requests);
+    os_pidfd_signal(server->handle.pidfd, SIGKILL);
+    handle_wait(&server->handle, OS_NEVER);
+    os_close(server->handle.pidfd);
+    server->handle.pid = 0;
 }
 
 /* It ends when it has served what was sent before, and then finds its socket closed. A host that is another user by now
  * may not be allowed to kill it. */
 static void retire_server(void)
 {
-    os_close(server.requests);
-    int result = handle_wait(&server.handle, os_now() + RETIRE_TIME);
-    if (result == MPROC_TIMEOUT && os_pidfd_signal(server.handle.pidfd, SIGKILL) == 0)
-        handle_wait(&server.handle, OS_NEVER);
-    os_close(server.handle.pidfd);
-    server.handle.pid = 0;
+    os_close(server->requests);
+    int result = handle_wait(&server->handle, os_now() + RETIRE_TIME);
+    if (result == MPROC_TIMEOUT && os_pidfd_signal(server->handle.pidfd, SIGKILL) == 0)
+        handle_wait(&server->handle, OS_NEVER);
+    os_close(server->handle.pidfd);
+    server->handle.pid = 0;
 }
 
 /* -EPIPE when the server is gone. */
 static int send_packet(const struct server_request *request, const int *fds, size_t count)
 {
-    struct pollfd room = {.fd = server.requests, .events = POLLOUT};
+    struct pollfd room = {.fd = server->requests, .events = POLLOUT};
     for (;;) {
-        int result = os_packet_send(server.requests, request, sizeof *request, fds, count);
+        int result = os_packet_send(server->requests, request, sizeof *request, fds, count);
         if (result != -EAGAIN && result != -EINTR)
             return result == -ECONNRESET ? -EPIPE : result;
         result = os_poll(&room, 1, OS_TICK);
@@ -226,9 +244,9 @@ static int deliver(const struct server_request *request, const int *fds, size_t 
     int result = os_identity(&identity);
     if (result)
         return result;
-    if (server.handle.pid && os_identity_differs(&server.identity, &identity))
+    if (has_server() && os_identity_differs(&server->identity, &identity))
         retire_server();
-    result = server.handle.pid ? 0 : start_server(&identity);
+    result = has_server() ? 0 : start_server(&identity);
     if (!result)
         result = send_packet(request, fds, count);
     if (result == -EPIPE)
@@ -310,7 +328,7 @@ static int send_request(struct parcel *parcel, int *condition)
 static void drop_if_same(unsigned number)
 {
     os_mutex_lock(&lock);
-    if (server.handle.pid && server.number == number)
+    if (has_server() && server->number == number)
         drop_server();
     pthread_mutex_unlock(&lock);
 }
@@ -319,7 +337,7 @@ static pid_t ask_once(struct parcel *parcel, int *condition)
 {
     os_mutex_lock(&lock);
     int report = send_request(parcel, condition);
-    unsigned number = server.number;
+    unsigned number = server ? server->number : 0;
     pthread_mutex_unlock(&lock);
     if (report < 0 || *condition)
         return report;

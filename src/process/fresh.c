@@ -238,7 +238,8 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     struct start *start = &record->start;
     log_adopt(record->log);
     mproc_start_method_set((enum mproc_start_method)record->method);
-    authkey_adopt(record->key, record->key_size, record->key_is_given);
+    if (authkey_adopt(record->key, record->key_size, record->key_is_given))
+        fresh_fail(start->name, -ENOMEM, mproc_strerror(-ENOMEM));
     start->sentinel = descriptors->sentinel;
     start->leash = descriptors->leash;
     start->gate = descriptors->gate;

@@ -25,8 +25,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUCKETS 64
-#define NEAR    4
+#define FIRST_BUCKETS 8
+#define NEAR          2
 
 /* How long the end of this process waits for others before it says so, and with how many characters of their names. */
 #define TELL_AFTER OS_SEC(1)
@@ -36,7 +36,10 @@
  */
 #define REAPED_AT_ONCE 8
 
-static struct mproc_process *table[BUCKETS]; /* under the local lock */
+/* Under the local lock. The table grows with what is in it, as long as there is memory. */
+static struct mproc_process *first_buckets[FIRST_BUCKETS], **table = first_buckets;
+static size_t bucket_count = FIRST_BUCKETS;
+static size_t listed_count;
 
 /* Whether this process has ever listed a handle; else the table holds those of whoever it was forked from. */
 static _Atomic(bool) has_listed;
@@ -54,7 +57,29 @@ static struct mproc_process **freed_end = &freed_first;
 
 static struct mproc_process **bucket_of(const mproc_process *process)
 {
-    return &table[((uintptr_t)process >> 4) % BUCKETS];
+    return &table[((uintptr_t)process >> 4) % bucket_count];
+}
+
+/* Have four times as many buckets. */
+static void grow_table(void)
+{
+    size_t old_count = bucket_count, count = 4 * bucket_count;
+    struct mproc_process **old = table, **buckets = os_malloc(count * sizeof *buckets);
+    if (!buckets)
+        return;
+    memset(buckets, 0, count * sizeof *buckets);
+    table = buckets;
+    bucket_count = count;
+    for (size_t i = 0; i < old_count; i++) {
+        for (struct mproc_process *handle = old[i], *next; handle; handle = next) {
+            struct mproc_process **bucket = bucket_of(handle);
+            next = handle->next;
+            handle->next = *bucket;
+            *bucket = handle;
+        }
+    }
+    if (old != first_buckets)
+        free(old);
 }
 
 /* A free one of the near handles, or NULL. They are taken in turn, so that one that was freed rests for a while. */
@@ -146,14 +171,17 @@ int handle_attach_by(struct mproc_process *handle, pid_t pid, int pidfd)
 
 void handle_list(struct mproc_process *handle)
 {
-    struct mproc_process **bucket = bucket_of(handle);
     local_lock();
+    if (listed_count++ >= 2 * bucket_count)
+        grow_table();
+    struct mproc_process **bucket = bucket_of(handle);
     handle->next = *bucket;
     *bucket = handle;
     store_relaxed(&has_listed, true);
     local_unlock();
 }
 
+/* With the local lock. */
 static struct mproc_process **find(const mproc_process *process)
 {
     struct mproc_process **at = bucket_of(process);
@@ -232,6 +260,7 @@ void handle_free(struct mproc_process *handle)
     struct mproc_process **at = find(handle);
     if (*at) {
         *at = handle->next;
+        listed_count--;
         handle->freed = true;
     }
     local_unlock();
@@ -334,7 +363,7 @@ size_t handle_active(struct mproc_process **handles, size_t capacity)
     size_t count = 0;
     bool some_ended = false;
     local_lock();
-    for (size_t i = 0; i < BUCKETS; i++) {
+    for (size_t i = 0; i < bucket_count; i++) {
         for (struct mproc_process *handle = table[i]; handle; handle = handle->next) {
             bool ran = handle->state == HANDLE_RUNNING;
             bool active = is_active(handle);
@@ -380,7 +409,7 @@ static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_proces
 {
     struct mproc_process *found = NULL;
     local_lock();
-    for (size_t i = 0; i < BUCKETS && !found; i++)
+    for (size_t i = 0; i < bucket_count && !found; i++)
         for (struct mproc_process *handle = table[i]; handle && !found; handle = handle->next)
             if (is_active(handle) && visit(handle))
                 found = handle;
@@ -435,7 +464,7 @@ static void name_awaited(struct names *names)
 {
     names->length = names->count = 0;
     local_lock();
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < bucket_count; i++)
         for (struct mproc_process *handle = table[i]; handle; handle = handle->next)
             add_name(names, handle);
     for (struct mproc_process *handle = freed_first; handle; handle = handle->next)

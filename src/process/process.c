@@ -12,12 +12,12 @@
 
 static bool is_self(const mproc_process *process)
 {
-    return process == &self.process;
+    return (const void *)process == &self.process;
 }
 
 static bool is_parent(const mproc_process *process)
 {
-    return process == &self.parent && self.has_parent;
+    return (const void *)process == &self.parent && self.has_parent;
 }
 
 int mproc_process_join(mproc_process *process, mproc_time timeout)
@@ -96,7 +96,7 @@ pid_t mproc_process_pid(const mproc_process *process)
     if (is_self(process))
         return getpid();
     if (is_parent(process))
-        return process->pid;
+        return self.parent.pid;
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
@@ -107,8 +107,10 @@ pid_t mproc_process_pid(const mproc_process *process)
 
 const char *mproc_process_name(const mproc_process *process)
 {
-    if (is_self(process) || is_parent(process))
-        return process->name;
+    if (is_self(process))
+        return self.process.name;
+    if (is_parent(process))
+        return self.parent.name;
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return NULL;
@@ -189,12 +191,12 @@ mproc_process *mproc_process_free(mproc_process *process)
 
 mproc_process *mproc_current_process(void)
 {
-    return &self.process;
+    return (mproc_process *)(void *)&self.process;
 }
 
 mproc_process *mproc_parent_process(void)
 {
-    return self.has_parent ? &self.parent : NULL;
+    return self.has_parent ? (mproc_process *)(void *)&self.parent : NULL;
 }
 
 int mproc_active_children(mproc_process **children, size_t capacity)

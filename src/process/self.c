@@ -12,8 +12,9 @@
 #define SHOWN_SIZE 16
 
 struct self self = {
-    .process = {.pidfd = -1, .name = "MainProcess"},
+    .process = {.name = "MainProcess"},
     .parent = {.pidfd = -1},
+    .groups = "",
 };
 
 void self_next_line(char line[PROCESS_NAME_SIZE])

@@ -11,11 +11,18 @@
 /* Of this process alone. Written before main() and once more by a child before its target runs; only the count changes
  * later. */
 struct self {
-    struct mproc_process process; /* its handle: name and daemon are what counts */
-    struct mproc_process parent;  /* meaningful with has_parent */
+    struct {
+        char name[PROCESS_NAME_SIZE];
+        bool daemon;
+    } process; /* its address stands for the handle of this process */
+    struct {
+        char name[PROCESS_NAME_SIZE];
+        pid_t pid;
+        int pidfd;
+    } parent; /* the same for its parent's; meaningful with has_parent */
     bool has_parent;
     char line[PROCESS_NAME_SIZE]; /* "1:2": the second child of the first child of the program; "" in the program */
-    char groups[GROUPS_SIZE];     /* the marks of its groups, see group.h */
+    const char *groups;           /* the marks of its groups, see group.h */
     _Atomic(unsigned) children;
 };
 

@@ -46,7 +46,7 @@ enum mproc_start_method mproc_start_method_get(void)
 static void describe_groups(struct start *start, struct mproc_group *group)
 {
     start->group = member_identity.group;
-    memcpy(start->groups, self.groups, GROUPS_SIZE);
+    snprintf(start->groups, GROUPS_SIZE, "%s", self.groups);
     if (group)
         group_mark(group, start);
 }
