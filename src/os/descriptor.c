@@ -189,11 +189,16 @@ bool os_is_kept(int fd)
     return kind_in(kind) != NOT_NOTED && is_same(fd, kind);
 }
 
+bool os_is_replaced(int fd)
+{
+    uint64_t kind = kind_noted(fd);
+    return kind_in(kind) != NOT_NOTED && !is_same(fd, kind);
+}
+
 int os_close(int fd)
 {
     int fault = os_fault(OS_CLOSE);
-    uint64_t kind = kind_noted(fd);
-    if (kind_in(kind) != NOT_NOTED && !is_same(fd, kind))
+    if (os_is_replaced(fd))
         return fault;
     int result =
         uncancelled_close(fd) ? failed_call("close") : 0; /* after a fault too: Linux always frees the descriptor */

@@ -32,6 +32,9 @@ void os_adopt(int fd);
 /* Whether the descriptor still is what was kept or adopted. False for all others. Async-signal-safe. */
 bool os_is_kept(int fd);
 
+/* Whether it was kept or adopted, and is something else by now, or closed. Async-signal-safe. */
+bool os_is_replaced(int fd);
+
 /* Close it, unless it was kept and is something else by now: 0 then. The descriptor is gone even where -EIO or the like
  * is returned. Async-signal-safe. */
 int os_close(int fd);

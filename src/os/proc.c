@@ -249,22 +249,25 @@ static int read_own_status(char *text, size_t size)
     return 0;
 }
 
-/* It stands in the first 800 bytes, unless this process is in very many groups. A small buffer and a name that is not
- * put together spare a page of stack, which costs a fault where this is called, between two forks. */
-int os_proc_own_caught(uint64_t *signals)
+static int parse_signals(const char *text, const char *label, uint64_t *signals)
 {
-    static const char label[] = "\nSigCgt:";
-    char text[1024];
-    int result = read_own_status(text, sizeof text);
-    if (result)
-        return result;
     const char *line = strstr(text, label);
     char *end;
     if (!line)
         return -ENOENT;
-    line += sizeof label - 1;
-    *signals = strtoull(line, &end, 16);
+    *signals = strtoull(line + strlen(label), &end, 16);
     return *end == '\n' ? 0 : -ENOENT;
+}
+
+/* They stand in the first 800 bytes, unless this process is in very many groups. A small buffer and a name that is not
+ * put together spare a page of stack, which costs a fault where this is called, between two forks. */
+int os_proc_own_signals(uint64_t *caught, uint64_t *blocked)
+{
+    char text[1024];
+    int result = read_own_status(text, sizeof text);
+    if (!result)
+        result = parse_signals(text, "\nSigBlk:", blocked);
+    return result ? result : parse_signals(text, "\nSigCgt:", caught);
 }
 
 int os_proc_parse_oom_kills(const char *text, uint64_t *count)

@@ -40,8 +40,9 @@ int os_proc_peak_memory(int pidfd, size_t *bytes);
 /* How many bytes of this process are resident that it shares with nobody. 0 or -errno. */
 int os_proc_own_memory(size_t *bytes);
 
-/* The signals that this process has handlers for, signal n in bit n - 1. 0 or -errno. */
-int os_proc_own_caught(uint64_t *signals);
+/* The signals that this process has handlers for, and those that its first thread blocks; signal n in bit n - 1. 0 or
+ * -errno. */
+int os_proc_own_signals(uint64_t *caught, uint64_t *blocked);
 
 /* How many processes the kernel has killed since it was started because there was no memory, in the machine or in a
  * cgroup. 0; -ENOENT where it does not tell, -errno. The second is the same from the text of /proc/vmstat. */

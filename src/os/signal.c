@@ -29,30 +29,35 @@ static OS_FORK_PATH bool is_to_reset(int number, const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-uint64_t os_signals_caught(void)
+struct os_signals os_signals_look(void)
 {
-    uint64_t caught;
-    if (!__libc_single_threaded || os_proc_own_caught(&caught))
-        return UINT64_MAX;
-    return caught;
+    struct os_signals signals = {.caught = UINT64_MAX, .blocked = UINT64_MAX};
+    if (__libc_single_threaded && os_proc_own_signals(&signals.caught, &signals.blocked) == 0)
+        signals.known = true;
+    else
+        signals.caught = signals.blocked = UINT64_MAX;
+    return signals;
 }
 
-uint64_t os_signals_with_children(uint64_t signals)
+struct os_signals os_signals_with_children(struct os_signals signals)
 {
-    return signals | UINT64_C(1) << (SIGCHLD - 1);
+    signals.caught |= UINT64_C(1) << (SIGCHLD - 1);
+    return signals;
 }
 
-OS_FORK_PATH void os_signals_reset(uint64_t suspects)
+/* A library function that is called first costs a fault, see fork.h: so the mask is left alone where it is empty. */
+OS_FORK_PATH void os_signals_reset(struct os_signals suspects)
 {
     const struct sigaction standard = {.sa_handler = SIG_DFL};
     struct sigaction action;
-    for (; suspects; suspects &= suspects - 1) {
-        int number = __builtin_ctzll(suspects) + 1;
+    for (uint64_t left = suspects.caught; left; left &= left - 1) {
+        int number = __builtin_ctzll(left) + 1;
         if (sigaction(number, NULL, &action) == 0 && is_to_reset(number, &action))
             sigaction(number, &standard, NULL);
     }
     const sigset_t none = {{0}}; /* not by sigemptyset(), which is on a page of its own */
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    if (suspects.blocked)
+        pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 bool os_children_may_vanish(void)

@@ -10,17 +10,24 @@
 void os_signals_block(sigset_t *before);
 void os_signals_restore(const sigset_t *before);
 
-/* The signals that this process may have handlers for, signal n in bit n - 1. All of them where that cannot be said:
- * when another thread could install one meanwhile, or the kernel does not tell. One look at /proc takes an eighth of
- * the time that asking for the disposition of each signal takes. */
-uint64_t os_signals_caught(void);
+/* The signals that this process may have handlers for, and those that this thread may block: signal n in bit n - 1.
+ * Unknown, and all of them, where that cannot be said: when another thread could install a handler meanwhile, or the
+ * kernel does not tell. */
+struct os_signals {
+    uint64_t caught;
+    uint64_t blocked;
+    bool known;
+};
 
-/* SIGCHLD among them: it may also be ignored, or have flags. */
-uint64_t os_signals_with_children(uint64_t signals);
+/* By one look at /proc, which takes half of the time that asking for the disposition of each signal takes. */
+struct os_signals os_signals_look(void);
 
-/* In a new process, with all signals blocked: the default for each of these signals that is caught, and for SIGCHLD
- * where that is one of them; what else is ignored stays so. Then no signal is blocked. */
-void os_signals_reset(uint64_t suspects);
+/* SIGCHLD among those that are caught: it may also be ignored, or have flags. */
+struct os_signals os_signals_with_children(struct os_signals signals);
+
+/* In a new process: the default for each of these signals that is caught, and for SIGCHLD where that is one of them;
+ * what else is ignored stays so. Then no signal is blocked. */
+void os_signals_reset(struct os_signals suspects);
 
 /* Whether a child of this process may be reaped as soon as it ends, by the kernel or by a handler or another thread of
  * the program's. */

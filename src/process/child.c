@@ -91,13 +91,13 @@ static OS_FORK_PATH void await_gate(const struct start *start)
     os_close(start->gate);
 }
 
-_Noreturn OS_FORK_PATH void child_run(const struct start *start, uint64_t caught)
+_Noreturn OS_FORK_PATH void child_run(const struct start *start, struct os_signals signals)
 {
     if (start->leash >= 0 && life_wear(start->leash))
         child_fail(start->name, "it cannot be tied to its parent");
     if (start->gate >= 0)
         await_gate(start);
-    os_signals_reset(caught);
+    os_signals_reset(signals);
     if (start->ignore_interrupt)
         os_signal_ignore(SIGINT);
     take_identity(start);

@@ -72,13 +72,26 @@ static int add_object(struct dl_phdr_info *object, size_t size, void *arg)
     return 0;
 }
 
+/* How often an object was loaded or unloaded so far. */
+static int count_changes(struct dl_phdr_info *object, size_t size, void *arg)
+{
+    (void)size;
+    *(unsigned long long *)arg = object->dlpi_adds + object->dlpi_subs;
+    return 1;
+}
+
+/* Nothing is written where nothing has changed: a write costs a fault after a fork. */
 void coverage_look(void)
 {
+    static unsigned long long changes_seen;
+    unsigned long long changes = 0;
+    dl_iterate_phdr(count_changes, &changes);
+    if (counters != UNKNOWN && changes == changes_seen)
+        return;
     struct objects objects = {.count = 0};
     dl_iterate_phdr(add_object, &objects);
-    enum state found = objects.count ? PERHAPS : NONE;
-    if (counters != found) /* a write costs a fault after a fork */
-        counters = found;
+    counters = objects.count ? PERHAPS : NONE;
+    changes_seen = changes;
 }
 
 /* The object's first mapped byte: where its file is to be asked for. */

@@ -253,5 +253,5 @@ _Noreturn void fresh_child(struct record *record, const struct fresh_descriptors
     start->connections = adopt_connections(record, descriptors->connections);
     start->connections_listed = true;
     fresh_report(0);
-    child_run(start, os_signals_with_children(os_signals_caught()));
+    child_run(start, os_signals_with_children(os_signals_look()));
 }

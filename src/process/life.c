@@ -35,6 +35,7 @@
 
 /* Of this process, opened when first needed; under the local lock. */
 static int own_pidfd = -1;
+static pid_t own_pid; /* with own_pidfd */
 static struct tie {
     int end;  /* the writing end */
     int kept; /* what keeps the reading end; -1 where that could not be had */
@@ -76,24 +77,51 @@ static int make_own(void)
     return make_socket();
 }
 
-static int duplicate_own_pidfd(void)
+/* -EBADF: the program has closed it. None is made anew, for it might get the number of another one that was closed. */
+static int have_own(void)
 {
     forget(&stale_pidfd);
-    if (own_pidfd < 0) {
-        int fd = make_own();
-        if (fd < 0)
-            return fd;
-        own_pidfd = fd;
-    }
-    return os_duplicate(own_pidfd);
+    if (own_pidfd >= 0)
+        return os_is_replaced(own_pidfd) ? -EBADF : own_pidfd;
+    int fd = make_own();
+    if (fd < 0)
+        return fd;
+    own_pid = getpid();
+    own_pidfd = fd;
+    return fd;
 }
 
 int life_sentinel(void)
 {
     local_lock();
-    int fd = duplicate_own_pidfd();
+    int fd = have_own();
+    if (fd >= 0)
+        fd = os_duplicate(fd);
     local_unlock();
     return fd;
+}
+
+int life_sentinel_of_fork(void)
+{
+    local_lock();
+    int fd = have_own();
+    local_unlock();
+    return fd;
+}
+
+OS_FORK_PATH int life_take_parent(void)
+{
+    int fd = stale_pidfd;
+    stale_pidfd = -1;
+    return fd;
+}
+
+pid_t life_pid(void)
+{
+    local_lock();
+    pid_t pid = own_pid;
+    local_unlock();
+    return pid;
 }
 
 /* Have room for one more. */

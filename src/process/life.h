@@ -3,8 +3,19 @@
 #ifndef MPROC_PROCESS_LIFE_H
 #define MPROC_PROCESS_LIFE_H
 
+#include <sys/types.h>
+
 /* A pidfd of this process, or what is readable as one when it has ended, for a child; the caller closes it. -errno. */
 int life_sentinel(void);
+
+/* The same for a child that will be forked, which finds it by life_take_parent(): the caller leaves it open. */
+int life_sentinel_of_fork(void);
+
+/* In the child of a fork: its copy of that, which belongs to the caller from then on. */
+int life_take_parent(void);
+
+/* The number of the process that has a sentinel. */
+pid_t life_pid(void);
 
 /* Tie a daemon that is about to be started to this process: *leash is for the daemon, and the caller closes it; *end
  * stands for what this process keeps. 0 or -errno. */

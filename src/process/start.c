@@ -108,7 +108,6 @@ static void describe(struct start *start, const mproc_process_options *options)
     start->connections = options->connections;
     start->connection_count = options->connection_count;
     start->connections_listed = options->connections != NULL;
-    start->parent_pid = getpid();
     start->parent = member_current();
 }
 
@@ -151,9 +150,10 @@ static int prepare(struct start *start, const mproc_process_options *options, st
 {
     describe(start, options);
     describe_groups(start, group);
-    start->sentinel = life_sentinel();
+    start->sentinel = start->forks ? life_sentinel_of_fork() : life_sentinel();
     if (start->sentinel < 0)
         return start->sentinel;
+    start->parent_pid = life_pid();
     if (start->daemon) {
         int result = life_tie(&start->leash, &start->tie);
         if (result)
@@ -167,7 +167,7 @@ static int prepare(struct start *start, const mproc_process_options *options, st
 
 static void release(struct start *start)
 {
-    if (start->sentinel >= 0)
+    if (start->sentinel >= 0 && !start->forks)
         os_close(start->sentinel);
     if (start->leash >= 0)
         os_close(start->leash);
@@ -194,7 +194,7 @@ static void untie(struct mproc_process *handle)
 
 static pid_t run_method(struct start *start, enum mproc_start_method method, int *condition)
 {
-    switch (method == MPROC_START_DEFAULT ? mproc_start_method_get() : method) {
+    switch (method) {
     case MPROC_START_SPAWN:
         return start_spawn(start, condition);
     case MPROC_START_FORKSERVER:
@@ -204,10 +204,10 @@ static pid_t run_method(struct start *start, enum mproc_start_method method, int
     }
 }
 
-static int start_into(struct mproc_process *handle, struct start *start, const mproc_process_options *options)
+static int start_into(struct mproc_process *handle, struct start *start, enum mproc_start_method method)
 {
     int condition = 0;
-    pid_t pid = run_method(start, options->method, &condition);
+    pid_t pid = run_method(start, method, &condition);
     release(start); /* and so there is a descriptor for the pidfd */
     if (pid <= 0)
         return pid ? pid : condition;
@@ -233,8 +233,10 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
     handle_reap_freed();
     coverage_look();
     watch_exit();
+    enum mproc_start_method method = options->method ? options->method : mproc_start_method_get();
     struct start start = {.fn = fn,
                           .arg = (void *)arg,
+                          .forks = method == MPROC_START_FORK,
                           .sentinel = -1,
                           .pidfd = -1,
                           .leash = -1,
@@ -252,7 +254,7 @@ int start_process(mproc_process **process, mproc_target *fn, const void *arg, co
     if (result)
         release(&start);
     else
-        result = start_into(handle, &start, options);
+        result = start_into(handle, &start, method);
     open_gate(&start);
     if (result) {
         untie(handle);

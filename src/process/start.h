@@ -23,6 +23,7 @@ struct start {
     uint64_t group;           /* the mark of its process group in the family, or 0; see group.h */
     char groups[GROUPS_SIZE]; /* the marks of all groups that it is in, as its environment says them */
 
+    bool forks;               /* the method is fork: the parent's sentinel is its own, and the child's a copy of that */
     int sentinel;             /* a pidfd of the parent */
     int pidfd;                /* of the child, where it was opened before anybody could reap it; else -1 */
     int leash;                /* of a daemon, see life.h; else -1 */
