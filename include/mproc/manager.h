@@ -286,9 +286,9 @@ typedef struct mproc_batch mproc_batch;
 MPROC_API int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout);
 
 /* The same in two steps, to do something else meanwhile, or to ask several servers at once. calls stays the caller's
- * and must stay until the batch is freed; args and what they hold need not. It never waits: what the socket does not
- * take at once goes out while anybody waits for an answer of this manager. Errors as above. It does not bring proxies
- * back after the death of a server. In a forked child of the process that has sent it, a batch is MPROC_SERVER_DIED for
+ * and must stay until the batch is freed; args and what they hold need not. It does not wait: what the socket does not
+ * take at once goes out while anybody waits for an answer of this manager. Only after a MPROC_SERVER_DIED it brings
+ * proxies with names back first, as any call does, which may take 5 s. Errors as above. In a forked child of the process that has sent it, a batch is MPROC_SERVER_DIED for
  * each call. */
 MPROC_API int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch);
 

@@ -16,6 +16,9 @@ struct mproc_batch {
     struct link_call *begun[];
 };
 
+/* How long bringing back the proxies of a server that died may take where no timeout says so. */
+#define REVIVE_TIME OS_SEC(5)
+
 /* ---- making requests ---- */
 
 #define COMPLETED 8 /* arguments of a lock's, a queue's or the like's method, and more than those have */
@@ -76,32 +79,57 @@ static int make_all(struct mproc_batch *batch)
     return 0;
 }
 
-int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch)
+/* What is wrong with them, or NULL. */
+static const char *wrong_calls(const mproc_manager *manager, const mproc_call *calls, size_t count)
 {
-    if (!batch)
-        return refuse(__func__, "batch is NULL");
-    *batch = NULL;
     if (!manager)
-        return refuse(__func__, "manager is NULL");
+        return "manager is NULL";
     if (!calls)
-        return refuse(__func__, "calls is NULL");
+        return "calls is NULL";
     if (count == 0)
-        return refuse(__func__, "count is 0");
+        return "count is 0";
     if (count > UINT32_MAX)
-        return refuse(__func__, "count is above 2^32 - 1");
+        return "count is above 2^32 - 1";
+    return NULL;
+}
+
+/* A proxy that is not, for whatever reason, is answered by its own call. */
+static void revive(const struct mproc_manager *manager, const mproc_call *calls, size_t count, int64_t deadline)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct proxy *proxy = proxy_of(calls[i].object);
+        if (proxy && proxy->manager == manager && proxy_revive(proxy, deadline) == MPROC_TIMEOUT)
+            return;
+    }
+}
+
+static int send_all(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch, int64_t deadline)
+{
+    revive(manager, calls, count, deadline);
     struct mproc_batch *made = os_malloc(sizeof *made + count * sizeof *made->begun);
     if (!made)
-        return outcome(__func__, -ENOMEM);
+        return -ENOMEM;
     *made = (struct mproc_batch){
         .manager = manager, .waiter = {.wake = PTHREAD_COND_INITIALIZER}, .calls = calls, .count = count};
     int result = make_all(made);
     if (result) {
         free(made);
-        return outcome(__func__, result);
+        return result;
     }
     begin(made);
     *batch = made;
     return 0;
+}
+
+int mproc_manager_send(mproc_manager *manager, mproc_call *calls, size_t count, mproc_batch **batch)
+{
+    if (!batch)
+        return refuse(__func__, "batch is NULL");
+    *batch = NULL;
+    const char *wrong = wrong_calls(manager, calls, count);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
+    return outcome(__func__, send_all(manager, calls, count, batch, os_now() + REVIVE_TIME));
 }
 
 /* ---- answers ---- */
@@ -115,6 +143,8 @@ static void write_answer(struct mproc_batch *batch, size_t i)
         call->status = link_end(&batch->manager->link, batch->begun[i], &call->result);
     else
         call->status = MPROC_SERVER_DIED;
+    if (call->status == MPROC_SERVER_DIED)
+        proxy_note_if_there(batch->manager, call->object);
 }
 
 static void finish(struct mproc_batch *batch)
@@ -160,36 +190,19 @@ mproc_batch *mproc_batch_free(mproc_batch *batch)
     return NULL;
 }
 
-/* A proxy that is not, for whatever reason, is answered by its own call. */
-static void revive(const struct mproc_manager *manager, const mproc_call *calls, size_t count, int64_t deadline)
-{
-    for (size_t i = 0; manager && calls && i < count; i++) {
-        struct proxy *proxy = proxy_of(calls[i].object);
-        if (proxy && proxy->manager == manager && proxy_revive(proxy, deadline) == MPROC_TIMEOUT)
-            return;
-    }
-}
-
-static void note(mproc_manager *manager, const mproc_call *calls, size_t count)
-{
-    pthread_mutex_lock(&manager->link.mutex);
-    for (size_t i = 0; i < count; i++)
-        proxy_note(proxy_of(calls[i].object), calls[i].status);
-    pthread_mutex_unlock(&manager->link.mutex);
-}
-
 int mproc_manager_call(mproc_manager *manager, mproc_call *calls, size_t count, mproc_time timeout)
 {
     unsigned before = failure_mark();
     mproc_batch *batch;
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
-    revive(manager, calls, count, os_deadline(timeout));
-    int result = mproc_manager_send(manager, calls, count, &batch);
+    const char *wrong = wrong_calls(manager, calls, count);
+    if (wrong)
+        return refuse(__func__, "%s", wrong);
+    int result = send_all(manager, calls, count, &batch, os_deadline(timeout));
     if (result)
-        return retold(__func__, before, result);
+        return outcome(__func__, result);
     result = mproc_batch_wait(batch, timeout);
     mproc_batch_free(batch);
-    note(manager, calls, count);
     return retold(__func__, before, result);
 }

@@ -264,6 +264,14 @@ void proxy_remember(struct proxy *proxy, const mproc_value *args, size_t count)
     pthread_mutex_unlock(&proxy->manager->link.mutex);
 }
 
+void proxy_note_if_there(const struct mproc_manager *manager, const void *object)
+{
+    for (size_t i = 0; i < PROXY_BUCKETS; i++)
+        for (struct proxy *proxy = manager->proxies[i]; proxy; proxy = proxy->next)
+            if (proxy == object)
+                proxy_note(proxy, MPROC_SERVER_DIED);
+}
+
 /* What was found is the proxy itself where only the connection was lost. It has one holder more, which is this. */
 static void take_over(struct proxy *proxy, struct proxy *found)
 {

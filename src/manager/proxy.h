@@ -55,6 +55,9 @@ static inline void proxy_note(struct proxy *proxy, int status)
     proxy->is_told = proxy->is_told || status == MPROC_SERVER_DIED;
 }
 
+/* With the mutex: the same for MPROC_SERVER_DIED and an object that may have been freed since. */
+void proxy_note_if_there(const struct mproc_manager *manager, const void *object);
+
 /* Keep the arguments by which an object was obtained, if it has a name. */
 void proxy_remember(struct proxy *proxy, const mproc_value *args, size_t count);
 

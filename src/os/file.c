@@ -241,6 +241,18 @@ int os_absolute_path(const char *path, char *absolute, size_t size)
     return more < 0 || (size_t)more >= size - length ? -ENAMETOOLONG : 0;
 }
 
+int os_nameless_file(void)
+{
+    int fd = openat(AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -ENOENT;
+    if (fchmod(fd, 0600)) { /* whatever the file mode mask is */
+        close(fd);
+        return -ENOENT;
+    }
+    return os_keep(fd);
+}
+
 int os_scratch_file(void)
 {
     int fault = os_fault(OS_MEMFD_CREATE);
@@ -249,6 +261,10 @@ int os_scratch_file(void)
     int fd = memfd_create("mproc-start", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag, which others insist on */
         fd = memfd_create("mproc-start", MFD_CLOEXEC);
+    if (fd < 0 && (errno == EPERM || errno == ENOSYS)) {
+        int other = os_nameless_file();
+        return other == -ENOENT ? failed_call("memfd_create") : other;
+    }
     return fd < 0 ? failed_call("memfd_create") : os_keep(fd);
 }
 

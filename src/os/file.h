@@ -60,6 +60,10 @@ bool os_is_there(const char *path);
 /* The path from the root, wherever this process goes later. Links stay. 0; -ENAMETOOLONG; -errno. */
 int os_absolute_path(const char *path, char *absolute, size_t size);
 
+/* Where memfd_create() is refused: a file in /dev/shm that never has a name, and goes with its last descriptor.
+ * -ENOENT: there is no place for it. */
+int os_nameless_file(void);
+
 /* An anonymous file in memory for what a child is told, empty and positioned at 0; and back to 0. */
 int os_scratch_file(void);
 int os_rewind(int fd);

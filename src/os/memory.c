@@ -11,9 +11,11 @@
 #include "util/failure.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
@@ -43,7 +45,20 @@ static int memory_file(const char *name)
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
     if (fd < 0 && errno == EINVAL) /* a kernel before 6.3 does not know the last flag */
         fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 && (errno == EPERM || errno == ENOSYS)) {
+        int other = os_nameless_file();
+        return other == -ENOENT ? failed_call("memfd_create") : other;
+    }
     return fd < 0 ? failed_call("memfd_create") : os_keep(fd);
+}
+
+/* Whether it is one of os_nameless_file(), which has no seals: nobody else could have a path to it. */
+static bool is_nameless(int fd)
+{
+    struct stat status;
+    struct statfs system;
+    return fstat(fd, &status) == 0 && fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC &&
+           status.st_nlink == 0 && S_ISREG(status.st_mode) && (status.st_mode & 07777) == 0600;
 }
 
 static int memory_size_and_seal(int fd, size_t size)
@@ -54,7 +69,7 @@ static int memory_size_and_seal(int fd, size_t size)
     int fault = os_fault(OS_SEAL);
     if (fault)
         return fault;
-    return fcntl(fd, F_ADD_SEALS, OUR_SEALS) ? failed_call("fcntl") : 0;
+    return fcntl(fd, F_ADD_SEALS, OUR_SEALS) && !(errno == EPERM && is_nameless(fd)) ? failed_call("fcntl") : 0;
 }
 
 int os_memory_create(const char *name, size_t size)
@@ -75,7 +90,7 @@ bool os_memory_is_sealed(int fd)
     if (os_fault(OS_FCNTL))
         return false;
     int seals = fcntl(fd, F_GET_SEALS);
-    return seals >= 0 && (seals & OUR_SEALS) == OUR_SEALS;
+    return seals >= 0 && ((seals & OUR_SEALS) == OUR_SEALS || is_nameless(fd));
 }
 
 int64_t os_memory_size(int fd)

@@ -569,6 +569,33 @@ static void a_proxy_without_a_name_stays_without_its_object(void **state)
     end_of_servers(server);
 }
 
+/* Also where a proxy is freed between the two steps. */
+static void calls_in_two_steps_bring_named_proxies_back(void **state)
+{
+    (void)state;
+    mproc_manager *manager;
+    mproc_list *other;
+    mproc_batch *batch;
+    pid_t server = start_serving(serve_here, NULL, &manager);
+    mproc_dict *ages = ages_of(manager);
+    assert_int_equal(mproc_manager_list(manager, &other, NULL, SOON), 0);
+    mproc_call calls[] = {{.object = ages, .method = "length"}, {.object = other, .method = "length"}};
+    kill_and_serve_again(&server);
+    assert_int_equal(mproc_manager_send(manager, calls, 2, &batch), 0);
+    mproc_list_free(other);
+    assert_int_equal(mproc_batch_wait(batch, SOON), 0);
+    batch = mproc_batch_free(batch);
+    assert_int_equal(calls[0].status, MPROC_SERVER_DIED);
+    assert_int_equal(calls[1].status, MPROC_SERVER_DIED);
+    assert_int_equal(mproc_manager_send(manager, calls, 1, &batch), 0);
+    assert_int_equal(mproc_batch_wait(batch, SOON), 0);
+    mproc_batch_free(batch);
+    assert_int_equal(calls[0].status, 0);
+    mproc_dict_free(ages);
+    mproc_manager_free(manager);
+    end_of_servers(server);
+}
+
 static void a_call_of_many_brings_named_proxies_back(void **state)
 {
     (void)state;
@@ -612,6 +639,7 @@ int main(int argc, char **argv)
         saved(calls_go_on_when_there_is_a_server_again),
         saved(a_proxy_without_a_name_stays_without_its_object),
         saved(a_call_of_many_brings_named_proxies_back),
+        saved(calls_in_two_steps_bring_named_proxies_back),
     };
     return cmocka_run_group_tests(tests, make_first_manager, NULL);
 }

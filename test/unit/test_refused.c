@@ -37,7 +37,7 @@ static const struct call calls[] = {
     {"sched_getaffinity", SYS_sched_getaffinity, false},
     {"pidfd_open", SYS_pidfd_open, false},
     {"pidfd_send_signal", SYS_pidfd_send_signal, false},
-    {"memfd_create", SYS_memfd_create, true},
+    {"memfd_create", SYS_memfd_create, false},
     {"fallocate", SYS_fallocate, true},
     {"eventfd2", SYS_eventfd2, true},
     {"epoll_create1", SYS_epoll_create1, true},
