@@ -28,6 +28,7 @@
  * that it cannot run says so on stderr and exits with code 127.
  *
  * When the program exits (returns from main, or calls exit()) its daemons are killed and its other children joined.
+ * What a daemon forks by itself, and what then executes another program, is no daemon, and may outlive the program.
  * Where that takes longer than a second, a line says which it waits for: on stderr, or in the log (WARNING) where it
  * has that level.
  * docs/processes.md compares the start methods. */

@@ -153,8 +153,7 @@ void store_forget_yields(struct job *job)
     store_release(&job->own_yields, NULL);
 }
 
-/* Before the memory in which they are. */
-static void free_yields(struct job *job)
+void store_free_yields(struct job *job)
 {
     struct yield *yields = load_acquire(&job->own_yields);
     for (size_t i = 0; yields && i < job->own_yield_count; i++)
@@ -165,7 +164,7 @@ static void free_yields(struct job *job)
 void store_free_job(struct pool *pool, struct job *job)
 {
     store_free_postmortems(pool, job);
-    free_yields(job);
+    store_free_yields(job); /* before the memory in which they are */
     heap_free_from(&job->inputs);
     heap_free_from(&job->payload);
     store_release(&pool->moving, (uintptr_t)job);

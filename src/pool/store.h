@@ -24,6 +24,9 @@ void store_free_job(struct pool *pool, struct job *job);
 /* What the yields of a job name is no longer the job's: its caller has it. One store, so all or none. */
 void store_forget_yields(struct job *job);
 
+/* Free what the items of a settled job have left in blocks of their own, and was not taken. */
+void store_free_yields(struct job *job);
+
 /* The entry for a function: 0, MPROC_NO_FUNCTION, -ENOMEM, -errno. */
 int store_function(struct pool *pool, mproc_task *task, const struct job_function **entry);
 

@@ -406,7 +406,10 @@ void host_free_job(mproc_pool *pool, struct job *job)
 static bool is_over(mproc_pool *pool, struct job *job)
 {
     size_t from = 0;
-    if (!job_is_settled(job, &from) || !host_withdraw(pool, job))
+    if (!job_is_settled(job, &from))
+        return false;
+    store_free_yields(job); /* nobody looks at them, though a worker may name the job until it has another */
+    if (!host_withdraw(pool, job))
         return false;
     store_free_job(pool->shared, job);
     return true;

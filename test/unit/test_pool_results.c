@@ -694,6 +694,30 @@ static void nothing_stays_of_results_in_a_storm_of_kills(void **state)
     free(errors);
 }
 
+/* A worker names the job that it was at last until it has another one. */
+static int take_much(void *ctx, const void *in, void *out)
+{
+    (void)ctx;
+    (void)in;
+    (void)out;
+    return mproc_task_result((size_t)32 << 20) ? 0 : 1;
+}
+
+static void a_large_result_goes_back_with_its_future_at_once(void **state)
+{
+    (void)state;
+    mproc_pool *pool = make_pool(2);
+    size_t before = bytes_in_use();
+    for (int i = 0; i < 50; i++) {
+        mproc_future *future;
+        assert_int_equal(mproc_pool_submit(pool, &future, take_much, NULL, NULL, 0, 0), 0);
+        assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(60)), 0);
+        mproc_future_free(future);
+        assert_true(bytes_in_use() < before + ((size_t)1 << 20));
+    }
+    mproc_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -707,6 +731,7 @@ int main(void)
         unit(a_future_has_its_result_until_it_is_taken),
         unit(a_large_result_is_not_copied),
         unit(what_a_future_has_goes_with_it),
+        unit(a_large_result_goes_back_with_its_future_at_once),
         unit(the_text_of_an_error_reaches_future_and_callback),
         unit(the_last_text_counts_and_the_code_is_the_tasks),
         unit(the_text_of_a_task_that_does_not_fail_is_dropped),
