@@ -12,7 +12,7 @@
 /* One kill in so many is of the server. */
 #define SERVER_ONE_IN 12
 
-static pid_t parent_of(pid_t pid)
+pid_t parent_of(pid_t pid)
 {
     char path[32], text[512];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -54,6 +54,7 @@ static void measure_recovery(struct user *self, pid_t server)
         }
         nap_us(1000);
     }
+    atomic_store(&self->since, 0);
 }
 
 static void kill_one(struct user *self)
@@ -77,14 +78,14 @@ static void kill_one(struct user *self)
     pthread_rwlock_unlock(&storm.swap);
 }
 
-void *kill_processes(void *unused)
+void *kill_processes(void *arg)
 {
-    struct user self = {.number = 99, .random = storm.seed * 7919 + 1};
-    (void)unused;
+    struct user *self = arg;
     while (!atomic_load(&storm.ends)) {
         int64_t shortest = storm.kill_ms * 1000 / 3;
-        nap_us(shortest + (int64_t)random_below(&self.random, (uint64_t)(shortest * 2)));
-        kill_one(&self);
+        nap_us(shortest + (int64_t)random_below(&self->random, (uint64_t)(shortest * 2)));
+        kill_one(self);
+        self->rounds++;
     }
     return NULL;
 }

@@ -3,9 +3,12 @@
  * runs more often than it may; in the end nothing is left in the arena.
  *
  *     storm [seconds=N] [seed=N] [threads=N] [workers=MOST] [kills=MS] [method=fork|spawn|threads] [limit=MS]
+ *           [recovery=MS]
  *
  * kills: the longest pause between two kills, the shortest is a third of it; 0: nobody is killed. limit: a call that
- * takes longer is a finding. The numbers of one run differ from those of the next with the same seed as far as the
+ * takes longer is a finding, and so is a pool that has no workers for so long as recovery says after its server was
+ * killed. Both are told by the time of the machine, see machine.c: while at most five processes for each CPU want to
+ * run it is that of the clock. The numbers of one run differ from those of the next with the same seed as far as the
  * kernel's scheduling does; the sequence of what each thread does is the same.
  *
  * Exit status 0 when nothing was found, else 1. It uses nothing but the public functions. */
@@ -17,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
     MOST_ITEMS = 200,
@@ -49,8 +53,10 @@ enum kind {
 
 struct figures {
     _Atomic(uint64_t) calls;
-    _Atomic(int64_t) longest; /* ns */
-    _Atomic(uint64_t) over;   /* those that took longer than the limit */
+    _Atomic(int64_t) longest;  /* ns, by the clock, */
+    _Atomic(int64_t) counted;  /* and what of it counts */
+    _Atomic(uint64_t) over;    /* those that took longer than the limit */
+    _Atomic(uint64_t) excused; /* those that did so by the clock alone */
 };
 
 /* One thread that uses the pool. */
@@ -59,8 +65,11 @@ struct user {
     unsigned number;
     uint64_t random;
     uint64_t rounds;
-    _Atomic(int64_t) since; /* when the call began at which it is, or 0 */
-    _Atomic(int) kind;      /* and what it is */
+    _Atomic(int64_t) since;   /* when the call began at which it is, or 0 */
+    _Atomic(int64_t) counted; /* the same by the machine's time */
+    _Atomic(int) kind;        /* and what it is */
+    int64_t waited;           /* for how long its thread had waited for a CPU before the call */
+    bool is_told;             /* by the watch: that this call takes too long */
 };
 
 struct storm {
@@ -70,6 +79,7 @@ struct storm {
     unsigned workers; /* at most */
     int64_t kill_ms;
     int64_t limit_ms;
+    int64_t recovery_ms;
     bool as_threads;
     enum mproc_start_method method;
 
@@ -93,6 +103,25 @@ void begin_call(struct user *user, enum kind kind);
 void end_call(struct user *user);
 const char *kind_name(enum kind kind);
 
+/* ---- machine.c ---- */
+
+/* Start the process that counts the machine's time. */
+bool machine_begin(void);
+
+/* Its time. */
+int64_t machine_ns(void);
+
+/* Whether that process lives. Without it nothing is worth what it says. */
+bool machine_lives(void);
+
+/* End it, and print what the machine was like in so much of the clock's time. */
+void machine_end(int64_t clock_time);
+
+/* ---- processes.c ---- */
+
+/* To the standard error stream. */
+void tell_processes(void);
+
 /* ---- use.c ---- */
 
 /* The life of the user that arg is, until storm.ends. */
@@ -101,7 +130,10 @@ int make_pool(uint64_t *random);
 
 /* ---- kill.c ---- */
 
-/* The life of the killer, until storm.ends. */
-void *kill_processes(void *unused);
+/* The parent of a process, or -1. */
+pid_t parent_of(pid_t pid);
+
+/* The life of the killer, until storm.ends. arg: a struct user, for what it waits for. */
+void *kill_processes(void *arg);
 
 #endif
