@@ -49,6 +49,10 @@ static void measure_recovery(struct user *self, pid_t server)
         int count = mproc_pool_workers(storm.pool, pids, MOST_WORKERS);
         pid_t parent = count > 0 ? parent_of(pids[0]) : -1;
         if (parent > 0 && parent != server && parent_of(parent) == getpid()) {
+            int64_t waited = waited_by(parent);
+            self->newcomer_waited = waited_by(pids[0]);
+            if (waited > self->newcomer_waited)
+                self->newcomer_waited = waited;
             end_call(self);
             return;
         }

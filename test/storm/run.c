@@ -66,6 +66,19 @@ const char *kind_name(enum kind kind)
     return names[kind];
 }
 
+int64_t waited_by(pid_t pid)
+{
+    char path[64], text[64] = "";
+    long long waited = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    bool is_told = fgets(text, sizeof text, file) && sscanf(text, "%*d %lld", &waited) == 1;
+    fclose(file);
+    return is_told ? (int64_t)waited : 0;
+}
+
 /* For how long the calling thread was ready to run so far and had no CPU. 0 where the kernel does not tell. */
 static int64_t waited_ns(void)
 {
@@ -82,6 +95,7 @@ static int64_t waited_ns(void)
 void begin_call(struct user *user, enum kind kind)
 {
     user->waited = waited_ns();
+    user->newcomer_waited = 0;
     atomic_store(&user->kind, (int)kind);
     atomic_store(&user->counted, machine_ns());
     atomic_store(&user->since, now_ns());
@@ -107,7 +121,8 @@ void end_call(struct user *user)
     int64_t counted = machine_ns() - atomic_load(&user->counted);
     if (counted > limit_of(kind) &&
         counted < took - took / 10) { /* the machine was late, and this thread later still */
-        int64_t active = took - (waited_ns() - user->waited);
+        int64_t waited = waited_ns() - user->waited;
+        int64_t active = took - (waited > user->newcomer_waited ? waited : user->newcomer_waited);
         counted = active < counted ? active : counted;
     }
     atomic_fetch_add(&figures->calls, 1);

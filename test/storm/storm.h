@@ -69,6 +69,7 @@ struct user {
     _Atomic(int64_t) counted; /* the same by the machine's time */
     _Atomic(int) kind;        /* and what it is */
     int64_t waited;           /* for how long its thread had waited for a CPU before the call */
+    int64_t newcomer_waited;  /* and one that was started meanwhile, for whose start it waits */
     bool is_told;             /* by the watch: that this call takes too long */
 };
 
@@ -97,6 +98,9 @@ int64_t now_ns(void);
 void nap_us(int64_t microseconds);
 uint64_t random_below(uint64_t *state, uint64_t bound);
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* For how long a process was ready to run since its start and had no CPU. */
+int64_t waited_by(pid_t pid);
 
 /* Around each call. */
 void begin_call(struct user *user, enum kind kind);
