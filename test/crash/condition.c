@@ -43,14 +43,23 @@ static void wait_once(void *arg)
         pause();
 }
 
+struct arrival {
+    struct condition_world *world;
+    int before;
+};
+
+static bool has_come(void *arg)
+{
+    const struct arrival *arrival = arg;
+    return atomic_load(&arrival->world->waiting) > arrival->before;
+}
+
 /* Have so many bystanders wait. They wait once the lock can be had after they have said so. */
 static struct condition_world *add_waiters(struct condition_world *world, int count)
 {
     for (int i = 0; i < count; i++) {
         world->waiters[i] = bystander_start(wait_once, world);
-        double end = seconds_now() + SURVIVORS_MS / 1000.0;
-        while (atomic_load(&world->waiting) <= i && seconds_now() < end)
-            usleep(100);
+        within_time(has_come, &(struct arrival){world, i});
     }
     mproc_lock_acquire(&world->lock, MPROC_FOREVER);
     mproc_lock_release(&world->lock);
@@ -143,9 +152,7 @@ static const char *use_again(struct condition_world *world)
     bystander_end(world->waiters[WAITERS]);
     int before = atomic_load(&world->waiting);
     world->waiters[WAITERS] = bystander_start(wait_once, world);
-    double end = seconds_now() + SURVIVORS_MS / 1000.0;
-    while (atomic_load(&world->waiting) == before && seconds_now() < end)
-        usleep(50);
+    within_time(has_come, &(struct arrival){world, before});
     mproc_lock_acquire(&world->lock, MPROC_FOREVER);
     mproc_condition_notify_all(&world->condition);
     mproc_lock_release(&world->lock);

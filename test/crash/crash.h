@@ -136,11 +136,34 @@ void give_up(const char *what) __attribute__((noreturn));
 /* Seconds of a clock that only goes on. */
 double seconds_now(void);
 
-/* The same without the time for which the whole machine stood still, which is nobody's fault; and whether more than
- * SURVIVORS_MS of it have gone by since it was begin. Stalls are seen from stalls_watch() on. */
+/* The same without the time for which the whole machine stood still, or this program waited for a CPU, which is
+ * nobody's fault; and whether more than SURVIVORS_MS of it have gone by since it was begin. Stalls are seen from
+ * stalls_watch() on. */
 double seconds_of_work(void);
 bool is_too_late(double begin);
 void stalls_watch(void);
+
+/* For one that looks every now and then whether others have done something: it is over when so many seconds of work
+ * have gone by, not counted those in which one of the others was ready and had no CPU. */
+struct patience {
+    double left;
+    double most;
+    double looked;
+};
+
+struct patience patience_for(double seconds);
+bool patience_is_over(struct patience *patience);
+
+/* ---- who has no CPU (starved.c); may be called in a signal handler ---- */
+
+/* How long this program was ready and waited for a CPU, ever. */
+double starved_seconds(void);
+
+/* The same of this program together with the processes that descend from it and are there now. */
+double family_starved_seconds(void);
+
+/* Whether one of those that descend from it is ready and has no CPU now: this program itself has it. */
+bool somebody_starves(void);
 
 /* Zeroed shared memory. */
 void *world_alloc(size_t size);

@@ -75,6 +75,9 @@ static const struct {
 /* A piece of work that does not get on for so long has found that somebody hangs. */
 #define HANG_SECONDS 20
 
+/* Where it has no CPU most of that time, it gets the time once more, so many times. */
+#define AGAIN_MOST 10
+
 /* Or, while an operation is traced: tens of thousands of steps, each with a look at all shared memory. */
 #define TRACE_SECONDS 100
 
@@ -125,9 +128,38 @@ static void note(const char *wrong, size_t point)
     }
 }
 
+/* The alarm that is set, and how often it has been set anew. */
+static struct {
+    unsigned seconds;
+    unsigned again;
+    double starved;
+} watch;
+
+static void watch_for(unsigned seconds)
+{
+    watch.seconds = seconds;
+    watch.again = 0;
+    watch.starved = family_starved_seconds();
+    alarm(seconds);
+}
+
+/* Where the processes were ready and waited for a CPU most of the time, nothing has been found yet: where all sleep,
+ * they wait for none. */
+static bool was_starved(void)
+{
+    double starved = family_starved_seconds();
+    double grown = starved - watch.starved;
+    watch.starved = starved;
+    return watch.again++ < AGAIN_MOST && grown > watch.seconds / 2.0;
+}
+
 static void on_alarm(int signal)
 {
     (void)signal;
+    if (was_starved()) {
+        alarm(watch.seconds);
+        return;
+    }
     note("somebody hangs", found.at);
     print_found();
     _exit(0);
@@ -190,7 +222,7 @@ struct scene {
 static void begin_point(size_t point)
 {
     found.at = point;
-    alarm(HANG_SECONDS);
+    watch_for(HANG_SECONDS);
 }
 
 static struct scene set_scene(const struct crash_case *subject, const struct trace *trace, size_t point)
@@ -223,7 +255,7 @@ static void rehearse(const struct crash_case *subject)
 
 static struct trace trace_operation(const struct crash_case *subject)
 {
-    alarm(TRACE_SECONDS);
+    watch_for(TRACE_SECONDS);
     rehearse(subject);
     void *world = subject->build();
     struct victim victim = victim_start(subject, world, keeps);
@@ -315,9 +347,9 @@ static void kill_repairers_at(const struct crash_case *subject, const struct tra
     begin_point(point);
     struct scene scene = dead_scene(subject, trace, point);
     struct victim second = victim_start(&repairer, scene.world, keeps);
-    alarm(TRACE_SECONDS);
+    watch_for(TRACE_SECONDS);
     struct trace repair = victim_trace(&second);
-    alarm(HANG_SECONDS);
+    watch_for(HANG_SECONDS);
     victim_kill(&second);
     note(settle(subject, scene.world, false), point);
     struct choice choice = choose(&repair, true, quick ? QUICK_REPAIRERS : WHOLE_REPAIRERS);

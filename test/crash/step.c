@@ -255,10 +255,10 @@ bool victim_continue(struct victim *victim)
         victim_kill(victim);
         return true;
     }
+    struct patience patience = patience_for(END_SECONDS);
     kill(victim->pid, SIGCONT);
-    double end = seconds_now() + END_SECONDS;
     while (waitpid(victim->pid, NULL, WNOHANG) == 0) {
-        if (seconds_now() > end) {
+        if (patience_is_over(&patience)) {
             victim_kill(victim);
             return false;
         }

@@ -32,6 +32,9 @@ static _Atomic(int64_t) *stalled;
 
 #define BEAT 50000000
 
+/* Who waits for a CPU for so many times the time that it is given will hang all the same. */
+#define PATIENCE_MOST 10
+
 static void beat(void)
 {
     for (;;) {
@@ -60,7 +63,7 @@ void stalls_watch(void)
 
 double seconds_of_work(void)
 {
-    return seconds_now() - (stalled ? (double)atomic_load(stalled) / 1e9 : 0);
+    return seconds_now() - (stalled ? (double)atomic_load(stalled) / 1e9 : 0) - starved_seconds();
 }
 
 bool is_too_late(double begin)
@@ -70,6 +73,31 @@ bool is_too_late(double begin)
         return false;
     nanosleep(&(struct timespec){.tv_nsec = 3 * BEAT}, NULL); /* a stall is told when it is over */
     return seconds_of_work() - begin - pause > SURVIVORS_MS / 1000.0;
+}
+
+struct patience patience_for(double seconds)
+{
+    double now = seconds_of_work();
+    return (struct patience){.left = seconds, .most = PATIENCE_MOST * seconds, .looked = now};
+}
+
+bool patience_is_over(struct patience *patience)
+{
+    double now = seconds_of_work();
+    double gone = now - patience->looked;
+    patience->looked = now;
+    patience->most -= gone;
+    if (patience->most > 0 && somebody_starves())
+        return false;
+    patience->left -= gone;
+    if (patience->left > 0)
+        return false;
+    double pause = 3.0 * BEAT / 1e9;
+    nanosleep(&(struct timespec){.tv_nsec = 3 * BEAT}, NULL); /* a stall is told when it is over */
+    now = seconds_of_work();
+    patience->left += pause - (now - patience->looked);
+    patience->looked = now;
+    return patience->left <= 0;
 }
 
 void *world_alloc(size_t size)
@@ -108,9 +136,9 @@ void bystander_die_in(void (*run)(void *world), void *world)
 
 bool within_time(bool (*condition)(void *world), void *world)
 {
-    double begin = seconds_of_work();
+    struct patience patience = patience_for(SURVIVORS_MS / 1000.0);
     while (!condition(world)) {
-        if (is_too_late(begin))
+        if (patience_is_over(&patience))
             return condition(world);
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
