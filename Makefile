@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 export PREFIX DESTDIR
 JOBS   ?= $(shell nproc)
+STORM  ?= 180
+export STORM
 BUILD   = build/$(PRESET)
 
 CONFIGURE = cmake --preset $(PRESET) --log-level=WARNING >/dev/null
@@ -12,14 +14,15 @@ COMPILE   = cmake --build --preset $(PRESET)
 
 # One goal after another, as in `make deps demo`; CMake and CTest run jobs in parallel themselves.
 .NOTPARALLEL:
-.PHONY: help deps demo test build examples man lint sanitize coverage test-all crash-test soak storm fuzz bench bench-docs \
-        install uninstall clean
+.PHONY: help deps demo test build examples man lint sanitize coverage test-all test-long crash-test soak storm fuzz bench \
+        bench-docs install uninstall clean
 
 help:
 	@echo 'make deps      install the Debian packages that build, examples and tests need; FOR="lint bench" those of others'
 	@echo 'make demo      build, and count the words of this machine with the example wordcount'
-	@echo 'make test      build, and run every test'
-	@echo 'make test-all  the same, and what takes long: storms of ten minutes, large models (an hour)'
+	@echo 'make test      build, and run every test but those that take long'
+	@echo 'make test-all  the same, and then what takes long: storms, large models; STORM=180 is the seconds of a storm'
+	@echo 'make test-long  only what takes long'
 	@echo 'make build     build the libraries, the examples and the tests into $(BUILD)'
 	@echo 'make examples  build the examples into $(BUILD)/examples'
 	@echo 'make man       make a man page of each public function and header; PRESET=release: in build/release/man'
@@ -51,11 +54,15 @@ build:
 	$(CONFIGURE)
 	$(COMPILE)
 
+# Most tests sleep most of their time.
 test: build
-	ctest --preset $(PRESET) -j $(JOBS)
+	ctest --preset $(PRESET) -j $$((3 * $(JOBS)))
 
-test-all: build
-	ctest --preset $(PRESET) -C All -j $(JOBS)
+test-long: build
+	ctest --preset $(PRESET) -C All -L long -j $(JOBS)
+
+test-all: test
+	$(MAKE) --no-print-directory test-long
 
 examples:
 	@scripts/deps check examples

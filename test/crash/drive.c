@@ -1,9 +1,10 @@
 /* Runs the crash harness: shares the cases of both builds out to programs of run.c, as many at a time as there are CPUs
  * for, and prints what they found.
  *
- *     crash [quick] [table] [O0|O2] [NAME]
+ *     crash [quick] [table] [O0|O2] [part=K/N] [NAME]
  *
  * quick: a sample of the points of each case. table: in Markdown, for docs/kill-points.md. O0, O2: this build only.
+ * part: only every Nth case, from the Kth on, and as many at a time as others can live beside.
  * NAME: only the cases whose operation begins so. Exit status 0 when every case held, and every broken variant that was
  * run was found out. */
 #include <errno.h>
@@ -30,6 +31,7 @@
 #define SHARES         6
 #define BUSY_PER_CPU   3
 #define ASLEEP_PER_CPU 8
+#define PART_PER_CPU   1 /* of one part among other tests */
 
 static const char *const builds[BUILDS] = {"O0", "O2"};
 
@@ -79,6 +81,8 @@ static bool quick;
 static bool as_table;
 static bool wanted[BUILDS] = {true, true};
 static const char *name = "";
+static int part = 1;
+static int parts = 1;
 
 static void give_up(const char *what)
 {
@@ -151,7 +155,7 @@ static void read_rows(void)
                    row->operation, row->state, broken) < 5)
             continue;
         row->is_broken = strcmp(broken, "broken") == 0;
-        row_count += strncmp(row->operation, name, strlen(name)) == 0;
+        row_count += strncmp(row->operation, name, strlen(name)) == 0 && row->number % parts == part - 1;
     }
     if (file)
         fclose(file);
@@ -388,6 +392,14 @@ static bool print_total(time_t seconds)
     return failures[0] + failures[1] + missed == 0;
 }
 
+static void check_part(void)
+{
+    if (part >= 1 && part <= parts)
+        return;
+    fprintf(stderr, "part=K/N: K is from 1 to N\n");
+    exit(2);
+}
+
 static void read_arguments(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -399,6 +411,8 @@ static void read_arguments(int argc, char **argv)
             wanted[1] = false;
         else if (strcmp(argv[i], "O2") == 0)
             wanted[0] = false;
+        else if (sscanf(argv[i], "part=%d/%d", &part, &parts) == 2)
+            check_part();
         else
             name = argv[i];
     }
@@ -423,7 +437,7 @@ int main(int argc, char **argv)
     read_rows();
     print_head();
     do {
-        start_all(false, (size_t)cpu_count * BUSY_PER_CPU);
+        start_all(false, (size_t)cpu_count * (parts == 1 ? BUSY_PER_CPU : PART_PER_CPU));
         start_all(true, (size_t)cpu_count * ASLEEP_PER_CPU);
         if (slot_count)
             hear_all();
