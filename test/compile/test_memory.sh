@@ -2,11 +2,7 @@
 # Shared memory that other processes write, in programs that the compilers optimize as they can: see memory.c.
 set -u
 
-here=$(dirname "$0")
-work=$MPROC_BUILD/test/compile
-library=$MPROC_BUILD
-failed=0
-mkdir -p "$work"
+. "$(dirname "$0")/begin.sh"
 
 # Build memory.c with a compiler and options, and run it.
 check()

@@ -1,5 +1,6 @@
 /* What a dead worker leaves: signal, address and stack, taken in the process that dies; what it had used; and that it
  * ends as it would have ended without all that. How it reaches its caller is seen in test_pool_deaths_told.c. */
+#include "faults.h"
 #include "harness.h"
 #include "pools.h"
 
@@ -16,25 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HERE static __attribute__((noinline))
-
-#if defined(__SANITIZE_THREAD__)
-#define UNCHECKED HERE __attribute__((no_sanitize("thread")))
-#else
-#define UNCHECKED HERE __attribute__((no_sanitize("address", "undefined")))
-#endif
-
-#define ADDRESS ((uintptr_t)0x1238)
-
 /* ---- tasks ---- */
-
-static volatile int after; /* a store behind a call keeps it from being the last thing that a function does */
-
-UNCHECKED void write_at(volatile long *place)
-{
-    *place = 5;
-    after = 1;
-}
 
 HERE void go_wrong(uintptr_t place)
 {
@@ -67,7 +50,7 @@ static int give_up_at_once(void *ctx, const void *in, void *out)
     return 0;
 }
 
-UNCHECKED int descend(volatile int *depth)
+static UNCHECKED int descend(volatile int *depth)
 {
     volatile char frame[4096];
     frame[0] = (char)++*depth;
@@ -121,7 +104,7 @@ static int make_threads(void *ctx, const void *in, void *out)
 
 static void (*volatile nothing)(void);
 
-UNCHECKED void call(void)
+static UNCHECKED void call(void)
 {
     nothing();
     after = 1;
@@ -140,7 +123,7 @@ static int call_nothing(void *ctx, const void *in, void *out)
 /* Such a place on the stack makes the unwinder read where nothing is: a fault in the handler. In a function with a
  * frame of unknown size the unwinder goes by that register. */
 #if defined(__x86_64__)
-UNCHECKED void lose_frame(volatile size_t size, bool by_fault)
+static UNCHECKED void lose_frame(volatile size_t size, bool by_fault)
 {
     volatile char *frame = __builtin_alloca(size);
     frame[0] = 1;
@@ -341,19 +324,6 @@ static mproc_postmortem die(mproc_task *task, int code)
     mproc_postmortem death = die_in(pool, task, (mproc_map){.count = 1}, code);
     mproc_pool_free(pool);
     return death;
-}
-
-/* The number of the frame of a function, or -1. A compiler may have added to the name of one that it has specialized.
- */
-static int frame_of(const mproc_postmortem *death, const char *function)
-{
-    size_t length = strlen(function);
-    for (unsigned i = 0; i < death->frame_count; i++) {
-        const char *name = death->frames[i].function;
-        if (strncmp(name, function, length) == 0 && (name[length] == '\0' || name[length] == '.'))
-            return (int)i;
-    }
-    return -1;
 }
 
 static void assert_object(const struct mproc_frame *frame)

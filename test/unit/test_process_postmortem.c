@@ -1,5 +1,6 @@
 /* What is known about the end of a process that a program has started itself. */
 #include "children.h"
+#include "faults.h"
 #include "groups.h"
 #include "harness.h"
 #include "processes.h"
@@ -11,27 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HERE static __attribute__((noinline))
-
-#if defined(__SANITIZE_THREAD__)
-#define UNCHECKED HERE __attribute__((no_sanitize("thread")))
-#else
-#define UNCHECKED HERE __attribute__((no_sanitize("address", "undefined")))
-#endif
-
-#define ADDRESS ((uintptr_t)0x1238)
-
 static const enum mproc_start_method methods[] = {MPROC_START_FORK, MPROC_START_SPAWN, MPROC_START_FORKSERVER};
 
 static volatile uintptr_t place = ADDRESS; /* nothing that a compiler could foresee */
-static volatile int after; /* a store behind a call keeps it from being the last thing that a function does */
-
-UNCHECKED void write_at(volatile long *where)
-{
-    *where = 5;
-    after = 1;
-}
-
 HERE int fault(void *arg)
 {
     (void)arg;
@@ -79,14 +62,6 @@ static mproc_postmortem run_to_end(mproc_target *fn, enum mproc_start_method met
                             .name = "victim", .method = method, .arg_size = sizeof(int), .postmortem = leaves_words}));
 }
 
-static bool has_frame(const mproc_postmortem *postmortem, const char *function)
-{
-    for (unsigned i = 0; i < postmortem->frame_count; i++)
-        if (strcmp(postmortem->frames[i].function, function) == 0)
-            return true;
-    return false;
-}
-
 static void a_process_that_a_fault_ends_tells_where_it_was(void **state)
 {
     char text[4096];
@@ -100,7 +75,7 @@ static void a_process_that_a_fault_ends_tells_where_it_was(void **state)
         assert_true(end.frame_count >= 2);
         assert_string_equal(end.frames[0].function, "write_at");
         assert_string_equal(end.frames[1].function, "fault");
-        assert_false(has_frame(&end, "main"));
+        assert_int_equal(frame_of(&end, "main"), -1);
         assert_true(mproc_postmortem_text(&end, text, sizeof text) < sizeof text);
         assert_non_null(strstr(text, "process victim (pid "));
         assert_non_null(strstr(text, "died of SIGSEGV"));
@@ -160,7 +135,7 @@ static void a_terminated_process_tells_where_it_hung(void **state)
     mproc_process_terminate(process);
     mproc_postmortem end = end_of(process);
     assert_int_equal(end.exit, -SIGTERM);
-    assert_true(has_frame(&end, "sleep_for_ever"));
+    assert_true(frame_of(&end, "sleep_for_ever") >= 0);
 }
 
 static void the_member_of_a_group_has_one_too(void **state)
@@ -172,7 +147,7 @@ static void the_member_of_a_group_has_one_too(void **state)
     assert_int_equal(mproc_group_start(group, &member, fault, NULL, &(mproc_process_options){.postmortem = true}), 0);
     assert_int_equal(mproc_group_wait_all(group, MPROC_MS(PATIENCE_MS)), MPROC_TASK_FAILED);
     assert_int_equal(mproc_process_postmortem(member, &end), 0);
-    assert_true(has_frame(&end, "fault"));
+    assert_true(frame_of(&end, "fault") >= 0);
     mproc_group_free(group);
 }
 

@@ -37,21 +37,23 @@ static int construct(void **object, const mproc_value *args, size_t count)
     return 0;
 }
 
-/* Each function that is handed a struct, with one of its words set. */
+/* Each function that is handed a struct, with one of its words set: options, initialized so. */
+
+#define WITH_WORD(type, ...)                                                                                           \
+    type options = {__VA_ARGS__};                                                                                      \
+    options.reserved[word] = 1
 
 static int start_process(size_t word)
 {
     mproc_process *process;
-    mproc_process_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_process_options, 0);
     return mproc_process_start(&process, nothing, NULL, &options);
 }
 
 static int start_member(size_t word)
 {
     mproc_group *group;
-    mproc_process_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_process_options, 0);
     assert_int_equal(mproc_group_create(&group, NULL), 0);
     int result = mproc_group_start(group, NULL, nothing, NULL, &options);
     mproc_group_free(group);
@@ -61,71 +63,61 @@ static int start_member(size_t word)
 static int create_group(size_t word)
 {
     mproc_group *group;
-    mproc_group_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_group_options, 0);
     return mproc_group_create(&group, &options);
 }
 
 static int create_queue(size_t word)
 {
     mproc_queue *queue;
-    mproc_queue_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_queue_options, 0);
     return mproc_queue_create(&queue, &options);
 }
 
 static int create_listener(size_t word)
 {
     mproc_listener *listener;
-    mproc_listener_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_listener_options, 0);
     return mproc_listener_create(&listener, "unix:", &options);
 }
 
 static int connect_to_listener(size_t word)
 {
     mproc_connection *connection;
-    mproc_connect_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_connect_options, 0);
     return mproc_connect(&connection, "unix:/no/such", &options, MPROC_NOWAIT);
 }
 
 static int create_manager(size_t word)
 {
     mproc_manager *manager;
-    mproc_manager_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_manager_options, 0);
     return mproc_manager_create(&manager, &options);
 }
 
 static int serve_manager(size_t word)
 {
-    mproc_manager_options options = {.key = "key", .key_size = 3};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_manager_options, .key = "key", .key_size = 3);
     return mproc_manager_serve("unix:/no/such", &options);
 }
 
 static int connect_to_manager(size_t word)
 {
     mproc_manager *manager;
-    mproc_manager_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_manager_options, 0);
     return mproc_manager_connect(&manager, "unix:/no/such", &options, MPROC_NOWAIT);
 }
 
 static int register_type(size_t word)
 {
-    static mproc_manager_type type = {.name = "of a newer version", .construct = construct};
-    memset(type.reserved, 0, sizeof type.reserved);
-    type.reserved[word] = 1;
-    return mproc_manager_register(&type);
+    WITH_WORD(mproc_manager_type, .name = "of a newer version", .construct = construct);
+    return mproc_manager_register(&options);
 }
 
 static int create_pool(size_t word)
 {
     mproc_pool *pool;
-    mproc_pool_options options = {0};
-    options.reserved[word] = 1;
+    WITH_WORD(mproc_pool_options, 0);
     return mproc_pool_create(&pool, &options);
 }
 
