@@ -7,15 +7,15 @@
  *
  * Every function that can block takes a timeout as its last argument: MPROC_SEC(3), MPROC_MS(250), MPROC_US(50),
  * MPROC_FOREVER or MPROC_NOWAIT. A bare number does not compile. A negative span is -EINVAL, and nothing was done. In a
- * struct of options, where 0 stands for the default, compilers take a bare number for the struct's only member
- * (-Wmissing-braces says so, which -Wall has in C): there a span of less than 100 us, for which a unit was surely
- * forgotten, is -EINVAL.
+ * struct of options, where 0 stands for the default, a bare number does not compile in C++; in C it is an error or,
+ * with gcc before version 14 and clang before 15, a warning (-Wint-conversion, which is on by default). There a span of
+ * less than 100 us, for which a unit was surely forgotten, is -EINVAL.
  *
- * Structs that may grow have a last member reserved: words whose room later versions give to new members, so that the
- * size of a struct and the places of its members stay. In what a caller hands over they must be 0, as every member that
- * is not meant, so initialize such a struct whole: with designated initializers, {0} or memset(). A word that is not 0
- * asks for what this version does not know, and is -EINVAL. In what the library fills in they are 0, and a member that
- * it does not know yet is 0 too.
+ * Structs that may grow have a member reserved: words that later versions turn into new members, so that the size of
+ * the struct and the offsets of its members stay the same. In a struct that a caller passes in they must be 0, as must
+ * every member that is not used, so initialize the whole struct: with designated initializers, {0} or memset(). A word
+ * that is not 0 asks for something that this version does not know, and is -EINVAL. In a struct that the library fills
+ * in they are 0, and so is a member that an older library does not know.
  *
  * All functions are safe to call from several threads at once unless their text says otherwise. None is
  * async-signal-safe unless its text says so. A signal that interrupts a wait does not end it, unless the program asks
@@ -44,20 +44,32 @@ extern "C" {
 
 /* A span of time. It is a struct so that a bare number, which does not say its unit, is no timeout: write
  * MPROC_MS(250). The member is there to be computed with and compared; the struct is passed as an int64_t is, so a
- * binding for another language may declare timeouts as that. */
-typedef struct mproc_time {
+ * binding for another language may declare timeouts as that.
+ *
+ * In C the pointer is what a bare number in an initializer would set, and the compiler says that it is none. Nobody
+ * uses it. In C++ the constructor is explicit. */
+#ifdef __cplusplus
+struct mproc_time {
     int64_t nanoseconds;
+    mproc_time() = default;
+    explicit constexpr mproc_time(int64_t span) : nanoseconds(span)
+    {
+    }
+};
+#define MPROC_TIME_OF(n, unit) (mproc_time(static_cast<int64_t>((n)*INT64_C(unit))))
+#else
+typedef struct mproc_time {
+    union {
+        const struct mproc_unit_is_missing *bare_number;
+        int64_t nanoseconds;
+    };
 } mproc_time;
+#define MPROC_TIME_OF(n, unit) ((mproc_time){.nanoseconds = (int64_t)((n)*INT64_C(unit))})
+#endif
 
 /* n may be of any arithmetic type: MPROC_SEC(0.5) is half a second. A span reaches 292 years; a longer one overflows
  * the int64_t, which is not checked. A negative span other than MPROC_FOREVER is no timeout. All can initialize static
  * objects (gcc with -Wpedantic takes note of that, unless it finds this header in a system folder). */
-#ifdef __cplusplus
-#define MPROC_TIME_OF(n, unit) (mproc_time{static_cast<int64_t>((n)*INT64_C(unit))})
-#else
-#define MPROC_TIME_OF(n, unit) ((mproc_time){(int64_t)((n)*INT64_C(unit))})
-#endif
-
 #define MPROC_FOREVER MPROC_TIME_OF(-1, 1)
 #define MPROC_NOWAIT  MPROC_TIME_OF(0, 1)
 #define MPROC_NS(n)   MPROC_TIME_OF(n, 1)
@@ -67,25 +79,25 @@ typedef struct mproc_time {
 
 /* The conditions: results that are neither success nor a failure of the call. */
 enum mproc_result {
-    MPROC_TIMEOUT = 1,          /* the time was over before the thing happened; nothing was done */
+    MPROC_TIMEOUT = 1,          /* the time ran out before it happened; nothing was done */
     MPROC_CLOSED = 2,           /* the other side closed or died, or the object was closed for this use */
     MPROC_OWNER_DIED = 3,       /* the lock is yours; its last owner died holding it: check what it guards */
-    MPROC_WORKER_DIED = 4,      /* the worker died at this task */
+    MPROC_WORKER_DIED = 4,      /* the worker died while it ran this task */
     MPROC_TASK_FAILED = 5,      /* the task's function returned something other than 0 */
     MPROC_CANCELLED = 6,        /* the task was cancelled, or its pool was terminated */
-    MPROC_TOO_SMALL = 7,        /* the message is larger than the buffer; it is still there, and its size is told */
+    MPROC_TOO_SMALL = 7,        /* the buffer is too small; the message is still there, and its size was stored */
     MPROC_BROKEN = 8,           /* a barrier or a pool broke, or a stream ended inside a message */
     MPROC_RUNNING = 9,          /* the process has not ended */
     MPROC_NOT_SHARED = 10,      /* the address is not in the family's shared memory: use mproc_alloc() */
     MPROC_NOT_INITIALIZED = 11, /* a fresh run of the program would not get to mproc_init(), or did not */
     MPROC_NO_FUNCTION = 12,     /* the function is in no loaded object file, so a fresh process could not find it */
-    MPROC_LATE = 13,            /* the task took longer than it may, and was ended */
+    MPROC_LATE = 13,            /* the task took longer than its time limit, and was killed */
     MPROC_NOT_FOUND = 14,       /* there is no such key, item or index */
     MPROC_SERVER_DIED = 15,     /* the server, or the way to it, is gone */
     MPROC_AUTH = 16,            /* the other side did not prove that it has the key */
     MPROC_INTERRUPTED = 17, /* the program's check has ended the wait, see mproc_wait_check_set(); else as a timeout */
     MPROC_FOREIGN = 18,     /* the handle is of another process, as one that this process was forked from */
-    MPROC_KEY_EXPOSED = 19  /* the file of a key is no private file of this user's: chmod 600 */
+    MPROC_KEY_EXPOSED = 19  /* other users may read or write the key file: chmod 600 */
 };
 
 /* A sentence for any result of this library: a condition, 0, or -errno. Never NULL; valid until the thread's next call
@@ -107,7 +119,7 @@ MPROC_API const char *mproc_last_error(void);
 /* The version of the library that is loaded, as "major.minor.patch". Async-signal-safe. */
 MPROC_API const char *mproc_version(void);
 
-/* To be called first thing in main() by programs that start processes by spawn or forkserver. In a process that the
+/* Programs that start processes by spawn or forkserver must call this first thing in main(). In a process that the
  * library itself started by these methods it does not return: the process runs its target and exits. In any other it
  * returns 0 at once, however often it is called. fork needs no call.
  *

@@ -11,6 +11,9 @@ trap 'rm -rf "$folder"' EXIT
 structs()
 {
     cat include/mproc/*.h | sed 's|/\*.*\*/||' | awk '
+        /^#ifdef __cplusplus/ { other = 1 } # C has it too, of the same size
+        /^#(else|endif)/ { other = 0 }
+        other { next }
         /^(typedef )?struct mproc_[a-z_]+ \{/ { inside = 1; reserved = "-" }
         inside && / reserved\[[0-9]+\];/ { reserved = "reserved" }
         inside && /^\}/ {

@@ -39,7 +39,7 @@ static void an_argument_is_named(void **state)
     mproc_listener *listener;
     mproc_lock local;
     (void)state;
-    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = {5}}), -EINVAL);
+    assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = {.nanoseconds = 5}}), -EINVAL);
     assert_string_equal(mproc_last_error(), "mproc_pool_create: options.grace is under 100 us: its unit is missing");
     assert_int_equal(mproc_process_start(&process, NULL, NULL, NULL), -EINVAL);
     assert_string_equal(mproc_last_error(), "mproc_process_start: fn is NULL");

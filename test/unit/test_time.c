@@ -59,7 +59,7 @@ static void a_number_without_its_unit_is_no_option(void **state)
     mproc_manager *manager = NULL;
     (void)state;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        const mproc_time bare = {numbers[i]};
+        const mproc_time bare = {.nanoseconds = numbers[i]};
         assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.grace = bare}), -EINVAL);
         assert_int_equal(mproc_pool_create(&pool, &(mproc_pool_options){.idle_time = bare}), -EINVAL);
         assert_int_equal(mproc_listener_create(&listener, "unix:", &(mproc_listener_options){.handshake_time = bare}),
