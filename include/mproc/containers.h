@@ -64,9 +64,17 @@ enum mproc_type {
 MPROC_API mproc_value mproc_object_value(void *object);
 MPROC_API enum mproc_type mproc_object_type(const void *object);
 
-/* Write what is in a container, or what an object is where it is none, and a newline to a descriptor, as
- * mproc_value_print() writes it: mproc_object_print(1, ages, MPROC_SEC(1)). Works for proxies too. -EINVAL: it is no
- * shared object; MPROC_TIMEOUT and the like of a copy; -ENOMEM; the errors of write(2). */
+/* Print any shared object and a newline to a descriptor: mproc_object_print(1, ages, MPROC_SEC(1)). To be read by
+ * people; the text may change.
+ *
+ * A container, or a proxy of one, is printed as what is in it, as mproc_value_print() would; containers in it likewise,
+ * 16 deep and 1000 in all. "..." stands for one beyond that, and for one that contains itself. Each is copied at a
+ * moment of its own. An array is printed as its first 100 elements: those of 1, 2, 4 or 8 bytes as hexadecimal numbers,
+ * others as up to 32 bytes; its lock is not taken. A queue is printed as its size, its bound and whether it is closed;
+ * an object of <mproc/sync.h> as its state, a lock with the process that holds it; any other proxy as its address.
+ *
+ * -EINVAL: object is no shared object; what copying a container returns, as MPROC_TIMEOUT; -ENOMEM; the errors of
+ * write(2). Then nothing was printed, or only a part of the line. */
 MPROC_API int mproc_object_print(int fd, void *object, mproc_time timeout);
 
 /* ---- dict: keys in the order in which they came ---- */

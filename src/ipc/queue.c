@@ -9,6 +9,7 @@
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 _Thread_local char queue_thread_place;
@@ -72,6 +73,19 @@ bool mproc_queue_full(const mproc_queue *queue)
 struct wait_cell *queue_wait_cell(mproc_queue *queue)
 {
     return queue_is_valid(queue) ? &queue->messages : NULL;
+}
+
+bool queue_describe(const mproc_queue *queue, char *text, size_t size)
+{
+    char bound[40] = "";
+    if ((uintptr_t)queue % _Alignof(struct mproc_queue) || !queue_is_valid(queue))
+        return false;
+    if (queue->maxsize != SIZE_MAX)
+        snprintf(bound, sizeof bound, ", at most %zu", queue->maxsize);
+    size_t count = mproc_queue_size(queue);
+    snprintf(text, size, "<queue at %p: %zu message%s%s%s>", (const void *)queue, count, count == 1 ? "" : "s", bound,
+             queue_is_closing(queue) ? ", closed" : "");
+    return true;
 }
 
 /* ---- closing ---- */

@@ -1,5 +1,6 @@
-/* Values as text, as Python's repr() writes them. Called by mproc_value_repr() only. docs/values.md says which
- * characters are written as they are. */
+/* Values as text, as repr.h says. docs/values.md says which characters are written as they are. */
+#include "manager/repr.h"
+
 #include "manager/value.h"
 
 #include "os/allocate.h"
@@ -12,44 +13,38 @@
 
 /* ---- text that grows ---- */
 
-struct text {
-    char *data;
-    size_t size, room;
-    bool failed; /* no memory: what is added from then on is lost */
-};
-
-static void add(struct text *text, const char *piece, size_t size)
+static void add(struct repr *repr, const char *piece, size_t size)
 {
-    if (text->failed || size == 0)
+    if (repr->result || size == 0)
         return;
-    if (size > text->room - text->size) {
-        size_t room = 2 * text->room + size;
-        char *data = os_realloc(text->data, room);
+    if (size > repr->room - repr->size) {
+        size_t room = 2 * repr->room + size;
+        char *data = os_realloc(repr->data, room);
         if (!data) {
-            text->failed = true;
+            repr->result = -ENOMEM;
             return;
         }
-        text->data = data;
-        text->room = room;
+        repr->data = data;
+        repr->room = room;
     }
-    memcpy(text->data + text->size, piece, size);
-    text->size += size;
+    memcpy(repr->data + repr->size, piece, size);
+    repr->size += size;
 }
 
-static void add_string(struct text *text, const char *string)
+void repr_string(struct repr *repr, const char *string)
 {
-    add(text, string, strlen(string));
+    add(repr, string, strlen(string));
 }
 
-__attribute__((format(printf, 2, 3))) static void add_format(struct text *text, const char *format, ...)
+void repr_format(struct repr *repr, const char *format, ...)
 {
-    char piece[64];
+    char piece[256];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(piece, sizeof piece, format, arguments);
     va_end(arguments);
-    add_string(text, piece);
+    repr_string(repr, piece);
 }
 
 /* ---- strings and bytes ---- */
@@ -62,18 +57,18 @@ static char quote_for(const mproc_value *value)
     return has_single && !has_double ? '"' : '\'';
 }
 
-static void add_ascii(struct text *text, unsigned char c, char quote)
+static void add_ascii(struct repr *repr, unsigned char c, char quote)
 {
     const char *name = c == '\t' ? "\\t" : c == '\n' ? "\\n" : c == '\r' ? "\\r" : NULL;
 
     if (name)
-        add_string(text, name);
+        repr_string(repr, name);
     else if (c == '\\' || c == (unsigned char)quote)
-        add_format(text, "\\%c", c);
+        repr_format(repr, "\\%c", c);
     else if (c < ' ' || c >= 0x7f)
-        add_format(text, "\\x%02x", c);
+        repr_format(repr, "\\x%02x", c);
     else
-        add(text, (const char *)&c, 1);
+        add(repr, (const char *)&c, 1);
 }
 
 /* Decode one character of UTF-8. Returns its bytes, or 0 where there is none: cut off, overlong, a surrogate, or beyond
@@ -101,132 +96,130 @@ static bool is_printable(uint32_t character)
     return character > 0xa0 && (character & 0xfffe) != 0xfffe && !(character >= 0xfdd0 && character <= 0xfdef);
 }
 
-static void add_character(struct text *text, const unsigned char *at, size_t size, uint32_t character)
+static void add_character(struct repr *repr, const unsigned char *at, size_t size, uint32_t character)
 {
     if (is_printable(character))
-        add(text, (const char *)at, size);
+        add(repr, (const char *)at, size);
     else if (character <= 0xff)
-        add_format(text, "\\x%02" PRIx32, character);
+        repr_format(repr, "\\x%02" PRIx32, character);
     else
-        add_format(text, character <= 0xffff ? "\\u%04" PRIx32 : "\\U%08" PRIx32, character);
+        repr_format(repr, character <= 0xffff ? "\\u%04" PRIx32 : "\\U%08" PRIx32, character);
 }
 
-static void add_text(struct text *text, const mproc_value *value)
+static void add_text(struct repr *repr, const mproc_value *value)
 {
     const unsigned char *at = value->bytes;
     char quote = quote_for(value);
 
-    add(text, &quote, 1);
+    add(repr, &quote, 1);
     for (size_t left = value->size; left > 0;) {
         uint32_t character = 0;
         size_t size = decode(at, left, &character);
         if (size == 0)
-            add_format(text, "\\udc%02x", at[0]);
+            repr_format(repr, "\\udc%02x", at[0]);
         else if (size == 1)
-            add_ascii(text, at[0], quote);
+            add_ascii(repr, at[0], quote);
         else
-            add_character(text, at, size, character);
+            add_character(repr, at, size, character);
         size += size == 0;
         at += size;
         left -= size;
     }
-    add(text, &quote, 1);
+    add(repr, &quote, 1);
 }
 
-static void add_bytes(struct text *text, const mproc_value *value)
+static void add_bytes(struct repr *repr, const mproc_value *value)
 {
     const unsigned char *bytes = value->bytes;
     char quote = quote_for(value);
 
-    add_format(text, "b%c", quote);
+    repr_format(repr, "b%c", quote);
     for (size_t i = 0; i < value->size; i++)
-        add_ascii(text, bytes[i], quote);
-    add(text, &quote, 1);
+        add_ascii(repr, bytes[i], quote);
+    add(repr, &quote, 1);
 }
 
 /* ---- all others ---- */
 
-static void add_value(struct text *text, const mproc_value *value);
-
-static void add_double(struct text *text, double real)
+static void add_double(struct repr *repr, double real)
 {
     char piece[DOUBLE_TEXT_SIZE];
 
     double_text(piece, real);
-    add_string(text, piece);
+    repr_string(repr, piece);
 }
 
 /* The names of the types of <mproc/containers.h>. */
-static void add_object(struct text *text, const mproc_value *value)
+void repr_object(struct repr *repr, const mproc_value *value)
 {
     static const char *const names[] = {NULL, "dict", "list", "set", "namespace", "variable", "array"};
 
     if (value->tag < sizeof names / sizeof *names)
-        add_format(text, "<%s object at 0x%" PRIxPTR ">", names[value->tag], (uintptr_t)value->object);
+        repr_format(repr, "<%s object at 0x%" PRIxPTR ">", names[value->tag], (uintptr_t)value->object);
     else
-        add_format(text, "<object %" PRIu32 " at 0x%" PRIxPTR ">", value->tag, (uintptr_t)value->object);
+        repr_format(repr, "<object %" PRIu32 " at 0x%" PRIxPTR ">", value->tag, (uintptr_t)value->object);
 }
 
-static void add_list(struct text *text, const mproc_value *list)
+static void add_list(struct repr *repr, const mproc_value *list)
 {
-    add_string(text, "[");
-    for (size_t i = 0; i < list->size && !text->failed; i++) {
-        add_string(text, i > 0 ? ", " : "");
-        add_value(text, &list->items[i]);
+    repr_string(repr, "[");
+    for (size_t i = 0; i < list->size && !repr->result; i++) {
+        repr_string(repr, i > 0 ? ", " : "");
+        repr_value(repr, &list->items[i]);
     }
-    add_string(text, "]");
+    repr_string(repr, "]");
 }
 
-static void add_map(struct text *text, const mproc_value *map)
+static void add_map(struct repr *repr, const mproc_value *map)
 {
-    add_string(text, "{");
-    for (size_t i = 0; i < map->size && !text->failed; i++) {
-        add_string(text, i > 0 ? ", " : "");
-        add_value(text, &map->pairs[i].key);
-        add_string(text, ": ");
-        add_value(text, &map->pairs[i].value);
+    repr_string(repr, "{");
+    for (size_t i = 0; i < map->size && !repr->result; i++) {
+        repr_string(repr, i > 0 ? ", " : "");
+        repr_value(repr, &map->pairs[i].key);
+        repr_string(repr, ": ");
+        repr_value(repr, &map->pairs[i].value);
     }
-    add_string(text, "}");
+    repr_string(repr, "}");
 }
 
-static void add_value(struct text *text, const mproc_value *value)
+void repr_value(struct repr *repr, const mproc_value *value)
 {
     switch (value->kind) {
     case MPROC_NIL:
-        return add_string(text, "None");
+        return repr_string(repr, "None");
     case MPROC_BOOL:
-        return add_string(text, value->boolean ? "True" : "False");
+        return repr_string(repr, value->boolean ? "True" : "False");
     case MPROC_INT:
-        return add_format(text, "%" PRId64, value->integer);
+        return repr_format(repr, "%" PRId64, value->integer);
     case MPROC_DOUBLE:
-        return add_double(text, value->real);
+        return add_double(repr, value->real);
     case MPROC_STRING:
-        return add_text(text, value);
+        return add_text(repr, value);
     case MPROC_BYTES:
-        return add_bytes(text, value);
+        return add_bytes(repr, value);
     case MPROC_LIST:
-        return add_list(text, value);
+        return add_list(repr, value);
     case MPROC_MAP:
-        return add_map(text, value);
+        return add_map(repr, value);
     case MPROC_OPAQUE:
-        return add_format(text, "<opaque %" PRIu32 ": %zu bytes>", value->tag, value->size);
+        return repr_format(repr, "<opaque %" PRIu32 ": %zu bytes>", value->tag, value->size);
     case MPROC_OBJECT:
-        return add_object(text, value);
+        return repr->add_object ? repr->add_object(repr, value) : repr_object(repr, value);
     }
 }
 
 char *mproc_value_repr(mproc_value value)
 {
-    struct text text = {0};
+    struct repr repr = {0};
 
     int result = value_check_argument(&value, "value");
     if (!result) {
-        add_value(&text, &value);
-        add(&text, "", 1);
-        result = text.failed ? -ENOMEM : 0;
+        repr_value(&repr, &value);
+        add(&repr, "", 1);
+        result = repr.result;
     }
     if (!result)
-        return text.data;
-    free(text.data);
+        return repr.data;
+    free(repr.data);
     return outcome_null(__func__, result);
 }

@@ -1,66 +1,182 @@
 /* Values and objects as lines of text, and containers out of values. Called by users. */
 #include "manager/object.h"
 
+#include "ipc/queue.h"
+#include "manager/repr.h"
+#include "manager/value.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/pipe.h"
 #include "os/uncancelled.h"
+#include "sync/describe.h"
 #include "util/failure.h"
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* ---- text ---- */
+enum {
+    SHOW_DEPTH = 16,     /* containers in one another */
+    SHOW_OBJECTS = 1000, /* containers in all, so that what refers to the same ones again and again comes to an end */
+    SHOW_ELEMENTS = 100, /* of an array */
+    SHOW_BYTES = 32      /* of an element that is no word */
+};
+
+/* ---- lines ---- */
 
 /* What printf() has not written yet comes first where both write to stdout. A reader that is gone is an error and no
  * signal. */
-static int show_line(int fd, char *text)
+static int show_line(int fd, struct repr *repr)
 {
-    size_t length = strlen(text);
-    text[length] = '\n'; /* in place of the NUL */
+    repr_string(repr, "\n");
+    if (repr->result)
+        return repr->result;
     if (fd == STDOUT_FILENO)
         (void)uncancelled_fflush(stdout);
-    return os_write_all_by(os_write_quietly, fd, text, length + 1);
+    return os_write_all_by(os_write_quietly, fd, repr->data, repr->size);
 }
 
 int mproc_value_print(int fd, mproc_value value)
 {
-    unsigned before = failure_mark();
-    char *text = mproc_value_repr(value);
-    if (!text)
-        return retold(__func__, before, -errno);
-    int result = show_line(fd, text);
-    free(text);
+    struct repr repr = {0};
+    int result = value_check(&value);
+    if (!result) {
+        repr_value(&repr, &value);
+        result = show_line(fd, &repr);
+    }
+    free(repr.data);
     return outcome(__func__, result);
 }
 
-/* What is in a container, as a value; for an object that has no such contents, the object itself. */
-static int show_contents(void *object, mproc_value *contents, int64_t deadline)
+/* ---- objects, and what is in them ---- */
+
+struct show {
+    struct repr repr;
+    int64_t deadline;
+    unsigned count;                /* of the containers that were shown */
+    unsigned depth;                /* of those that are being shown, from the outermost on */
+    const void *outer[SHOW_DEPTH]; /* these */
+};
+
+static void show_element(struct repr *repr, const unsigned char *element, size_t size)
 {
-    const struct object_type *type = object_type_numbered(mproc_object_type(object));
-    *contents = mproc_object_value(object);
-    if (!type || type == &object_array)
+    uint64_t word = 0;
+    if (size == 1 || size == 2 || size == 4 || size == 8) {
+        memcpy(&word, element, size);
+        repr_format(repr, "0x%" PRIx64, word);
+        return;
+    }
+    const mproc_value bytes = mproc_bytes(element, size < SHOW_BYTES ? size : SHOW_BYTES);
+    repr_value(repr, &bytes);
+    repr_string(repr, size > SHOW_BYTES ? "..." : "");
+}
+
+static void show_elements(struct repr *repr, const unsigned char *elements, size_t count, size_t size)
+{
+    repr_string(repr, "[");
+    for (size_t i = 0; i < count && i < SHOW_ELEMENTS; i++) {
+        repr_string(repr, i > 0 ? ", " : "");
+        show_element(repr, elements + i * size, size);
+    }
+    repr_string(repr, count > SHOW_ELEMENTS ? ", ...]" : "]");
+}
+
+/* One in the arena is read where it lies and without its lock, which somebody may hold for long: who takes the lock
+ * over from the dead is to be told so, and this is not the one. */
+static int show_array(struct show *show, mproc_array *array)
+{
+    size_t size = mproc_array_element_size(array);
+    size_t count = mproc_array_count(array);
+    const unsigned char *elements = mproc_array_data(array);
+    if (elements) {
+        show_elements(&show->repr, elements, count, size);
         return 0;
+    }
+    const mproc_value args[] = {mproc_int(0), mproc_int((int64_t)(count < SHOW_ELEMENTS ? count : SHOW_ELEMENTS))};
+    mproc_value bytes;
+    int method = object_find(&object_array, "read");
+    int result = object_call(&object_array, array, (unsigned)method, args, 2, &bytes, show->deadline);
+    if (bytes.kind == MPROC_BYTES && size && bytes.size / size == (size_t)args[1].integer)
+        show_elements(&show->repr, bytes.bytes, count, size);
+    else if (!result)
+        result = MPROC_BROKEN;
+    mproc_value_free(&bytes);
+    return result;
+}
+
+/* Sets are copied as lists. */
+static void show_set(struct repr *repr, const mproc_value *items)
+{
+    for (size_t i = 0; i < items->size; i++) {
+        repr_string(repr, i > 0 ? ", " : "{");
+        repr_value(repr, &items->items[i]);
+    }
+    repr_string(repr, items->size ? "}" : "set()");
+}
+
+static int show_container(struct show *show, const struct object_type *type, void *object)
+{
+    mproc_value contents;
     int method = object_find(type, type == &object_variable ? "get" : "copy");
-    return object_call(type, object, (unsigned)method, NULL, 0, contents, deadline);
+    int result = object_call(type, object, (unsigned)method, NULL, 0, &contents, show->deadline);
+    if (result)
+        return result;
+    if (type == &object_set && contents.kind == MPROC_LIST)
+        show_set(&show->repr, &contents);
+    else
+        repr_value(&show->repr, &contents);
+    mproc_value_free(&contents);
+    return 0;
+}
+
+static bool show_has_met(const struct show *show, const void *object)
+{
+    for (unsigned i = 0; i < show->depth; i++)
+        if (show->outer[i] == object)
+            return true;
+    return false;
+}
+
+/* An address at which there is no such object any more is all that can be said of it. */
+static void show_object(struct repr *repr, const mproc_value *value)
+{
+    struct show *show = (struct show *)repr;
+    const struct object_type *type = object_type_numbered(value->tag);
+    if (!type || mproc_object_type(value->object) != type->type) {
+        repr_object(repr, value);
+        return;
+    }
+    if (show_has_met(show, value->object) || show->depth == SHOW_DEPTH || show->count == SHOW_OBJECTS) {
+        repr_string(repr, "...");
+        return;
+    }
+    show->count++;
+    show->outer[show->depth++] = value->object;
+    int result = type == &object_array ? show_array(show, value->object) : show_container(show, type, value->object);
+    show->depth--;
+    if (!repr->result)
+        repr->result = result;
 }
 
 int mproc_object_print(int fd, void *object, mproc_time timeout)
 {
-    unsigned before = failure_mark();
-    mproc_value contents;
-    if (!mproc_object_type(object))
-        return refuse(__func__, "object is no shared object");
+    struct show show = {.repr = {.add_object = show_object}, .deadline = os_deadline(timeout)};
+    char text[160];
     if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is negative");
-    int result = show_contents(object, &contents, os_deadline(timeout));
-    if (result)
-        return retold(__func__, before, os_outcome(result, timeout));
-    result = mproc_value_print(fd, contents);
-    mproc_value_free(&contents);
-    return retold(__func__, before, result);
+        return refuse(__func__, "timeout is below -1");
+    if (mproc_object_type(object)) {
+        const mproc_value value = mproc_object_value(object);
+        show_object(&show.repr, &value);
+    } else if (region_contains(object) &&
+               (sync_describe(object, text, sizeof text) || queue_describe(object, text, sizeof text))) {
+        repr_string(&show.repr, text);
+    } else {
+        return refuse(__func__, "object is no shared object");
+    }
+    int result = show_line(fd, &show.repr);
+    free(show.repr.data);
+    return outcome(__func__, os_outcome(result, timeout));
 }
 
 /* ---- containers of values ---- */

@@ -1,5 +1,6 @@
 /* mproc_condition: waiters in a list, first in, first out. */
 #include "os/listed.h"
+#include "sync/describe.h"
 #include "sync/lock.h"
 #include "sync/note.h"
 #include "util/atomic.h"
@@ -110,6 +111,12 @@ static struct condition *condition_from(const mproc_condition *handle)
 {
     struct condition *condition = (struct condition *)(uintptr_t)handle;
     return object_is(OBJECT_CONDITION, condition) ? condition : NULL;
+}
+
+bool condition_is_waited_for(const mproc_condition *handle)
+{
+    const struct condition *condition = condition_from(handle);
+    return condition && load(&condition->first) != 0;
 }
 
 int mproc_condition_init(mproc_condition *handle)

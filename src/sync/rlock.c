@@ -1,5 +1,6 @@
 /* mproc_rlock: an owner lock for the process, and within it the thread that holds it and how often. */
 #include "arena/owner_lock.h"
+#include "sync/describe.h"
 #include "sync/object.h"
 #include "sync/thread_life.h"
 #include "util/atomic.h"
@@ -32,6 +33,14 @@ static struct rlock *rlock_from(const mproc_rlock *handle)
 {
     struct rlock *lock = (struct rlock *)(uintptr_t)handle;
     return object_is(OBJECT_RLOCK, lock) ? lock : NULL;
+}
+
+struct owner_lock *rlock_describe(const mproc_rlock *handle, uint32_t *count)
+{
+    struct rlock *lock = rlock_from(handle);
+    if (lock)
+        *count = load_relaxed(&lock->count);
+    return lock ? &lock->lock : NULL;
 }
 
 int mproc_rlock_init(mproc_rlock *handle)

@@ -1,12 +1,10 @@
-/* Values as C types, from literals, and as lines of text. */
+/* Values as C types, and from literals. */
 #include "harness.h"
 
 #include <errno.h>
 #include <math.h>
 #include <mproc.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static void numbers_are_what_they_can_be(void **state)
 {
@@ -102,55 +100,12 @@ static void nothing_is_made_of_what_is_no_list(void **state)
     assert_int_equal(mproc_list_create_of(NULL, mproc_list_of(NULL, 0)), -EINVAL);
 }
 
-static void assert_printed(int fd, const char *line)
-{
-    char text[200];
-    ssize_t size = read(fd, text, sizeof text - 1);
-    assert_true(size > 0);
-    text[size] = '\0';
-    assert_string_equal(text, line);
-}
-
-static void one_call_prints_any_object(void **state)
-{
-    mproc_list *list;
-    mproc_variable *variable;
-    mproc_array *array;
-    int ends[2];
-    char line[200];
-    (void)state;
-    assert_int_equal(pipe(ends), 0);
-    assert_int_equal(mproc_value_print(ends[1], mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_string("a")))), 0);
-    assert_printed(ends[0], "[1, 'a']\n");
-    assert_int_equal(mproc_list_create_of(&list, mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_nil()))), 0);
-    assert_int_equal(mproc_object_print(ends[1], list, MPROC_SEC(5)), 0);
-    assert_printed(ends[0], "[1, None]\n");
-    assert_int_equal(mproc_variable_create(&variable, mproc_double(0.5)), 0);
-    assert_int_equal(mproc_object_print(ends[1], variable, MPROC_SEC(5)), 0);
-    assert_printed(ends[0], "0.5\n");
-    assert_int_equal(mproc_array_create(&array, 3, 8), 0);
-    assert_int_equal(mproc_object_print(ends[1], array, MPROC_SEC(5)), 0);
-    snprintf(line, sizeof line, "<array object at %p>\n", (void *)array);
-    assert_printed(ends[0], line);
-    assert_int_equal(mproc_object_print(ends[1], NULL, MPROC_SEC(5)), -EINVAL);
-    assert_int_equal(mproc_object_print(ends[1], line, MPROC_SEC(5)), -EINVAL);
-    assert_int_equal(mproc_value_print(-1, mproc_int(1)), -EBADF);
-    close(ends[0]); /* nobody reads any more: an error, and no signal */
-    assert_int_equal(mproc_value_print(ends[1], mproc_int(1)), -EPIPE);
-    ends[0] = dup(ends[1]);
-    mproc_array_free(array);
-    mproc_variable_free(variable);
-    mproc_list_free(list);
-    close(ends[0]);
-    close(ends[1]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(numbers_are_what_they_can_be),       unit(bytes_and_strings_stay_where_they_are),
         unit(what_is_not_there_is_otherwise),     unit(containers_are_made_of_literals),
-        unit(nothing_is_made_of_what_is_no_list), unit(one_call_prints_any_object),
+        unit(nothing_is_made_of_what_is_no_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
