@@ -22,23 +22,28 @@
 
 #define MARK        UINT64_C(0x7472616365206f66)
 #define GROUPS_MOST 50 /* that are said */
+#define WORD_SAID   80 /* bytes at most of a word that is not known */
 #define OWN_FRAMES  1  /* trace_note() itself */
 
-/* Whether a list of words has this one. */
-static bool lists(const char *list, const char *word)
+/* Words with commas between them. One that is not known is surely a slip, and would do nothing without a word. */
+static bool asks_for_leaks(const char *debug)
 {
-    size_t length = strlen(word);
-    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
-        if (strncmp(at, word, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-            return true;
-    return false;
+    bool asks = false;
+    for (const char *word = debug; word; word = strchr(word, ','), word = word ? word + 1 : NULL) {
+        size_t size = strcspn(word, ",");
+        if (size == strlen("leaks") && strncmp(word, "leaks", size) == 0)
+            asks = true;
+        else if (size)
+            os_say("mproc: MPROC_DEBUG has the unknown word %.*s; the known words are: leaks\n",
+                   (int)(size < WORD_SAID ? size : WORD_SAID), word);
+    }
+    return asks;
 }
 
 void trace_begin(void)
 {
-    const char *debug = getenv("MPROC_DEBUG");
     arena_header()->creator = (int32_t)getpid();
-    arena_header()->is_traced = debug && lists(debug, "leaks");
+    arena_header()->is_traced = asks_for_leaks(getenv("MPROC_DEBUG"));
 }
 
 /* ---- frames, which mean the same in every process of the family ---- */

@@ -15,6 +15,7 @@
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
+#include <mproc/log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,15 @@ static void sweep(const char *folder)
         os_socket_folder_sweep(folder);
 }
 
+/* The folder is not where the user wants it. */
+static void tell_place(const char *folder)
+{
+    const char *wish = os_socket_folder_wish();
+    if (wish && strncmp(folder, wish, strlen(wish)) != 0)
+        mproc_log(MPROC_LOG_WARNING, "TMPDIR is %s, where no folder can be made for a listener: it is %s", wish,
+                  folder);
+}
+
 static int choose_path(struct endpoint *endpoint)
 {
     static const char name[] = "/" OS_SOCKET_FOLDER_FILE;
@@ -210,6 +220,7 @@ static int choose_path(struct endpoint *endpoint)
         folder[0] = '\0';
         return result;
     }
+    tell_place(folder);
     sweep(folder);
     snprintf(endpoint->address.path, sizeof endpoint->address.path, "%.*s%s", (int)(PATH_MAX - sizeof name), folder,
              name);

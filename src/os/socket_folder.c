@@ -62,9 +62,15 @@ static int folder_create_in(const char *parent, char *path, size_t size, int *lo
     return result;
 }
 
-int os_socket_folder_create(char *path, size_t size, int *lock)
+const char *os_socket_folder_wish(void)
 {
     const char *parent = secure_getenv("TMPDIR");
+    return parent && parent[0] ? parent : NULL;
+}
+
+int os_socket_folder_create(char *path, size_t size, int *lock)
+{
+    const char *parent = os_socket_folder_wish();
     int fault = os_fault(OS_MKDIR);
     if (fault)
         return fault;

@@ -13,6 +13,9 @@
  * keep the descriptor. 0 or -errno. */
 int os_socket_folder_create(char *path, size_t size, int *lock);
 
+/* What $TMPDIR says, wherever the folder is made; NULL: nothing. */
+const char *os_socket_folder_wish(void);
+
 /* Remove the folder, if it is empty. */
 int os_socket_folder_remove(const char *path);
 

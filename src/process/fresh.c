@@ -189,12 +189,14 @@ int fresh_take_variable(void)
     const char *text = getenv(FRESH_VARIABLE);
     if (!text)
         return 0;
-    char *end;
-    int first = (int)strtol(text, &end, 10);
-    if (*end == ':')
-        report_socket = (int)strtol(end + 1, NULL, 10);
+    int first = -1, report = -1, size = 0;
+    bool is_whole = sscanf(text, "%d%n:%d%n", &first, &size, &report, &size) > 0 && text[size] == '\0' && first > 2;
+    if (is_whole)
+        report_socket = report;
+    else
+        os_say("mproc: the environment variable " FRESH_VARIABLE " is ignored: it is no user's to set\n");
     unsetenv(FRESH_VARIABLE); /* what the process starts itself must not find it */
-    return first;
+    return is_whole ? first : 0;
 }
 
 void fresh_report(int result)

@@ -3,25 +3,14 @@
 # without it nothing is said. With the shared library and with the static one.
 set -u
 
-here=$(dirname "$0")
-work=$MPROC_BUILD/test/compile
-library=$MPROC_BUILD
-mkdir -p "$work"
-failed=0
-
-fail()
-{
-    echo "$*"
-    cat "$work/leaks.txt"
-    failed=1
-}
+. "$(dirname "$0")/begin.sh"
 
 # Whether each of these is said, so many times.
 expect()
 {
     count=$1
     shift
-    [ "$(grep -c -- "$*" "$work/leaks.txt")" = "$count" ] || fail "$kind: expected $count of: $*"
+    [ "$(grep -c -- "$*" "$said")" = "$count" ] || fail "$kind: expected $count of: $*"
 }
 
 # Build with these libraries, and look at what is said.
@@ -30,9 +19,13 @@ check()
     kind=$1
     shift
     gcc -std=gnu11 -O0 -g -I"$MPROC_SOURCE/include" "$here/leaking.c" -o "$work/leaking" "$@" || exit 2
-    "$work/leaking" 2>"$work/leaks.txt" || fail "$kind: exit code $?"
-    [ -s "$work/leaks.txt" ] && fail "$kind: something is said without being asked for"
-    MPROC_DEBUG=other,leaks "$work/leaking" 2>"$work/leaks.txt" || fail "$kind, traced: exit code $?"
+    "$work/leaking" 2>"$said" || fail "$kind: exit code $?"
+    [ -s "$said" ] && fail "$kind: something is said without being asked for"
+    MPROC_DEBUG=leak, "$work/leaking" 2>"$said" || fail "$kind, misspelt: exit code $?"
+    expect 1 'MPROC_DEBUG has the unknown word leak; the known words are: leaks'
+    expect 0 'not freed'
+    MPROC_DEBUG=other,leaks "$work/leaking" 2>"$said" || fail "$kind, traced: exit code $?"
+    expect 1 'unknown word other;'
     expect 1 '6 blocks of shared memory were not freed'
     expect 1 '3 blocks of'
     expect 1 'leave_block+0x[0-9a-f]* (leaking)'

@@ -171,10 +171,20 @@ static void a_chosen_path_may_be_long(void **state)
     remove_long(path);
 }
 
+static void count_line(void *arg, int level, const char *process, const char *text)
+{
+    (void)level;
+    (void)process;
+    *(int *)arg += strncmp(text, "TMPDIR is ", strlen("TMPDIR is ")) == 0;
+}
+
 static void where_there_is_no_such_folder_the_common_one_is_taken(void **state)
 {
     static const char *const unfit[] = {"/no/such/folder", "/proc/self/exe", "not/absolute", ""};
+    int lines = 0;
     (void)state;
+    mproc_log_to_callback(count_line, &lines);
+    mproc_log_set_level(MPROC_LOG_WARNING);
     for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         mproc_listener *listener;
         setenv("TMPDIR", unfit[i], 1);
@@ -183,6 +193,9 @@ static void where_there_is_no_such_folder_the_common_one_is_taken(void **state)
         assert_is_reached(listener);
         mproc_listener_free(listener);
     }
+    mproc_log_set_level(MPROC_LOG_OFF);
+    mproc_log_to_callback(NULL, NULL);
+    assert_int_equal(lines, 3); /* an empty one says nothing */
 }
 
 /* ---- the end of a program ---- */

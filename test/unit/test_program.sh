@@ -44,6 +44,11 @@ END
 
 expect "a program by its relative path" ./program works
 
+for value in '' leaks 5x 2 5: 5:x; do
+    expect "MPROC_SPAWN is '$value'" env MPROC_SPAWN="$value" ./program works
+    says "MPROC_SPAWN is '$value'" "MPROC_SPAWN is ignored"
+done
+
 if [ -n "$loader" ]; then
     expect "a program through the loader" "$loader" ./program works
     expect "a program through the loader with options" "$loader" --library-path /nowhere --inhibit-cache ./program works
