@@ -40,6 +40,31 @@ run()
     LD_LIBRARY_PATH=$libdir "$1"
 }
 
+# README's own command lines, in a folder that has the program by each of their names.
+mkdir "$stage/readme"
+cp "$here/main.c" "$stage/readme/first.c"
+cp "$here/main.c" "$stage/readme/program.c"
+# shellcheck disable=SC2016 # as it stands there
+grep -o 'eval "cc [a-z]*.c $(pkg-config [^)]*)"' "$MPROC_SOURCE/README.md" >"$stage/readme/lines"
+[ "$(wc -l <"$stage/readme/lines")" = 2 ] || { echo 'README has other command lines' >&2 && exit 1; }
+as_in_readme()
+{
+    (
+        cd "$stage/readme"
+        # shellcheck disable=SC2317 # called by the lines
+        cc()
+        {
+            command "$CC" "$@"
+        }
+        while read -r line; do
+            rm -f a.out
+            eval "$line"
+            run ./a.out 1
+        done <lines
+    )
+}
+as_in_readme
+
 # shellcheck disable=SC2086 # lists of options
 {
     "$CC" -o "$stage/pc_shared" "$here/main.c" $flags $libs
@@ -74,8 +99,7 @@ spaced="$stage/root of all/opt/my mproc"
 PREFIX='/opt/my mproc' DESTDIR="$stage/root of all" "$MPROC_SOURCE/scripts/install" "$MPROC_BUILD" >"$stage/install.log"
 PKG_CONFIG_LIBDIR=$(dirname "$(find "$spaced" -name mproc.pc)")
 libdir=$(dirname "$PKG_CONFIG_LIBDIR")
-eval "\"\$CC\" -o \"\$stage/pc_spaced\" \"\$here/main.c\" $(pkg-config --cflags --libs mproc)"
-run "$stage/pc_spaced" 1
+as_in_readme
 PREFIX='/opt/my mproc' DESTDIR="$stage/root of all" "$MPROC_SOURCE/scripts/install" --remove "$MPROC_BUILD"
 left=$(find "$stage/root of all" ! -type d -o -name mproc)
 [ -z "$left" ] || { echo "left behind: $left" >&2 && exit 1; }
