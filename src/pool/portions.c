@@ -246,7 +246,7 @@ static void stop(struct run *run)
 /* ---- the run ---- */
 
 /* Launch, wait and empty until the end. A failure to launch is that of the map only before the first launch. */
-static int work(struct run *run, int64_t deadline)
+static int work_portions(struct run *run, int64_t deadline)
 {
     bool timed_out = false;
     while (run->busy || !is_last(run)) {
@@ -318,7 +318,7 @@ static int run_several(struct run *run, int64_t deadline)
     result = run->portions ? 0 : -ENOMEM;
     if (!result) {
         memset(run->portions, 0, count * sizeof *run->portions);
-        result = work(run, deadline);
+        result = work_portions(run, deadline);
         free_portions(run, count);
         free(run->portions);
     }
@@ -334,7 +334,7 @@ int portions_run(mproc_pool *pool, const mproc_map *map, const struct host_job *
     divide(&run);
     if (run.portion_count > 1)
         return run_several(&run, deadline);
-    int result = pool_state(pool->shared) == POOL_OPEN ? work(&run, deadline) : MPROC_CLOSED;
+    int result = pool_state(pool->shared) == POOL_OPEN ? work_portions(&run, deadline) : MPROC_CLOSED;
     free_portions(&run, 1);
     return result;
 }
