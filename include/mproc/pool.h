@@ -13,7 +13,7 @@
  *                                                      .out = out, .out_size = sizeof *out }, MPROC_FOREVER);
  *     pool = mproc_pool_free(pool);
  *
- * A worker that dies (by a signal, abort, exit in a task) costs the item it was on: that item ends as
+ * A worker that dies (by a signal, abort() or exit() in a task) costs the item it was working on: that item ends as
  * MPROC_WORKER_DIED, all the others are done, and the worker is replaced. The workers are forked by a small server
  * process, which is started when the pool is made: by spawn when the program called mproc_init(), so that threads and
  * memory of this process do not matter, else by fork. Functions are found in the workers as in mproc_process_start().
@@ -34,15 +34,14 @@
  * MPROC_NOT_SHARED: also static data, constants, string literals, functions and numbers made into pointers. Give its
  * size and a copy is handed over; or see inherited_memory.
  *
- * The workers have the user, the groups and the capabilities that this process had when it made the pool. A process that
- * gives up privileges makes its pools afterwards: calls that give work to an older one are -EPERM.
+ * The workers have the user, the groups and the capabilities that this process had when it made the pool. A process
+ * that gives up privileges must make its pools afterwards: calls that give work to an older one are -EPERM.
  *
- * A handle belongs to the process that made it; any of its threads may use it. In another process, as one that it
- * forks, functions on it are MPROC_FOREIGN, and free does nothing to the pool. The workers die with the process that
+ * A handle belongs to the process that made it; any of its threads may use it. In another process, such as a forked
+ * child, functions on it are MPROC_FOREIGN, and free does nothing to the pool. The workers die with the process that
  * made it. Free futures and imaps before their pool; afterwards functions on them are -ESTALE, or return NULL, such a
- * future is done, and only their memory is left to be freed. So they are on a handle that was freed itself, if it is one of the last 64; later
- * that is undefined, as after free().
- */
+ * future is done, and freeing them releases only their memory. The same holds for a handle that was itself freed, as
+ * long as it is one of the last 64; later that is undefined, as after free(). */
 #ifndef MPROC_POOL_H
 #define MPROC_POOL_H
 
@@ -64,7 +63,7 @@ typedef struct mproc_imap mproc_imap;
  * same for all items of a map. out is zero at the start, unless the caller has set out_uninitialized. */
 typedef int mproc_task(void *ctx, const void *in, void *out);
 
-/* An input of any size: size bytes at data. Its shape is fixed, as that of mproc_output. Both are 0 for no input, and
+/* An input of any size: size bytes at data. Its shape is fixed, like that of mproc_output. Both are 0 for no input, and
  * the task gets NULL. */
 typedef struct mproc_input {
     const void *data;
@@ -104,20 +103,19 @@ typedef int mproc_initializer(void *arg, void **state);
  * replaced by max_items. Not in one that is killed, or that ends when the pool is terminated, unless it is a thread. */
 typedef void mproc_finalizer(void *state);
 
-/* What a pool does at SIGINT, which a terminal sends at Ctrl-C. Its server and workers do nothing at it; a program that
- * a task executes finds it as it is by default. A task that sleeps in a system call may see EINTR.
+/* What a pool does on SIGINT, which a terminal sends on Ctrl-C. Its server and workers do nothing on it; a program that
+ * a task executes starts with the default action. A task that sleeps in a system call may see EINTR.
  *
- * With the second or third SIGTERM and SIGHUP too are left to this process: a service manager, or kill() of the whole
- * process group, sends them to the server and workers as well, who do nothing then, so that a program that has handlers
- * for them can finish or drain its pool. When this process ends, they end. Otherwise such a signal ends whom it is sent
- * to; so a worker can be ended by hand, and its item is one of MPROC_WORKER_DIED.
+ * With DRAIN or TERMINATE, SIGTERM and SIGHUP too are left to this process: a service manager, or kill() of the whole
+ * process group, sends them to the server and workers as well, which then do nothing, so that a program with handlers
+ * for them can finish or drain its pool. When this process ends, they end. With DEFAULT such a signal ends the process
+ * that it is sent to; so a worker can be ended by hand, and its item is MPROC_WORKER_DIED.
  *
- * With the second or third the library handles SIGINT in this process while there is such a pool, in place of what the
- * program has set, which is put back when the last one is freed; unless SIGINT is ignored, as in a program started in
+ * With DRAIN or TERMINATE the library handles SIGINT in this process while there is such a pool, in place of what the
+ * program has set, which is restored when the last one is freed; unless SIGINT is ignored, as in a program started in
  * the background. The handler only counts. A pool acts when this process next gives it work or waits for it, and within
- * 100 ms while it waits; with a pool that is never called again nothing happens. One more SIGINT than all pools act
- * upon does what it does by default, at once. One that nobody has acted upon is sent anew when the last pool is freed.
- */
+ * 100 ms while it waits; with a pool that is never called again nothing happens. One more SIGINT than all pools act on
+ * has its default action at once. One that no pool has acted on is sent again when the last pool is freed. */
 enum mproc_interrupt {
     MPROC_INTERRUPT_DEFAULT = 0, /* nothing: it is the program's own matter, and by default ends it */
     MPROC_INTERRUPT_DRAIN = 1, /* the first: no further item is begun, those that run are finished, the pool is closed;
@@ -129,19 +127,19 @@ typedef struct mproc_pool_options {
     unsigned workers;               /* 0: mproc_cpu_count(); at most 1024 */
     unsigned max_workers;           /* what mproc_pool_resize() may make of it, at most 1024; 0: workers */
     unsigned min_workers;           /* how many stay however long they are idle, with idle_time; 0: 1 */
-    mproc_time idle_time;           /* a worker that had nothing to do for so long ends, and is started again when there
-                                       is work for it; 0 or MPROC_FOREVER: it stays */
+    mproc_time idle_time;           /* a worker that had nothing to do for this long ends, and is started again when
+                                       there is work for it; 0 or MPROC_FOREVER: it stays */
     enum mproc_start_method method; /* of the server: 0 as said above, or fork or spawn */
     mproc_initializer *initializer; /* or NULL */
     mproc_finalizer *finalizer;     /* or NULL */
     void *arg;                      /* of the initializer */
-    size_t arg_size;                /* 0: arg is handed over as it stands; else so many bytes of it are copied */
+    size_t arg_size;                /* 0: arg is passed as it is; else this many bytes of it are copied */
     bool inherited_memory;          /* ctx and arg may point to any memory of this process, see below */
-    mproc_time grace;               /* what is to end gets SIGTERM, and SIGKILL so much later; 0: 100 ms */
-    size_t max_items;               /* a worker that has run so many items, and ended the chunk that it was at, ends
-                                       and is replaced; 0: never */
+    mproc_time grace;               /* a worker that is to end gets SIGTERM, and SIGKILL this much later; 0: 100 ms */
+    size_t max_items;               /* a worker that has run this many items, and finished its chunk, ends and is
+                                       replaced; 0: never */
     size_t max_memory;              /* a worker that at the end of a chunk has more bytes of memory of its own resident
-                                       (not shared) ends and is replaced; 0: never. Looked at once in a millisecond */
+                                       (not shared) ends and is replaced; 0: never. Checked at most once a millisecond */
     size_t memory_limit;            /* bytes of private memory that a worker can have: what it asks for beyond is
                                        ENOMEM (RLIMIT_DATA); 0: no limit. Left out, with a line in the log,
                                        in a program built with a sanitizer */
@@ -157,16 +155,16 @@ typedef struct mproc_pool_options {
  * as the pool: large tables that should not be copied, constants, functions. Nothing checks that. */
 
 /* Workers that are threads start at once and need no memory of their own; tasks see this process's memory, and arrays
- * are used in place; ctx and arg may point anywhere. In turn a task that crashes takes the program along, and none can
- * be ended from outside: what is cancelled, or belongs to a map whose time is over, or to a pool that is terminated, is
- * finished first. A task that ends its thread is an item of MPROC_WORKER_DIED. method, max_memory, memory_limit,
- * idle_time and an item_timeout are not for them: -EINVAL. Prefer threads where tasks do little more than to read or
- * write large arrays once: a process must first map the pages that another has filled. */
+ * are used in place; ctx and arg may point anywhere. In return, a task that crashes takes the program with it, and a
+ * task cannot be stopped from outside: one that is cancelled, or belongs to a map that timed out or to a pool that is
+ * terminated, is finished first. The item of a task that ends its thread is MPROC_WORKER_DIED. method, max_memory,
+ * memory_limit, idle_time and item_timeout are -EINVAL with threads. Prefer threads where tasks do little more than
+ * read or write large arrays once: a process must first map the pages that another has filled. */
 
 /* How an item ended. */
 typedef struct mproc_item_status {
     int result; /* 0, MPROC_TASK_FAILED, MPROC_WORKER_DIED, MPROC_LATE, or MPROC_CANCELLED when it was not run */
-    int code;   /* what the function returned; for a worker that died or was ended its exit code, or minus the signal */
+    int code; /* what the function returned; for a worker that died or was killed, its exit code or minus the signal */
 } mproc_item_status;
 
 /* What may be tried again. */
@@ -266,7 +264,7 @@ MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mpro
                                    const mproc_map *map);
 
 /* Run fn once, with a copy of in_size bytes at in, and room for out_size bytes. *future is to be freed. Does not wait.
- * Results as map. */
+ * Results as mproc_pool_map(). */
 MPROC_API int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, void *ctx, const void *in,
                                 size_t in_size, size_t out_size);
 
@@ -289,7 +287,7 @@ MPROC_API int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mp
                                      const mproc_submit_options *options);
 
 /* Wait for the task and copy what it wrote to out, which has room for the out_size bytes it was submitted with (NULL:
- * do not copy). Of a map: what all its items wrote, and no matter what for those that were not run. 0; else, as
+ * do not copy). Of a map: what all its items wrote; undefined for those that were not run. 0; else, as
  * mproc_pool_map(), MPROC_TASK_FAILED, MPROC_LATE, MPROC_WORKER_DIED, MPROC_CANCELLED, MPROC_BROKEN, MPROC_NO_FUNCTION;
  * MPROC_TIMEOUT: it is not done; -EINVAL, MPROC_FOREIGN. May be called again. */
 MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeout);
@@ -299,7 +297,7 @@ MPROC_API int mproc_future_get(mproc_future *future, void *out, mproc_time timeo
  * cancelled, or writes nothing. */
 MPROC_API const void *mproc_future_result(mproc_future *future);
 
-/* How many bytes mproc_future_result() has; 0 where it is NULL. */
+/* The size of what mproc_future_result() returns; 0 where it is NULL. */
 MPROC_API size_t mproc_future_result_size(mproc_future *future);
 
 /* What the task took by mproc_task_result(), for good: its size is stored in *size (may be NULL), and the caller frees
@@ -322,23 +320,23 @@ MPROC_API bool mproc_future_is_done(mproc_future *future);
  * was short); MPROC_RUNNING: there were not so many yet. Does not wait. -EINVAL, MPROC_FOREIGN. */
 MPROC_API int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem);
 
-/* Have the task not run. If it has not begun it never will; if it runs, its worker is killed and replaced, and so are
- * those that run items of a map. It ends as MPROC_CANCELLED, unless it is done before. Does not wait. 0; -EINVAL,
+/* Cancel the task. If it has not begun it never will; if it runs, its worker is killed and replaced, and so are those
+ * that run items of a map. It ends as MPROC_CANCELLED, unless it is done before. Does not wait. 0; -EINVAL,
  * MPROC_FOREIGN. */
 MPROC_API int mproc_future_cancel(mproc_future *future);
 
 typedef void mproc_callback(void *arg, mproc_future *future);
 
-/* Have a function called once when the future has ended, or soon when it has: success when mproc_future_get() would say
- * 0, else error. Each may be NULL. Does not wait. Callbacks are called one after another by one thread of this process,
- * which the pool starts when it is first asked for one and which no signal interrupts; a slow one holds the others up.
- * They come about in the order in which the futures end. A callback may do anything with its future, also free it, and
- * may submit more work; it must not free its pool (which is ignored). When this process ends by exit, no further one is
- * called.
+/* Have a function called once when the future ends, or soon if it has already: success when mproc_future_get() would
+ * return 0, else error. Each may be NULL. Does not wait. Callbacks are called one after another by one thread of this
+ * process, which the pool starts when it is first asked for one and which no signal interrupts; a slow one holds the
+ * others up. They come about in the order in which the futures end. A callback may do anything with its future, also
+ * free it, and may submit more work; it must not free its pool (which is ignored). When this process ends by exit, no
+ * further one is called.
  *
- * A future that is freed before has no callback called. Where it runs at that moment mproc_future_free() waits for its
- * end, but not in the callback itself: so when it has returned, the callback does not run. -EINVAL: it was asked for
- * before, for this future; MPROC_FOREIGN; -EAGAIN: no thread could be started. */
+ * If the future is freed first, no callback is called. If one is running at that moment, mproc_future_free() waits for
+ * it to return, unless it is called from that callback; so when it has returned, the callback does not run. -EINVAL:
+ * this future has callbacks already; MPROC_FOREIGN; -EAGAIN: no thread could be started. */
 MPROC_API int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg);
 
 /* Give a future up and return NULL; a task that was not begun is not run. NULL is ignored. */
@@ -397,8 +395,7 @@ typedef struct mproc_imap_options {
 
 /* Begin to run fn on the inputs. *imap is to be freed, and used by one thread at a time. Does not wait. -EINVAL: NULL
  * pool, imap, fn or options, neither next nor next_input, or both, next with an in_size of 0, next_input with another,
- * a ctx_size without ctx, sizes that overflow; else results as
- * mproc_pool_map(). */
+ * a ctx_size without ctx, sizes that overflow; else as mproc_pool_map(). */
 MPROC_API int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *ctx,
                               const mproc_imap_options *options);
 
@@ -412,7 +409,7 @@ MPROC_API int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_
  * took by mproc_task_result(), else its out_size bytes. So a large result need not be copied. NULL before the first. */
 MPROC_API const void *mproc_imap_result(const mproc_imap *imap);
 
-/* How many bytes mproc_imap_result() has; 0 where it is NULL. */
+/* The size of what mproc_imap_result() returns; 0 where it is NULL. */
 MPROC_API size_t mproc_imap_result_size(const mproc_imap *imap);
 
 /* What the function of the last mproc_imap_next()'s item took by mproc_task_result(), for good: as
@@ -449,12 +446,11 @@ MPROC_API int mproc_pool_workers(mproc_pool *pool, pid_t *pids, size_t capacity)
 /* A worker that lives. */
 typedef struct mproc_worker_stats {
     pid_t pid;
-    uint64_t items;     /* that it has run; those of the chunk that it is at are counted when the chunk is done */
-    mproc_time startup; /* from its fork until its initializer was done; 0 while it is not */
-    mproc_time busy;    /* since then: at jobs, */
-    mproc_time idle;    /* and waiting for them */
-    size_t
-        peak_memory; /* bytes of memory that were resident at most, as the kernel counts them; 0 if it does not tell */
+    uint64_t items;       /* that it has run; those of the chunk that it is at are counted when the chunk is done */
+    mproc_time startup;   /* from its fork until its initializer was done; 0 while it is not */
+    mproc_time busy;      /* since then: at jobs, */
+    mproc_time idle;      /* and waiting for them */
+    size_t peak_memory;   /* most bytes that were resident, as the kernel counts them; 0 if it does not tell */
     uint64_t reserved[8]; /* 0 */
 } mproc_worker_stats;
 
@@ -463,33 +459,33 @@ typedef struct mproc_pool_statistics {
     unsigned alive;       /* that live */
     uint64_t items;       /* run by all that ever were, counted as above */
     uint64_t starts;      /* workers that were started */
-    uint64_t deaths;      /* of these, so many ended otherwise than in good order: killed, or failed to begin */
+    uint64_t deaths;      /* of these, those that were killed, crashed or failed to begin */
     uint64_t reserved[8]; /* 0 */
 } mproc_pool_statistics;
 
-/* Have so many workers from now on, while there is work for them: 1 to max_workers. New ones are started; those that
- * are too many end when they are done with the chunk that they are at. Does not wait. 0; -EINVAL, MPROC_FOREIGN. */
+/* Have this many workers from now on, while there is work for them: 1 to max_workers. New ones are started; surplus
+ * ones end when they have finished their chunk. Does not wait. 0; -EINVAL, MPROC_FOREIGN. */
 MPROC_API int mproc_pool_resize(mproc_pool *pool, unsigned workers);
 
-/* What the pool has done (NULL: do not tell), and each of its workers: writes up to capacity of them, and returns how
- * many live. The counts are exact when nobody works; where a pool's server is killed, one of its last may be missing.
- */
+/* What the pool has done (if statistics is not NULL), and each of its workers: writes up to capacity of them, and
+ * returns how many live. The counts are exact when nobody works; where a pool's server is killed, one of its last may
+ * be missing. */
 MPROC_API int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_worker_stats *workers,
                                size_t capacity);
 
 /* Take no more work; what was taken goes on. 0 also when closed before. */
 MPROC_API int mproc_pool_close(mproc_pool *pool);
 
-/* Stop at once: what waits is MPROC_CANCELLED, what runs is killed and MPROC_CANCELLED too. */
+/* Stop at once: what waits is MPROC_CANCELLED; what runs is killed, and is MPROC_CANCELLED too. */
 MPROC_API int mproc_pool_terminate(mproc_pool *pool);
 
 /* Wait until all work is done, the workers have ended and the callbacks were called. -EINVAL when the pool was neither
  * closed nor terminated; -EDEADLK: in a callback of the pool. */
 MPROC_API int mproc_pool_join(mproc_pool *pool, mproc_time timeout);
 
-/* Terminate the pool if it was not joined, and give it up. Futures and imaps should be freed before, but for those that
- * a callback will free: it is called before this returns. Those that are left are of no more use than to be freed.
- * Returns NULL; NULL is ignored. */
+/* Terminate the pool if it was not joined, and give it up. Free its futures and imaps first, except those that a
+ * callback will free: callbacks are called before this returns. All that can be done with the others afterwards is to
+ * free them. Returns NULL; NULL is ignored. */
 MPROC_API mproc_pool *mproc_pool_free(mproc_pool *pool);
 
 #ifdef __cplusplus

@@ -17,8 +17,8 @@
  * that of a daemon two more until the daemon has ended. In a process that was forked since, it can still be asked for
  * name, pid, is_alive and sentinel. The library installs no SIGCHLD handler and never waits for children that it did
  * not start. A program may reap any child itself (waitpid(-1), SIGCHLD ignored): Linux 6.15 and later tell all the same
- * how a child of ours ended; before, its exit code is unknown then, -ECHILD. A program that was started with SIGCHLD
- * ignored, by nohup-like wrappers, gets its default back at the first start of a process on those older kernels.
+ * how such a child ended; on older kernels its exit code is then unknown (-ECHILD). There, a program that was started
+ * with SIGCHLD ignored, as by a shell after trap '' CHLD, gets the default action back when it first starts a process.
  *
  * What the child gets: default dispositions for every signal that the parent catches and for SIGCHLD (what else the
  * parent ignores stays ignored), an empty signal mask, the parent's stdio (flushed before, so that nothing is written
@@ -91,8 +91,8 @@ typedef struct mproc_process_options {
  * MPROC_NO_FUNCTION: spawn or forkserver of a function that is in no loaded object file. On failure *process is NULL
  * and nothing is left behind.
  *
- * A family has at most 4032 living members at a time. A child that is one too many runs all the same, but its first use
- * of a shared object is -EAGAIN. Members that have died take no room, whoever reaps them. */
+ * A family has at most 4032 living members at a time. A child beyond that number still runs, but its first use of a
+ * shared object is -EAGAIN. Dead members do not count, whoever reaps them. */
 MPROC_API int mproc_process_start(mproc_process **process, mproc_target *fn, const void *arg,
                                   const mproc_process_options *options);
 
@@ -209,8 +209,8 @@ MPROC_API int mproc_group_create(mproc_group **group, const mproc_group_options 
 MPROC_API int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target *fn, const void *arg,
                                 const mproc_process_options *options);
 
-/* Wait until one that was not yet told of has ended, and tell which. 0, MPROC_TIMEOUT, or -ECHILD when none is left.
- * Several threads may wait: each end is told once. */
+/* Wait until a member has ended that was not returned before, and store it in *ended. 0, MPROC_TIMEOUT, or -ECHILD when
+ * none is left. Several threads may wait: each member is returned once. */
 MPROC_API int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time timeout);
 
 /* Wait until all have ended. 0 when each returned 0; MPROC_TASK_FAILED when one did not, or its exit code is unknown;
@@ -230,7 +230,7 @@ MPROC_API int mproc_group_wait_all(mproc_group *group, mproc_time timeout);
  * no process that was not proven to be one of them, in whatever pid namespace /proc was mounted. */
 MPROC_API int mproc_group_terminate(mproc_group *group, mproc_time grace);
 
-/* The number of members that have not ended, or -EINVAL. */
+/* The number of members that are still running, or -EINVAL. */
 MPROC_API int mproc_group_size(mproc_group *group);
 
 /* Give the group up, with its handles; members that still run go on. Returns NULL. */

@@ -152,13 +152,12 @@ static inline mproc_value mproc_opaque(uint32_t tag, const void *bytes, size_t s
     return value;
 }
 
-/* The items of a list, or the pairs of a map, where they are written down, with their count: both arguments of
- * mproc_list_of() and mproc_dict_of().
+/* Items or pairs as a literal, followed by their number: the two arguments of mproc_list_of() and mproc_dict_of().
  *
  *     mproc_list_of(MPROC_ITEMS(mproc_int(1), mproc_string("two")))
  *     mproc_dict_of(MPROC_PAIRS({mproc_string("a"), mproc_int(1)}, {mproc_string("b"), mproc_int(2)}))
  *
- * They live as long as the block in which that stands. At least one; C only, as C++ has no such literals. */
+ * At least one is needed. They live until the end of the enclosing block. C only: C++ has no such literals. */
 #define MPROC_ITEMS(...)                                                                                               \
     ((const mproc_value[]){__VA_ARGS__}), (sizeof((const mproc_value[]){__VA_ARGS__}) / sizeof(mproc_value))
 #define MPROC_PAIRS(...)                                                                                               \

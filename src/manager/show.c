@@ -164,7 +164,7 @@ int mproc_object_print(int fd, void *object, mproc_time timeout)
     struct show show = {.repr = {.add_object = show_object}, .deadline = os_deadline(timeout)};
     char text[160];
     if (!os_timeout_is_valid(timeout))
-        return refuse(__func__, "timeout is below -1");
+        return refuse(__func__, "timeout is negative");
     if (mproc_object_type(object)) {
         const mproc_value value = mproc_object_value(object);
         show_object(&show.repr, &value);
