@@ -243,11 +243,13 @@ int os_absolute_path(const char *path, char *absolute, size_t size)
 
 int os_nameless_file(void)
 {
-    int fd = openat(AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+    if (os_fault(OS_OPEN))
+        return -ENOENT;
+    int fd = uncancelled_openat(AT_FDCWD, "/dev/shm", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -ENOENT;
     if (fchmod(fd, 0600)) { /* whatever the file mode mask is */
-        close(fd);
+        uncancelled_close(fd);
         return -ENOENT;
     }
     return os_keep(fd);

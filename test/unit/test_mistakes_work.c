@@ -123,7 +123,7 @@ static void calls_of_a_pool(mproc_pool *pool)
     long in = 3, out;
     const mproc_map map = {.count = 1, .in = &in, .in_size = sizeof in, .out = &out, .out_size = sizeof out};
     const mproc_map half = {.count = 1, .in = &in};
-    const mproc_map late = {.count = 1, .item_timeout = {7}};
+    const mproc_map late = {.count = 1, .item_timeout = MPROC_NS(7)};
     const mproc_map empty = {.count = 0};
     says(mproc_pool_map(NULL, square, NULL, &map, SECONDS), -EINVAL, "mproc_pool_map: pool is NULL, or no pool");
     says(mproc_pool_map(pool, NULL, NULL, &map, SECONDS), -EINVAL, "mproc_pool_map: fn is NULL");
@@ -219,7 +219,7 @@ static void starts_of_managers(void **state)
     mproc_manager *manager = NULL;
     (void)state;
     says(mproc_manager_create(NULL, NULL), -EINVAL, "mproc_manager_create: manager is NULL");
-    says(mproc_manager_create(&manager, &(mproc_manager_options){.stall_time = {4}}), -EINVAL,
+    says(mproc_manager_create(&manager, &(mproc_manager_options){.stall_time = MPROC_NS(4)}), -EINVAL,
          "mproc_manager_create: options.stall_time is negative, or under 100 us: its unit is missing");
     says(mproc_manager_create(&manager, &(mproc_manager_options){.key_size = 4}), -EINVAL,
          "mproc_manager_create: options.key is NULL, but options.key_size is not 0");
