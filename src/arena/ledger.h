@@ -22,7 +22,7 @@ struct custody {
     _Atomic(uint32_t) is_marked; /* set before block by the member, cleared when the block's first word was written */
 };
 
-/* An object that this member makes: see manager/making.h. */
+/* An object that this member makes: see container/making.h. */
 struct making {
     _Atomic(uintptr_t) object; /* 0: none; written by the allocation */
     _Atomic(uintptr_t) place;  /* in the arena, where its address is to stand; 0: elsewhere. Written before object */

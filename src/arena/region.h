@@ -27,7 +27,7 @@ struct region {
     unsigned char *base;
     size_t size; /* of the file, and of the addresses that are the arena's */
     int fd;      /* private; never closed by us, and compared with what it was before each use */
-    int bell;    /* the family's eventfd, see sync/bell.h */
+    int bell;    /* the family's eventfd, see sync/wake_fd.h */
 };
 extern struct region region;
 

@@ -4,7 +4,7 @@
 
 #include "os/allocate.h"
 #include "os/random.h"
-#include "process/local.h"
+#include "process/process_lock.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
@@ -46,14 +46,14 @@ int mproc_authkey_set(const void *key, size_t size)
 
 int authkey_adopt(const void *key, size_t size, bool is_given)
 {
-    local_lock();
+    process_lock();
     int result = reserve();
     if (!result) {
         memcpy(own_key->bytes, key, size);
         own_key->size = size;
         own_key->is_given = is_given;
     }
-    local_unlock();
+    process_unlock();
     return result;
 }
 
@@ -72,17 +72,17 @@ static int settle(void)
 
 int authkey_settle(void)
 {
-    local_lock();
+    process_lock();
     int result = settle();
-    local_unlock();
+    process_unlock();
     return result;
 }
 
 bool authkey_is_given(void)
 {
-    local_lock();
+    process_lock();
     bool is_given = own_key && own_key->is_given;
-    local_unlock();
+    process_unlock();
     return is_given;
 }
 
@@ -95,11 +95,11 @@ int mproc_authkey_get(void *key, size_t capacity, size_t *size)
     int result = authkey_settle();
     if (result)
         return outcome(__func__, result);
-    local_lock();
+    process_lock();
     *size = own_key->size;
     if (capacity)
         memcpy(key, own_key->bytes, capacity < own_key->size ? capacity : own_key->size);
     result = capacity < own_key->size ? MPROC_TOO_SMALL : 0;
-    local_unlock();
+    process_unlock();
     return outcome(__func__, result);
 }

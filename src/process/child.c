@@ -6,7 +6,8 @@
 
 #include "arena/quarantine.h"
 #include "arena/trace.h"
-#include "ipc/connection.h"
+#include "base/log.h"
+#include "connection/connection.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
@@ -16,11 +17,10 @@
 #include "os/say.h"
 #include "os/signal.h"
 #include "process/coverage.h"
-#include "process/life.h"
-#include "process/postmortem.h"
+#include "process/parent_tie.h"
+#include "process/process_postmortem.h"
 #include "process/streams.h"
 #include "util/atomic.h"
-#include "util/log.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +93,7 @@ static OS_FORK_PATH void await_gate(const struct start *start)
 
 _Noreturn OS_FORK_PATH void child_run(const struct start *start, struct os_signals signals)
 {
-    if (start->leash >= 0 && life_wear(start->leash))
+    if (start->leash >= 0 && parent_tie_take(start->leash))
         child_fail(start->name, "it cannot be tied to its parent");
     if (start->gate >= 0)
         await_gate(start);
@@ -102,7 +102,7 @@ _Noreturn OS_FORK_PATH void child_run(const struct start *start, struct os_signa
         os_signal_ignore(SIGINT);
     take_identity(start);
     if (start->words_file >= 0)
-        postmortem_listen(start, __builtin_frame_address(0));
+        process_postmortem_listen(start, __builtin_frame_address(0));
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);
     introduce(start);

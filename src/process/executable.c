@@ -1,11 +1,11 @@
-/* The program that a fresh process runs. Called by fresh.c. */
+/* The program that a fresh process runs. Called by exec_child.c. */
 #include "process/executable.h"
 
 #include "os/allocate.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "os/program.h"
-#include "process/local.h"
+#include "process/process_lock.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -43,20 +43,20 @@ int mproc_executable_set(const char *path)
         free(copy);
         return outcome(__func__, result);
     }
-    local_lock();
+    process_lock();
     char *before = chosen;
     chosen = copy;
     store_relaxed(&proven, false);
-    local_unlock();
+    process_unlock();
     free(before);
     return 0;
 }
 
 bool executable_is_chosen(void)
 {
-    local_lock();
+    process_lock();
     bool is_chosen = chosen != NULL;
-    local_unlock();
+    process_unlock();
     return is_chosen;
 }
 
@@ -107,11 +107,11 @@ static int add_loader_arguments(struct executable *executable, size_t count)
 
 int executable_find(struct executable *executable)
 {
-    local_lock();
+    process_lock();
     bool is_chosen = chosen != NULL;
     if (is_chosen)
         strcpy(executable->path, chosen);
-    local_unlock();
+    process_unlock();
     executable->arguments[0] = program_invocation_name;
     executable->arguments[1] = NULL;
     if (is_chosen)

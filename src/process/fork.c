@@ -6,7 +6,7 @@
 #include "os/process.h"
 #include "os/signal.h"
 #include "process/child.h"
-#include "process/life.h"
+#include "process/parent_tie.h"
 #include "process/streams.h"
 #include <errno.h>
 #include <stdatomic.h>

@@ -3,7 +3,7 @@
 #include "process/forkserver.h"
 
 #include "arena/region.h"
-#include "ipc/connection.h"
+#include "connection/connection.h"
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
@@ -15,9 +15,9 @@
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "os/socket.h"
-#include "process/fresh.h"
-#include "process/life.h"
-#include "process/server.h"
+#include "process/exec_child.h"
+#include "process/forkserver_main.h"
+#include "process/parent_tie.h"
 #include "process/streams.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -144,15 +144,15 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
 /* The descriptors are taken by init.c in this order. */
 static pid_t execute(int record, int requests, int *condition)
 {
-    int sentinel = life_sentinel();
+    int sentinel = parent_tie_sentinel();
     if (sentinel < 0)
         return sentinel;
-    struct fresh_run run = {.title = "forkserver",
-                            .groups = "",
-                            .fds = {record, region.fd, region.bell, sentinel, requests},
-                            .count = 5,
-                            .is_awaited = true};
-    pid_t pid = fresh_execute(&run, condition);
+    struct exec_child_run run = {.title = "forkserver",
+                                 .groups = "",
+                                 .fds = {record, region.fd, region.bell, sentinel, requests},
+                                 .count = 5,
+                                 .is_awaited = true};
+    pid_t pid = exec_child_execute(&run, condition);
     os_close(sentinel);
     return pid;
 }
@@ -186,7 +186,7 @@ static bool make_place(void)
 static int start_server(const struct os_identity *identity)
 {
     int ends[2];
-    int record = make_place() ? record_of_server(libraries) : -ENOMEM;
+    int record = make_place() ? start_record_of_server(libraries) : -ENOMEM;
     if (record < 0)
         return record;
     int result = os_packet_pair(ends);
@@ -223,7 +223,7 @@ static void retire_server(void)
 }
 
 /* -EPIPE when the server is gone. */
-static int send_packet(const struct server_request *request, const int *fds, size_t count)
+static int send_packet(const struct forkserver_request *request, const int *fds, size_t count)
 {
     struct pollfd room = {.fd = server->requests, .events = POLLOUT};
     for (;;) {
@@ -238,7 +238,7 @@ static int send_packet(const struct server_request *request, const int *fds, siz
 
 /* Send a request to the server, to one made for it if there is none, or if the host is no longer what it was: the
  * children would have what it had. 0, a condition, -errno. */
-static int deliver(const struct server_request *request, const int *fds, size_t count)
+static int deliver(const struct forkserver_request *request, const int *fds, size_t count)
 {
     struct os_identity identity;
     int result = os_identity(&identity);
@@ -256,9 +256,9 @@ static int deliver(const struct server_request *request, const int *fds, size_t 
 
 /* ---- a start ---- */
 
-/* What is sent to the server, see server.h. */
+/* What is sent to the server, see forkserver_main.h. */
 struct parcel {
-    struct server_request request;
+    struct forkserver_request request;
     int fds[OS_PACKET_FDS];
     size_t count;
     int directory; /* or -1 */
@@ -296,7 +296,7 @@ static void pack(struct parcel *parcel, const struct start *start, int record)
  * end of file ends this wait: whatever else goes wrong, there may be a child. */
 static pid_t await_report(int fd)
 {
-    struct server_report report;
+    struct forkserver_report report;
     struct pollfd input = {.fd = fd, .events = POLLIN};
     ssize_t size;
     while ((size = os_socket_receive(fd, &report, sizeof report)) < 0)
@@ -361,14 +361,14 @@ pid_t start_by_server(struct start *start, int *condition)
 {
     struct function_reference function;
     struct parcel parcel;
-    int result = fresh_prepare(start, &function);
+    int result = exec_child_prepare(start, &function);
     if (!result && !is_preloaded() && function_is_gone((function_address *)start->fn))
         result = MPROC_NO_FUNCTION;
     if (result > 0)
         *condition = result;
     if (result)
         return result > 0 ? 0 : result;
-    int record = record_of_child(start, &function, environ);
+    int record = start_record_of_child(start, &function, environ);
     if (record < 0)
         return record;
     streams_flush();

@@ -7,8 +7,8 @@
 #include "os/pidfd.h"
 #include "os/poll.h"
 #include "os/random.h"
-#include "process/local.h"
-#include "process/tree.h"
+#include "process/descendants.h"
+#include "process/process_lock.h"
 #include "util/failure.h"
 #include "util/reserved.h"
 #include <errno.h>
@@ -59,7 +59,7 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
         return outcome(__func__, -ENOMEM);
     *made = (struct mproc_group){.stop_on_failure = options && options->stop_on_failure, .kill_at = OS_NEVER};
     made->end = &made->first;
-    made->generation = local_generation();
+    made->generation = process_generation();
     made->id = (uint32_t)random | 1;
     made->since = os_proc_now();
     snprintf(made->mark, sizeof made->mark, "%016llx", (unsigned long long)random);
@@ -71,7 +71,7 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
 
 static bool is_own(const struct mproc_group *group)
 {
-    return group->generation == local_generation();
+    return group->generation == process_generation();
 }
 
 /* ---- members ---- */
@@ -103,11 +103,11 @@ int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target 
     int result = start_process(&handle, fn, arg, options, group);
     if (result)
         return retold(__func__, before, result);
-    local_lock();
+    process_lock();
     *group->end = handle;
     group->end = &handle->sibling;
     group->count++;
-    local_unlock();
+    process_unlock();
     if (process)
         *process = handle;
     return 0;
@@ -141,9 +141,9 @@ static void release(struct selection *selection)
 
 static size_t count_of(struct mproc_group *group)
 {
-    local_lock();
+    process_lock();
     size_t count = group->count;
-    local_unlock();
+    process_unlock();
     return count;
 }
 
@@ -159,7 +159,7 @@ static int choose_members(struct mproc_group *group, member_choice *choose, stru
         return -ENOMEM;
     }
     int result = 0;
-    local_lock();
+    process_lock();
     for (struct mproc_process *member = group->first; member && selection->count < room; member = member->sibling) {
         if (!choose(member))
             continue;
@@ -168,7 +168,7 @@ static int choose_members(struct mproc_group *group, member_choice *choose, stru
         selection->members[selection->count] = member;
         selection->watches[selection->count++] = (struct pollfd){.fd = fd, .events = POLLIN};
     }
-    local_unlock();
+    process_unlock();
     if (result)
         release(selection);
     return result;
@@ -211,40 +211,40 @@ mproc_group *mproc_group_free(mproc_group *group)
 
 /* ---- the end of all ---- */
 
-static void begin_tree(const struct mproc_group *group, struct tree *tree)
+static void begin_tree(const struct mproc_group *group, struct descendants *tree)
 {
-    tree_begin(tree, group->since, group->id, group->mark);
+    descendants_begin(tree, group->since, group->id, group->mark);
 }
 
 /* The members that have not ended, and what descends from the group. */
-static int find_all(struct mproc_group *group, struct tree *tree)
+static int find_all(struct mproc_group *group, struct descendants *tree)
 {
     struct selection running;
     int result = choose_members(group, is_running, &running);
     if (result)
         return result;
     for (size_t i = 0; i < running.count; i++)
-        tree_add(tree, running.members[i]->pid, running.members[i]->pidfd);
+        descendants_add(tree, running.members[i]->pid, running.members[i]->pidfd);
     release(&running);
-    tree_freeze(tree);
+    descendants_freeze(tree);
     return 0;
 }
 
 /* Those that are stopped get both signals before they do anything else. */
-static void ask_to_end(struct tree *tree)
+static void ask_to_end(struct descendants *tree)
 {
-    tree_signal(tree, SIGTERM);
-    tree_signal(tree, SIGCONT);
+    descendants_signal(tree, SIGTERM);
+    descendants_signal(tree, SIGCONT);
 }
 
 /* Wait until nobody is left, looking for those who are made meanwhile. Returns whether nobody is. */
-static bool wait_for_all(struct tree *tree, int64_t deadline)
+static bool wait_for_all(struct descendants *tree, int64_t deadline)
 {
     int64_t nap = OS_MS(1);
     for (;;) {
         if (nap >= LOOK_AGAIN)
-            tree_search(tree);
-        if (tree_is_empty(tree) && tree_search(tree) == 0)
+            descendants_search(tree);
+        if (descendants_is_empty(tree) && descendants_search(tree) == 0)
             return true;
         int64_t left = os_until(deadline);
         if (left == 0)
@@ -257,20 +257,20 @@ static bool wait_for_all(struct tree *tree, int64_t deadline)
 /* Whoever of them is killed from now on was killed by us. */
 static void claim_kills(struct mproc_group *group)
 {
-    local_lock();
+    process_lock();
     for (struct mproc_process *member = group->first; member; member = member->sibling)
         member->was_killed = true;
-    local_unlock();
+    process_unlock();
 }
 
 /* Kill everybody, and who was made before that took effect. */
-static void kill_all(struct mproc_group *group, struct tree *tree)
+static void kill_all(struct mproc_group *group, struct descendants *tree)
 {
     claim_kills(group);
     int64_t deadline = os_after(KILL_TIME);
     do {
-        tree_freeze(tree);
-        tree_signal(tree, SIGKILL);
+        descendants_freeze(tree);
+        descendants_signal(tree, SIGKILL);
     } while (!wait_for_all(tree, os_after(OS_TICK)) && os_until(deadline) > 0);
 }
 
@@ -305,7 +305,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         return refuse(__func__, "grace is negative");
     if (!is_own(group))
         return retold(__func__, before, failure(MPROC_FOREIGN, FOREIGN));
-    struct tree tree;
+    struct descendants tree;
     int64_t deadline = os_deadline(grace);
     begin_tree(group, &tree);
     int result = find_all(group, &tree);
@@ -317,7 +317,7 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         kill_all(group, &tree);
     int ended = end_members(group);
     result = tree.error ? tree.error : ended;
-    tree_destroy(&tree);
+    descendants_destroy(&tree);
     return retold(__func__, before, result);
 }
 
@@ -329,7 +329,7 @@ static bool has_failed(const struct mproc_process *member)
 }
 
 /* Where nobody is told an error. */
-static void log_error(const struct tree *tree)
+static void log_error(const struct descendants *tree)
 {
     if (tree->error)
         mproc_log(MPROC_LOG_WARNING, "group: what descends from its members may go on after a failure: %s",
@@ -341,26 +341,26 @@ static void note_end(struct mproc_group *group, const struct mproc_process *memb
 {
     if (!group->stop_on_failure || !has_failed(member))
         return;
-    local_lock();
+    process_lock();
     bool first = group->kill_at == OS_NEVER;
     if (first)
         group->kill_at = os_after(FAILURE_GRACE);
-    local_unlock();
+    process_unlock();
     if (!first)
         return;
-    struct tree tree;
+    struct descendants tree;
     begin_tree(group, &tree);
     if (find_all(group, &tree) == 0)
         ask_to_end(&tree);
     log_error(&tree);
-    tree_destroy(&tree);
+    descendants_destroy(&tree);
 }
 
 static int64_t kill_time(struct mproc_group *group)
 {
-    local_lock();
+    process_lock();
     int64_t time = group->kill_at;
-    local_unlock();
+    process_unlock();
     return time;
 }
 
@@ -369,14 +369,14 @@ static void enforce(struct mproc_group *group)
 {
     if (os_until(kill_time(group)) > 0)
         return;
-    struct tree tree;
+    struct descendants tree;
     begin_tree(group, &tree);
     if (find_all(group, &tree) == 0)
         kill_all(group, &tree);
-    tree_destroy(&tree);
-    local_lock();
+    descendants_destroy(&tree);
+    process_lock();
     group->kill_at = os_after(FAILURE_GRACE);
-    local_unlock();
+    process_unlock();
 }
 
 /* Sleep until one of the selection has ended, a tick is over, or something is to be done. */
@@ -390,10 +390,10 @@ static int sleep_on(struct mproc_group *group, struct selection *selection, int6
 
 static bool take(struct mproc_process *member)
 {
-    local_lock();
+    process_lock();
     bool first = !member->told;
     member->told = true;
-    local_unlock();
+    process_unlock();
     return first;
 }
 
@@ -450,12 +450,12 @@ static void look_at_ended(struct mproc_group *group, struct selection *selection
 
 static int result_of_all(struct mproc_group *group)
 {
-    local_lock();
+    process_lock();
     int result = 0;
     for (struct mproc_process *member = group->first; member; member = member->sibling)
         if (has_failed(member))
             result = MPROC_TASK_FAILED;
-    local_unlock();
+    process_unlock();
     return result;
 }
 

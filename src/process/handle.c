@@ -12,9 +12,9 @@
 #include "os/pidfd.h"
 #include "os/say.h"
 #include "os/supervise.h"
-#include "process/life.h"
-#include "process/local.h"
-#include "process/postmortem.h"
+#include "process/parent_tie.h"
+#include "process/process_lock.h"
+#include "process/process_postmortem.h"
 #include "process/self.h"
 #include "process/watch.h"
 #include "util/atomic.h"
@@ -123,7 +123,7 @@ void handle_discard(struct mproc_process *handle)
     }
     if (handle->pidfd >= 0)
         os_close(handle->pidfd);
-    postmortem_forget(handle);
+    process_postmortem_forget(handle);
     if (!give_near(handle))
         free(handle);
 }
@@ -151,7 +151,7 @@ int handle_attach(struct mproc_process *handle, pid_t pid)
 
 int handle_attach_by(struct mproc_process *handle, pid_t pid, int pidfd)
 {
-    handle->generation = local_generation();
+    handle->generation = process_generation();
     handle->pid = pid;
     handle->sentinel = -1;
     handle->pidfd = pidfd;
@@ -171,14 +171,14 @@ int handle_attach_by(struct mproc_process *handle, pid_t pid, int pidfd)
 
 void handle_list(struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     if (listed_count++ >= 2 * bucket_count)
         grow_table();
     struct mproc_process **bucket = bucket_of(handle);
     handle->next = *bucket;
     *bucket = handle;
     store_relaxed(&has_listed, true);
-    local_unlock();
+    process_unlock();
 }
 
 /* With the local lock. */
@@ -192,11 +192,11 @@ static struct mproc_process **find(const mproc_process *process)
 
 struct mproc_process *handle_get(const mproc_process *process)
 {
-    local_lock();
+    process_lock();
     struct mproc_process *handle = *find(process);
     if (handle)
         handle->users++;
-    local_unlock();
+    process_unlock();
     return handle;
 }
 
@@ -232,7 +232,7 @@ static struct mproc_process *pop_freed(void)
 
 static bool is_own(const struct mproc_process *handle)
 {
-    return handle->generation == local_generation();
+    return handle->generation == process_generation();
 }
 
 /* What becomes of a freed handle that nobody uses: it is destroyed, unless there is still a child to be reaped. With
@@ -247,30 +247,30 @@ static void settle(struct mproc_process *handle)
 
 void handle_put(struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     if (--handle->users == 0 && handle->freed)
         settle(handle);
-    local_unlock();
+    process_unlock();
 }
 
 void handle_free(struct mproc_process *handle)
 {
     handle_look(handle);
-    local_lock();
+    process_lock();
     struct mproc_process **at = find(handle);
     if (*at) {
         *at = handle->next;
         listed_count--;
         handle->freed = true;
     }
-    local_unlock();
+    process_unlock();
 }
 
 bool handle_is_own(const struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     bool own = is_own(handle);
-    local_unlock();
+    process_unlock();
     return own;
 }
 
@@ -296,14 +296,14 @@ static bool reap(struct mproc_process *handle)
     if (result == 1) {
         handle->state = HANDLE_ENDED;
         handle->exitcode = end.exit;
-        postmortem_note(handle, &end);
+        process_postmortem_note(handle, &end);
     } else if (result == -ECHILD) {
         handle->state = HANDLE_LOST;
     }
     if (handle->state == HANDLE_RUNNING)
         return false;
     if (handle->tie >= 0)
-        life_untie(handle->tie);
+        parent_tie_end(handle->tie);
     handle->tie = -1;
     return true;
 }
@@ -317,10 +317,10 @@ static void sweep(pid_t pid, member_owner parent)
 
 enum handle_state handle_look(struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     bool ended = reap(handle);
     enum handle_state state = handle->state;
-    local_unlock();
+    process_unlock();
     if (ended)
         sweep(handle->pid, handle->parent);
     return state;
@@ -328,9 +328,9 @@ enum handle_state handle_look(struct mproc_process *handle)
 
 static enum handle_state state_of(const struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     enum handle_state state = handle->state;
-    local_unlock();
+    process_unlock();
     return state;
 }
 
@@ -362,7 +362,7 @@ size_t handle_active(struct mproc_process **handles, size_t capacity)
 {
     size_t count = 0;
     bool some_ended = false;
-    local_lock();
+    process_lock();
     for (size_t i = 0; i < bucket_count; i++) {
         for (struct mproc_process *handle = table[i]; handle; handle = handle->next) {
             bool ran = handle->state == HANDLE_RUNNING;
@@ -372,7 +372,7 @@ size_t handle_active(struct mproc_process **handles, size_t capacity)
                 handles[count - 1] = handle;
         }
     }
-    local_unlock();
+    process_unlock();
     if (some_ended && region.base)
         member_sweep_all();
     return count;
@@ -382,7 +382,7 @@ size_t handle_active(struct mproc_process **handles, size_t capacity)
  * Returns false when there is none. */
 static bool reap_oldest(void)
 {
-    local_lock();
+    process_lock();
     struct mproc_process *handle = pop_freed();
     bool done = handle && handle->users == 0 && (reap(handle) || !is_own(handle));
     pid_t pid = done ? handle->pid : 0;
@@ -391,7 +391,7 @@ static bool reap_oldest(void)
         handle_discard(handle);
     else if (handle)
         push_freed(handle);
-    local_unlock();
+    process_unlock();
     if (done)
         sweep(pid, parent);
     return handle != NULL;
@@ -408,7 +408,7 @@ void handle_reap_freed(void)
 static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_process *))
 {
     struct mproc_process *found = NULL;
-    local_lock();
+    process_lock();
     for (size_t i = 0; i < bucket_count && !found; i++)
         for (struct mproc_process *handle = table[i]; handle && !found; handle = handle->next)
             if (is_active(handle) && visit(handle))
@@ -418,7 +418,7 @@ static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_proces
             found = handle;
     if (found)
         found->users++;
-    local_unlock();
+    process_unlock();
     return found;
 }
 
@@ -463,13 +463,13 @@ static void add_name(struct names *names, struct mproc_process *handle)
 static void name_awaited(struct names *names)
 {
     names->length = names->count = 0;
-    local_lock();
+    process_lock();
     for (size_t i = 0; i < bucket_count; i++)
         for (struct mproc_process *handle = table[i]; handle; handle = handle->next)
             add_name(names, handle);
     for (struct mproc_process *handle = freed_first; handle; handle = handle->next)
         add_name(names, handle);
-    local_unlock();
+    process_unlock();
 }
 
 /* A user who sees that the program does not end is to know why. */

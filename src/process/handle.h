@@ -19,7 +19,7 @@ enum handle_state {
 struct mproc_process {
     pid_t pid;
     int pidfd;
-    unsigned generation; /* of the process that made it, see local.h */
+    unsigned generation; /* of the process that made it, see process_lock.h */
     bool daemon;
     member_owner parent; /* what that process was in the family, or 0 */
     struct mproc_group *group;
@@ -27,7 +27,7 @@ struct mproc_process {
 
     int sentinel; /* what is polled where the pidfd cannot be, once somebody wants that; or -1 */
     int64_t started_at;
-    struct last_words *words; /* see postmortem.h; or NULL */
+    struct crash_report *words; /* see process_postmortem.h; or NULL */
 
     enum handle_state state;
     int exitcode;
@@ -38,7 +38,7 @@ struct mproc_process {
     bool was_killed; /* it was sent SIGKILL from here */
     unsigned users;  /* calls that are at work on it; it is not destroyed before they are through */
     bool freed;
-    int tie;      /* of a daemon that has not ended, for life_untie(); else -1 */
+    int tie;      /* of a daemon that has not ended, for parent_tie_end(); else -1 */
     bool is_left; /* at the end of this process, see handle_end_all() */
     bool told;    /* mproc_group_wait_any() has told of its end */
     struct mproc_process *next;

@@ -5,9 +5,9 @@
 #include "os/process.h"
 #include "os/program.h"
 #include "process/child.h"
+#include "process/exec_child.h"
 #include "process/executable.h"
-#include "process/fresh.h"
-#include "process/server.h"
+#include "process/forkserver_main.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -30,7 +30,7 @@ static void complain(void)
 /* Before main(), where the library comes with the program. */
 __attribute__((constructor)) static void notice(void)
 {
-    first_descriptor = fresh_take_variable();
+    first_descriptor = exec_child_take_variable();
     executed = getpid();
     if (first_descriptor)
         atexit(complain);
@@ -49,7 +49,7 @@ static bool is_at_home(void)
     return found > 0;
 }
 
-int fresh_check(void)
+int exec_child_check(void)
 {
     if (executable_is_chosen())
         return 0;
@@ -65,7 +65,7 @@ int fresh_check(void)
                    "there: start processes by fork, or choose a program by mproc_executable_set()");
 }
 
-static _Noreturn void be_child(struct record *record, int sentinel)
+static _Noreturn void be_child(struct start_record *record, int sentinel)
 {
     int connections[OS_SPAWN_FDS];
     int next = sentinel + 1;
@@ -81,7 +81,7 @@ static _Noreturn void be_child(struct record *record, int sentinel)
         os_set_close_on_exec(words);
     for (size_t i = 0; i < record->start.connection_count; i++)
         connections[i] = next++;
-    fresh_child(record, &(struct fresh_descriptors){sentinel, leash, gate, words, connections});
+    fresh_child(record, &(struct exec_child_descriptors){sentinel, leash, gate, words, connections});
 }
 
 /* The descriptors come in the order of spawn.c and forkserver.c. */
@@ -96,17 +96,17 @@ static _Noreturn void be_fresh(int first)
     };
     for (int fd = first; os_is_open(fd); fd++)
         os_adopt(fd);
-    struct record *record;
-    int result = record_read(first + RECORD, &record);
+    struct start_record *record;
+    int result = start_record_read(first + RECORD, &record);
     if (result)
-        fresh_fail("the process", result, "its start record cannot be read");
+        exec_child_fail("the process", result, "its start record cannot be read");
     os_close(first + RECORD);
     executable_prove();
     result = region_adopt(first + ARENA, first + BELL);
     if (result)
-        fresh_fail(record->start.name, result, mproc_strerror(result));
+        exec_child_fail(record->start.name, result, mproc_strerror(result));
     if (record->kind == RECORD_SERVER) {
-        fresh_report(0);
+        exec_child_report(0);
         server_run(record, first + SENTINEL, first + SOCKET);
     }
     be_child(record, first + SENTINEL);
@@ -116,7 +116,7 @@ int mproc_init(void)
 {
     if (!called_from)
         called_from = __builtin_return_address(0);
-    int first = first_descriptor ? first_descriptor : fresh_take_variable();
+    int first = first_descriptor ? first_descriptor : exec_child_take_variable();
     if (!first)
         return 0;
     first_descriptor = 0;

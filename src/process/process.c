@@ -1,7 +1,7 @@
 /* What a program can ask of a process that it started, of itself, and of the process that started it. */
 #include "os/clock.h"
 #include "os/pidfd.h"
-#include "process/local.h"
+#include "process/process_lock.h"
 #include "process/self.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -138,9 +138,9 @@ int mproc_process_sentinel(const mproc_process *process)
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
-    local_lock();
+    process_lock();
     int fd = handle_sentinel(handle);
-    local_unlock();
+    process_unlock();
     handle_put(handle);
     return fd;
 }

@@ -2,7 +2,7 @@
  * The child itself is made by fork.c, spawn.c and forkserver.c. */
 #include "process/start.h"
 
-#include "ipc/connection.h"
+#include "connection/connection.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/eventfd.h"
@@ -12,9 +12,9 @@
 #include "process/authkey.h"
 #include "process/coverage.h"
 #include "process/group.h"
-#include "process/life.h"
-#include "process/local.h"
-#include "process/postmortem.h"
+#include "process/parent_tie.h"
+#include "process/process_lock.h"
+#include "process/process_postmortem.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include "util/reserved.h"
@@ -88,10 +88,10 @@ static void end_with_program(void)
 static void watch_exit(void)
 {
     static bool watching;
-    local_lock();
+    process_lock();
     if (!watching)
         watching = atexit(end_with_program) == 0;
-    local_unlock();
+    process_unlock();
 }
 
 static void describe(struct start *start, const mproc_process_options *options)
@@ -150,18 +150,18 @@ static int prepare(struct start *start, const mproc_process_options *options, st
 {
     describe(start, options);
     describe_groups(start, group);
-    start->sentinel = start->forks ? life_sentinel_of_fork() : life_sentinel();
+    start->sentinel = start->forks ? life_sentinel_of_fork() : parent_tie_sentinel();
     if (start->sentinel < 0)
         return start->sentinel;
     start->parent_pid = life_pid();
     if (start->daemon) {
-        int result = life_tie(&start->leash, &start->tie);
+        int result = parent_tie_begin(&start->leash, &start->tie);
         if (result)
             return result;
     }
     int result = make_gate(start);
     if (!result && options->postmortem)
-        result = postmortem_prepare(start);
+        result = process_postmortem_prepare(start);
     return result ? result : authkey_settle();
 }
 
@@ -185,11 +185,11 @@ static void open_gate(struct start *start)
 
 static void untie(struct mproc_process *handle)
 {
-    local_lock();
+    process_lock();
     if (handle->tie >= 0)
-        life_untie(handle->tie);
+        parent_tie_end(handle->tie);
     handle->tie = -1;
-    local_unlock();
+    process_unlock();
 }
 
 static pid_t run_method(struct start *start, enum mproc_start_method method, int *condition)

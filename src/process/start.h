@@ -23,13 +23,13 @@ struct start {
     uint64_t group;           /* the mark of its process group in the family, or 0; see group.h */
     char groups[GROUPS_SIZE]; /* the marks of all groups that it is in, as its environment says them */
 
-    bool forks;               /* the method is fork: the parent's sentinel is its own, and the child's a copy of that */
-    int sentinel;             /* a pidfd of the parent */
-    int pidfd;                /* of the child, where it was opened before anybody could reap it; else -1 */
-    int leash;                /* of a daemon, see life.h; else -1 */
-    int tie;                  /* the same, in the parent; else -1 */
-    int words_file;           /* of a process with a post-mortem: where it leaves its last words; else -1 */
-    struct last_words *words; /* the same as it is mapped; NULL in a fresh process */
+    bool forks;     /* the method is fork: the parent's sentinel is its own, and the child's a copy of that */
+    int sentinel;   /* a pidfd of the parent */
+    int pidfd;      /* of the child, where it was opened before anybody could reap it; else -1 */
+    int leash;      /* of a daemon, see parent_tie.h; else -1 */
+    int tie;        /* the same, in the parent; else -1 */
+    int words_file; /* of a process with a post-mortem: where it leaves its last words; else -1 */
+    struct crash_report *words; /* the same as it is mapped; NULL in a fresh process */
     int gate; /* an eventfd that is rung when the parent has a descriptor of the child; -1: it does not wait for that */
 };
 

@@ -8,7 +8,7 @@
 #include "os/eventfd.h"
 #include "os/procfd.h"
 #include "os/thread.h"
-#include "process/local.h"
+#include "process/process_lock.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -47,10 +47,10 @@ static void *run(void *unused)
 {
     bool some = true;
     while (some) {
-        local_lock();
+        process_lock();
         some = look();
         running = some;
-        local_unlock();
+        process_unlock();
         if (some)
             os_sleep(LOOK_TIME);
     }
@@ -87,8 +87,8 @@ static int add(int procfd, int fd)
 
 int watch_begin(int procfd)
 {
-    if (generation != local_generation()) {
-        generation = local_generation();
+    if (generation != process_generation()) {
+        generation = process_generation();
         first = NULL;
         running = false;
     }
@@ -104,7 +104,7 @@ int watch_begin(int procfd)
 
 void watch_end(int fd)
 {
-    struct watched **at = generation == local_generation() ? &first : NULL;
+    struct watched **at = generation == process_generation() ? &first : NULL;
     while (at && *at && (*at)->fd != fd)
         at = &(*at)->next;
     if (!at || !*at)

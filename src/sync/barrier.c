@@ -1,9 +1,9 @@
 /* mproc_barrier: so many arrive, and then all go on. */
 #include "os/listed.h"
-#include "sync/cell.h"
-#include "sync/note.h"
-#include "sync/object.h"
-#include "sync/pair.h"
+#include "sync/cas16.h"
+#include "sync/stamp.h"
+#include "sync/wait_cell.h"
+#include "sync/wait_note.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 
@@ -30,10 +30,10 @@
  * Recovery: whoever is about to arrive notes barrier and phase in its ledger first. The sweep of a dead member breaks
  * the barrier if it is in that phase still; so also when it died in the action, or on the point of arriving. */
 struct barrier {
-    struct object object;
+    struct stamp object;
     uint32_t parties;      /* by _init, as the last two */
     struct wait_cell cell; /* where all sleep */
-    struct pair state;     /* by anybody, by compare-and-swap; the high word changes only together with the phase */
+    struct cas16 state;    /* by anybody, by compare-and-swap; the high word changes only together with the phase */
     int (*action)(void *arg);
     void *arg;
 };
@@ -98,7 +98,7 @@ static struct state load(const struct barrier *barrier)
 /* On failure *state is what it is now. */
 static bool change(struct barrier *barrier, struct state *state, struct state to)
 {
-    if (pair_swap(&barrier->state, state->low, state->high, to.low, to.high))
+    if (cas16_swap(&barrier->state, state->low, state->high, to.low, to.high))
         return true;
     *state = load(barrier);
     return false;
@@ -118,7 +118,7 @@ static bool break_phase(struct barrier *barrier, uint64_t phase)
         if ((uint32_t)phase_of(state) != (uint32_t)phase || (state.low & BROKEN))
             return false;
     } while (!change(barrier, &state, with(state, BROKEN)));
-    cell_wake(&barrier->cell, CELL_ALL);
+    wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
     return true;
 }
 
@@ -127,13 +127,13 @@ static bool break_phase(struct barrier *barrier, uint64_t phase)
 static struct barrier *barrier_from(const mproc_barrier *handle)
 {
     struct barrier *barrier = (struct barrier *)(uintptr_t)handle;
-    return object_is(OBJECT_BARRIER, barrier) ? barrier : NULL;
+    return stamp_is(STAMP_BARRIER, barrier) ? barrier : NULL;
 }
 
 int mproc_barrier_init(mproc_barrier *handle, unsigned parties, int (*action)(void *arg), void *arg)
 {
     struct barrier *barrier = (struct barrier *)handle;
-    int result = object_check_place(barrier, _Alignof(struct barrier));
+    int result = stamp_check_place(barrier, _Alignof(struct barrier));
     if (result)
         return outcome(__func__, result);
     if (parties == 0)
@@ -146,7 +146,7 @@ int mproc_barrier_init(mproc_barrier *handle, unsigned parties, int (*action)(vo
     barrier->parties = parties;
     barrier->action = action;
     barrier->arg = arg;
-    object_set_up(OBJECT_BARRIER, &barrier->object);
+    stamp_set_up(STAMP_BARRIER, &barrier->object);
     return 0;
 }
 
@@ -154,7 +154,7 @@ int mproc_barrier_init(mproc_barrier *handle, unsigned parties, int (*action)(vo
 static int wait_for_end(struct barrier *barrier, uint64_t phase, int64_t deadline)
 {
     for (int slept = 0;;) {
-        uint32_t seen = cell_prepare(&barrier->cell);
+        uint32_t seen = wait_cell_prepare(&barrier->cell);
         struct state state = load(barrier);
         if (phase_of(state) != phase)
             return result_of(state, phase);
@@ -162,7 +162,7 @@ static int wait_for_end(struct barrier *barrier, uint64_t phase, int64_t deadlin
             return MPROC_BROKEN;
         if (slept && break_phase(barrier, phase))
             return slept;
-        slept = cell_sleep(&barrier->cell, seen, deadline);
+        slept = wait_cell_sleep(&barrier->cell, seen, deadline);
     }
 }
 
@@ -176,19 +176,19 @@ static int act(struct barrier *barrier, struct state state)
         break_phase(barrier, phase);
     else if (change(barrier, &state, completed(state)))
         result = 0;
-    cell_wake(&barrier->cell, CELL_ALL);
+    wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
     return result;
 }
 
 /* One party too many: the phase is full, and ends as soon as the action has returned. */
-static int wait_for_turn(struct barrier *barrier, struct note *note, uint64_t phase, int64_t deadline)
+static int wait_for_turn(struct barrier *barrier, struct wait_note *note, uint64_t phase, int64_t deadline)
 {
-    note_set_state(note, NOTE_CLAIMED);
+    wait_note_set_state(note, WAIT_NOTE_CLAIMED);
     return wait_for_end(barrier, phase, deadline);
 }
 
 /* Arrive, and wait for the end of the phase. */
-static int wait(struct barrier *barrier, struct note *note, unsigned *index, int64_t deadline)
+static int wait(struct barrier *barrier, struct wait_note *note, unsigned *index, int64_t deadline)
 {
     struct state state = load(barrier);
     while (!(state.low & BROKEN)) {
@@ -201,7 +201,7 @@ static int wait(struct barrier *barrier, struct note *note, unsigned *index, int
             continue;
         }
         store_relaxed(&note->next, (uint32_t)phase);
-        note_set_state(note, NOTE_ARRIVED);
+        wait_note_set_state(note, WAIT_NOTE_ARRIVED);
         bool last = arrived(state) + 1 == barrier->parties;
         struct state next = {.low = state.low + 1, .high = state.high};
         if (last)
@@ -213,7 +213,7 @@ static int wait(struct barrier *barrier, struct note *note, unsigned *index, int
             return wait_for_end(barrier, phase, deadline);
         if (barrier->action)
             return act(barrier, next);
-        cell_wake(&barrier->cell, CELL_ALL);
+        wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
         return 0;
     }
     return MPROC_BROKEN;
@@ -229,12 +229,12 @@ int mproc_barrier_wait(mproc_barrier *handle, unsigned *index, mproc_time timeou
     int result = member_need();
     if (result)
         return outcome(__func__, result);
-    note_ref ref = note_claim(member_slot(member_current()), barrier, object_nonce(&barrier->object));
+    wait_note_ref ref = wait_note_claim(member_slot(member_current()), barrier, stamp_nonce(&barrier->object));
     if (!ref)
         return outcome(__func__, failure(-ENOSPC, "256 threads of this process wait already"));
     unsigned place = 0;
-    result = wait(barrier, note_at(ref), &place, os_deadline(timeout));
-    note_set_state(note_at(ref), NOTE_FREE);
+    result = wait(barrier, wait_note_at(ref), &place, os_deadline(timeout));
+    wait_note_set_state(wait_note_at(ref), WAIT_NOTE_FREE);
     if (!result && index)
         *index = place;
     return outcome(__func__, os_outcome(result, timeout));
@@ -248,7 +248,7 @@ int mproc_barrier_abort(mproc_barrier *handle)
     struct state state = load(barrier);
     while (!(state.low & BROKEN) && !change(barrier, &state, with(state, BROKEN))) {
     }
-    cell_wake(&barrier->cell, CELL_ALL);
+    wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
     return 0;
 }
 
@@ -260,7 +260,7 @@ int mproc_barrier_reset(mproc_barrier *handle)
     struct state state = load(barrier);
     while ((state.low & BROKEN || arrived(state) > 0) && !change(barrier, &state, failed(state))) {
     }
-    cell_wake(&barrier->cell, CELL_ALL);
+    wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
     return 0;
 }
 
@@ -295,21 +295,21 @@ int mproc_barrier_parties(const mproc_barrier *handle)
 
 /* ---- the sweep ---- */
 
-static bool give_back(note_ref ref)
+static bool give_back(wait_note_ref ref)
 {
-    struct note *note = note_at(ref);
+    struct wait_note *note = wait_note_at(ref);
     struct barrier *barrier = (struct barrier *)load_relaxed(&note->object);
     uint32_t nonce = load_relaxed(&note->nonce);
-    if (object_is_same(OBJECT_BARRIER, barrier, nonce))
+    if (stamp_is_same(STAMP_BARRIER, barrier, nonce))
         break_phase(barrier, load_relaxed(&note->next));
-    note_set_state(note, NOTE_FREE);
+    wait_note_set_state(note, WAIT_NOTE_FREE);
     return true;
 }
 
 static bool sweep(unsigned slot, member_owner owner)
 {
     (void)owner;
-    return note_each(slot, NOTE_ARRIVED, NOTE_ARRIVED, give_back);
+    return wait_note_each(slot, WAIT_NOTE_ARRIVED, WAIT_NOTE_ARRIVED, give_back);
 }
 
 static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;

@@ -2,7 +2,7 @@
 #include "os/listed.h"
 #include "sync/describe.h"
 #include "sync/lock.h"
-#include "sync/note.h"
+#include "sync/wait_note.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 
@@ -19,45 +19,45 @@
  * the notes of a dead waiter out; one that was signalled and had not come back from its wait signals another waiter in
  * its place. (If the sweeper dies in between, one waiter too many is woken.) */
 struct condition {
-    struct object object;
-    struct owner_lock lock;  /* held for a few dozen instructions and for wake-ups, never while asleep */
-    _Atomic(note_ref) first; /* under lock; read by anybody to see that there are no waiters */
-    _Atomic(note_ref) last;  /* under lock; 0 when the list is empty */
+    struct stamp object;
+    struct owner_lock lock;       /* held for a few dozen instructions and for wake-ups, never while asleep */
+    _Atomic(wait_note_ref) first; /* under lock; read by anybody to see that there are no waiters */
+    _Atomic(wait_note_ref) last;  /* under lock; 0 when the list is empty */
 };
 
 _Static_assert(sizeof(struct condition) == sizeof(mproc_condition), "the public type has room for it");
 
 /* ---- the list; all under the lock ---- */
 
-static note_ref load(const _Atomic(note_ref) *ref)
+static wait_note_ref load(const _Atomic(wait_note_ref) *ref)
 {
     return load_relaxed(ref);
 }
 
-static void store(_Atomic(note_ref) *ref, note_ref value)
+static void store(_Atomic(wait_note_ref) *ref, wait_note_ref value)
 {
     store_release(ref, value);
 }
 
-static void append(struct condition *condition, note_ref ref)
+static void append(struct condition *condition, wait_note_ref ref)
 {
-    note_ref last = load(&condition->last);
-    store(last ? &note_at(last)->next : &condition->first, ref);
+    wait_note_ref last = load(&condition->last);
+    store(last ? &wait_note_at(last)->next : &condition->first, ref);
     store(&condition->last, ref);
 }
 
 /* Take a note out if it is in the list. */
-static void take_out(struct condition *condition, note_ref ref)
+static void take_out(struct condition *condition, wait_note_ref ref)
 {
-    note_ref before = 0;
-    note_ref at = load(&condition->first);
+    wait_note_ref before = 0;
+    wait_note_ref at = load(&condition->first);
     while (at && at != ref) {
         before = at;
-        at = load(&note_at(at)->next);
+        at = load(&wait_note_at(at)->next);
     }
     if (!at)
         return;
-    store(before ? &note_at(before)->next : &condition->first, load(&note_at(at)->next));
+    store(before ? &wait_note_at(before)->next : &condition->first, load(&wait_note_at(at)->next));
     if (load(&condition->last) == at)
         store(&condition->last, before);
 }
@@ -65,13 +65,13 @@ static void take_out(struct condition *condition, note_ref ref)
 /* Take the first note out; wake its waiter, unless somebody did before. Returns whether it was waiting. */
 static bool signal_first(struct condition *condition)
 {
-    note_ref ref = load(&condition->first);
-    struct note *note = note_at(ref);
-    bool waited = note_state(note) == NOTE_WAITING;
-    note_set_state(note, NOTE_SIGNALLED);
+    wait_note_ref ref = load(&condition->first);
+    struct wait_note *note = wait_note_at(ref);
+    bool waited = wait_note_state(note) == WAIT_NOTE_WAITING;
+    wait_note_set_state(note, WAIT_NOTE_SIGNALLED);
     take_out(condition, ref);
-    note_set_state(note, NOTE_RELEASED); /* from here on the note is its waiter's */
-    cell_wake(&note->cell, 1);
+    wait_note_set_state(note, WAIT_NOTE_RELEASED); /* from here on the note is its waiter's */
+    wait_cell_wake(&note->cell, 1);
     return waited;
 }
 
@@ -83,8 +83,8 @@ static void signal_some(struct condition *condition, unsigned count)
 
 static void find_last(struct condition *condition)
 {
-    note_ref last = 0;
-    for (note_ref at = load(&condition->first); at; at = load(&note_at(at)->next))
+    wait_note_ref last = 0;
+    for (wait_note_ref at = load(&condition->first); at; at = load(&wait_note_at(at)->next))
         last = at;
     store(&condition->last, last);
 }
@@ -110,7 +110,7 @@ static void leave(struct condition *condition)
 static struct condition *condition_from(const mproc_condition *handle)
 {
     struct condition *condition = (struct condition *)(uintptr_t)handle;
-    return object_is(OBJECT_CONDITION, condition) ? condition : NULL;
+    return stamp_is(STAMP_CONDITION, condition) ? condition : NULL;
 }
 
 bool condition_is_waited_for(const mproc_condition *handle)
@@ -122,39 +122,39 @@ bool condition_is_waited_for(const mproc_condition *handle)
 int mproc_condition_init(mproc_condition *handle)
 {
     struct condition *condition = (struct condition *)handle;
-    int result = object_check_place(condition, _Alignof(struct condition));
+    int result = stamp_check_place(condition, _Alignof(struct condition));
     if (result)
         return outcome(__func__, result);
     store_relaxed(&condition->lock.word, 0);
     store(&condition->first, 0);
     store(&condition->last, 0);
-    object_set_up(OBJECT_CONDITION, &condition->object);
+    stamp_set_up(STAMP_CONDITION, &condition->object);
     return 0;
 }
 
 /* Sleep until the note is signalled or it is time. */
-static void sleep_on(struct note *note, int64_t deadline)
+static void sleep_on(struct wait_note *note, int64_t deadline)
 {
     int slept = 0;
-    while (!slept && note_state(note) == NOTE_WAITING) {
-        uint32_t seen = cell_prepare(&note->cell);
-        if (note_state(note) == NOTE_WAITING)
-            slept = cell_sleep(&note->cell, seen, deadline);
+    while (!slept && wait_note_state(note) == WAIT_NOTE_WAITING) {
+        uint32_t seen = wait_cell_prepare(&note->cell);
+        if (wait_note_state(note) == WAIT_NOTE_WAITING)
+            slept = wait_cell_sleep(&note->cell, seen, deadline);
     }
 }
 
 /* Make the note free. Returns whether it was signalled. */
-static bool retire(struct condition *condition, note_ref ref)
+static bool retire(struct condition *condition, wait_note_ref ref)
 {
-    struct note *note = note_at(ref);
+    struct wait_note *note = wait_note_at(ref);
     bool signalled = true;
-    if (note_state(note) != NOTE_RELEASED) {
+    if (wait_note_state(note) != WAIT_NOTE_RELEASED) {
         enter(condition, OS_FOREVER);
-        signalled = note_state(note) != NOTE_WAITING;
+        signalled = wait_note_state(note) != WAIT_NOTE_WAITING;
         take_out(condition, ref);
         leave(condition);
     }
-    note_set_state(note, NOTE_FREE);
+    wait_note_set_state(note, WAIT_NOTE_FREE);
     return signalled;
 }
 
@@ -164,15 +164,15 @@ static int wait(struct condition *condition, struct lock *lock, int64_t deadline
 {
     if (!lock_is_mine(lock))
         return failure(-EPERM, "this process does not hold the lock");
-    note_ref ref = note_claim(member_slot(member_current()), condition, object_nonce(&condition->object));
+    wait_note_ref ref = wait_note_claim(member_slot(member_current()), condition, stamp_nonce(&condition->object));
     if (!ref)
         return failure(-ENOSPC, "256 threads of this process wait already");
-    struct note *note = note_at(ref);
+    struct wait_note *note = wait_note_at(ref);
     store(&note->next, 0);
-    note_set_state(note, NOTE_WAITING);
+    wait_note_set_state(note, WAIT_NOTE_WAITING);
     int result = enter(condition, OS_FOREVER);
     if (result) {
-        note_set_state(note, NOTE_FREE);
+        wait_note_set_state(note, WAIT_NOTE_FREE);
         return result;
     }
     append(condition, ref);
@@ -257,27 +257,27 @@ int mproc_condition_notify_all(mproc_condition *handle)
 /* ---- the sweep ---- */
 
 /* The condition that a note is of, or NULL when that is no more. */
-static struct condition *condition_of(const struct note *note)
+static struct condition *condition_of(const struct wait_note *note)
 {
     struct condition *condition = (struct condition *)load_relaxed(&note->object);
     uint32_t nonce = load_relaxed(&note->nonce);
-    return object_is_same(OBJECT_CONDITION, condition, nonce) ? condition : NULL;
+    return stamp_is_same(STAMP_CONDITION, condition, nonce) ? condition : NULL;
 }
 
 /* Take a dead waiter out of the list and pass its signal on. */
-static void hand_over(struct condition *condition, note_ref ref)
+static void hand_over(struct condition *condition, wait_note_ref ref)
 {
-    bool signalled = note_state(note_at(ref)) != NOTE_WAITING;
+    bool signalled = wait_note_state(wait_note_at(ref)) != WAIT_NOTE_WAITING;
     take_out(condition, ref);
     if (signalled)
         signal_some(condition, 1);
 }
 
 /* Make good what a dead waiter's note says. False when the condition is in use at this moment. */
-static bool give_back(note_ref ref)
+static bool give_back(wait_note_ref ref)
 {
-    struct note *note = note_at(ref);
-    struct condition *condition = note_state(note) == NOTE_CLAIMED ? NULL : condition_of(note);
+    struct wait_note *note = wait_note_at(ref);
+    struct condition *condition = wait_note_state(note) == WAIT_NOTE_CLAIMED ? NULL : condition_of(note);
     if (condition) {
         if (enter(condition, OS_NOWAIT))
             return false;
@@ -285,14 +285,14 @@ static bool give_back(note_ref ref)
             hand_over(condition, ref);
         leave(condition);
     }
-    note_set_state(note, NOTE_FREE);
+    wait_note_set_state(note, WAIT_NOTE_FREE);
     return true;
 }
 
 static bool sweep(unsigned slot, member_owner owner)
 {
     (void)owner;
-    return note_each(slot, NOTE_CLAIMED, NOTE_RELEASED, give_back);
+    return wait_note_each(slot, WAIT_NOTE_CLAIMED, WAIT_NOTE_RELEASED, give_back);
 }
 
 static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;

@@ -41,19 +41,19 @@ static void describe_barrier(const mproc_barrier *barrier, char *state)
 static const char *describe(void *object, char *state)
 {
     uint32_t count = 1;
-    if (object_is(OBJECT_LOCK, object))
+    if (stamp_is(STAMP_LOCK, object))
         return describe_owner(&lock_from(object)->lock, count, state), "lock";
     struct owner_lock *lock = rlock_describe(object, &count);
     if (lock)
         return describe_owner(lock, count, state), "rlock";
-    if (object_is(OBJECT_SEMAPHORE, object))
+    if (stamp_is(STAMP_SEMAPHORE, object))
         return snprintf(state, STATE_SIZE, "%d free", mproc_semaphore_value(object)), "semaphore";
-    if (object_is(OBJECT_EVENT, object))
+    if (stamp_is(STAMP_EVENT, object))
         return snprintf(state, STATE_SIZE, mproc_event_is_set(object) ? "set" : "not set"), "event";
-    if (object_is(OBJECT_CONDITION, object))
+    if (stamp_is(STAMP_CONDITION, object))
         return snprintf(state, STATE_SIZE, condition_is_waited_for(object) ? "waited for" : "nobody waits"),
                "condition";
-    if (object_is(OBJECT_BARRIER, object))
+    if (stamp_is(STAMP_BARRIER, object))
         return describe_barrier(object, state), "barrier";
     return NULL;
 }

@@ -1,6 +1,6 @@
 /* mproc_event: a flag to wait for. */
-#include "sync/cell.h"
-#include "sync/object.h"
+#include "sync/stamp.h"
+#include "sync/wait_cell.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 
@@ -12,7 +12,7 @@
  * and cleared. There is nothing to recover: a process that dies between the change and the wake leaves the waiters to
  * look for themselves within 100 ms. */
 struct event {
-    struct object object;
+    struct stamp object;
     _Atomic(uint32_t) word; /* by anybody; a compare-and-swap to set, an and to clear */
     struct wait_cell cell;  /* where waiters sleep */
 };
@@ -22,18 +22,18 @@ _Static_assert(sizeof(struct event) == sizeof(mproc_event), "the public type has
 static struct event *event_from(const mproc_event *handle)
 {
     struct event *event = (struct event *)(uintptr_t)handle;
-    return object_is(OBJECT_EVENT, event) ? event : NULL;
+    return stamp_is(STAMP_EVENT, event) ? event : NULL;
 }
 
 int mproc_event_init(mproc_event *handle)
 {
     struct event *event = (struct event *)handle;
-    int result = object_check_place(event, _Alignof(struct event));
+    int result = stamp_check_place(event, _Alignof(struct event));
     if (result)
         return outcome(__func__, result);
     store_relaxed(&event->word, 0);
     store_relaxed(&event->cell.word, 0);
-    object_set_up(OBJECT_EVENT, &event->object);
+    stamp_set_up(STAMP_EVENT, &event->object);
     return 0;
 }
 
@@ -46,7 +46,7 @@ int mproc_event_set(mproc_event *handle)
     while (!(word & SET) && !atomic_compare_exchange_weak_explicit(&event->word, &word, (word + STEP) | SET,
                                                                    memory_order_release, memory_order_relaxed)) {
     }
-    cell_wake(&event->cell, CELL_ALL); /* also when it was set: who set it may have died before its wake */
+    wait_cell_wake(&event->cell, WAIT_CELL_ALL); /* also when it was set: who set it may have died before its wake */
     return 0;
 }
 
@@ -88,9 +88,9 @@ int mproc_event_wait(mproc_event *handle, mproc_time timeout)
     for (int slept = 0;;) {
         if (slept)
             return outcome(__func__, has_happened(event, begin) ? 0 : os_outcome(slept, timeout));
-        uint32_t seen = cell_prepare(&event->cell);
+        uint32_t seen = wait_cell_prepare(&event->cell);
         if (has_happened(event, begin))
             return 0;
-        slept = cell_sleep(&event->cell, seen, deadline);
+        slept = wait_cell_sleep(&event->cell, seen, deadline);
     }
 }

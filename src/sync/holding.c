@@ -32,10 +32,10 @@ static uint64_t enter_slow(struct holding *holding)
     while (!number && os_spin_pause(&spin))
         number = holding_try_enter(holding);
     while (!number) {
-        uint32_t seen = cell_prepare(&holding->cell);
+        uint32_t seen = wait_cell_prepare(&holding->cell);
         number = holding_try_enter(holding);
         if (!number)
-            cell_sleep(&holding->cell, seen, OS_NEVER);
+            wait_cell_sleep(&holding->cell, seen, OS_NEVER);
     }
     return number;
 }

@@ -3,7 +3,7 @@
 #ifndef MPROC_SYNC_HOLDING_H
 #define MPROC_SYNC_HOLDING_H
 
-#include "sync/cell.h"
+#include "sync/wait_cell.h"
 #include "util/atomic.h"
 #include <stdbool.h>
 #include <sys/single_threaded.h>
@@ -74,7 +74,7 @@ static inline void holding_leave(struct holding *holding, uint64_t number)
 {
     store_release(&holding->word, holding_word(number, HOLDING_IDLE));
     if (!__libc_single_threaded)
-        cell_wake(&holding->cell, 1);
+        wait_cell_wake(&holding->cell, 1);
 }
 
 /* Give the holding up after the operation was committed. */

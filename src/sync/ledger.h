@@ -1,6 +1,6 @@
 /* The part of a member's ledger that src/sync uses: what the member holds of semaphores, where its threads wait, and
  * which of them live.
- * See holding.h, note.h and thread_life.h for the three kinds of entries.
+ * See holding.h, wait_note.h and thread_life.h for the three kinds of entries.
  *
  * Nobody clears this part when a slot changes hands: the sequence numbers of the holdings go on, so that what a
  * semaphore says about an operation of long ago is never mistaken for one of the slot's next user. */
@@ -11,12 +11,12 @@
 #include "arena/ledger.h"
 #include "arena/owner_lock.h"
 #include "sync/holding.h"
-#include "sync/note.h"
 #include "sync/thread_life.h"
+#include "sync/wait_note.h"
 
 struct sync_ledger {
     struct holding holdings[HOLDING_COUNT];
-    struct note notes[NOTE_COUNT];
+    struct wait_note notes[WAIT_NOTE_COUNT];
     _Atomic(uint64_t) used[HOLDING_COUNT / 64]; /* a bit for each holding that a sweep must look at; set under claiming
                                                    before the holding is touched, cleared by the sweep */
     _Atomic(uint32_t) note_limit;               /* notes below it have been claimed once; only grows */

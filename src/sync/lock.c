@@ -9,11 +9,11 @@ _Static_assert(sizeof(struct lock) == sizeof(mproc_lock), "the public type has r
 int mproc_lock_init(mproc_lock *handle)
 {
     struct lock *lock = (struct lock *)handle;
-    int result = object_check_place(lock, _Alignof(struct lock));
+    int result = stamp_check_place(lock, _Alignof(struct lock));
     if (result)
         return outcome(__func__, result);
     store_relaxed(&lock->lock.word, 0);
-    object_set_up(OBJECT_LOCK, &lock->object);
+    stamp_set_up(STAMP_LOCK, &lock->object);
     return 0;
 }
 

@@ -3,12 +3,12 @@
 #define MPROC_SYNC_LOCK_H
 
 #include "arena/owner_lock.h"
-#include "sync/object.h"
+#include "sync/stamp.h"
 #include "util/atomic.h"
 
 /* Nothing beside the owner lock, which carries invariant, commit and recovery. */
 struct lock {
-    struct object object;
+    struct stamp object;
     struct owner_lock lock;
 };
 
@@ -16,7 +16,7 @@ struct lock {
 static inline struct lock *lock_from(const mproc_lock *handle)
 {
     struct lock *lock = (struct lock *)(uintptr_t)handle;
-    return object_is(OBJECT_LOCK, lock) ? lock : NULL;
+    return stamp_is(STAMP_LOCK, lock) ? lock : NULL;
 }
 
 static inline bool lock_is_mine(struct lock *lock)

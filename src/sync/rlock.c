@@ -1,7 +1,7 @@
 /* mproc_rlock: an owner lock for the process, and within it the thread that holds it and how often. */
 #include "arena/owner_lock.h"
 #include "sync/describe.h"
-#include "sync/object.h"
+#include "sync/stamp.h"
 #include "sync/thread_life.h"
 #include "util/atomic.h"
 #include "util/failure.h"
@@ -20,7 +20,7 @@
  * Recovery: a taker that dies between its two steps has left its own name in thread, and the next one takes over from
  * it. Whoever takes the lock over writes thread and count anew. */
 struct rlock {
-    struct object object;
+    struct stamp object;
     struct owner_lock lock;
     _Atomic(thread_name) thread; /* written by the holder, and by a taker; read by any */
     _Atomic(uint32_t) count;     /* written and read by the holder */
@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct rlock) == sizeof(mproc_rlock), "the public type has
 static struct rlock *rlock_from(const mproc_rlock *handle)
 {
     struct rlock *lock = (struct rlock *)(uintptr_t)handle;
-    return object_is(OBJECT_RLOCK, lock) ? lock : NULL;
+    return stamp_is(STAMP_RLOCK, lock) ? lock : NULL;
 }
 
 struct owner_lock *rlock_describe(const mproc_rlock *handle, uint32_t *count)
@@ -46,13 +46,13 @@ struct owner_lock *rlock_describe(const mproc_rlock *handle, uint32_t *count)
 int mproc_rlock_init(mproc_rlock *handle)
 {
     struct rlock *lock = (struct rlock *)handle;
-    int result = object_check_place(lock, _Alignof(struct rlock));
+    int result = stamp_check_place(lock, _Alignof(struct rlock));
     if (result)
         return outcome(__func__, result);
     store_relaxed(&lock->lock.word, 0);
     store_relaxed(&lock->thread, 0);
     store_relaxed(&lock->count, 0);
-    object_set_up(OBJECT_RLOCK, &lock->object);
+    stamp_set_up(STAMP_RLOCK, &lock->object);
     return 0;
 }
 

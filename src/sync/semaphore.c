@@ -103,7 +103,7 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
         }
         if ((last ^ name) >> NUMBER_BITS != 0) /* one of the same holding is long over */
             prove(last);
-        if (pair_swap(&semaphore->state, low, last, next, name))
+        if (cas16_swap(&semaphore->state, low, last, next, name))
             break;
     }
     operation_finish(operation);
@@ -113,7 +113,7 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
 /* Begin an operation of the semaphore's holding in the ledger of this member, see holding.h. */
 static struct operation begin(const struct semaphore *semaphore, unsigned slot, bool claim)
 {
-    uint32_t nonce = object_nonce(&semaphore->object);
+    uint32_t nonce = stamp_nonce(&semaphore->object);
     struct operation operation = {.holding = holding_at(slot, holding_place(semaphore))};
     if (__builtin_expect(holding_is_of(operation.holding, semaphore, nonce), 1)) {
         operation.number = holding_try_enter(operation.holding);
@@ -153,27 +153,27 @@ static int acquire_slow(struct semaphore *semaphore, nanoseconds timeout)
     int64_t deadline = os_after(timeout);
     int slept = timeout == OS_NOWAIT ? MPROC_TIMEOUT : 0;
     while (!slept) {
-        uint32_t seen = cell_prepare(&semaphore->cell);
+        uint32_t seen = wait_cell_prepare(&semaphore->cell);
         int result = try_acquire(semaphore);
         if (result != MPROC_TIMEOUT)
             return result;
-        slept = cell_sleep(&semaphore->cell, seen, deadline);
+        slept = wait_cell_sleep(&semaphore->cell, seen, deadline);
     }
     if (timeout == OS_NOWAIT)
-        member_tick(); /* as cell_sleep() does at its deadline */
+        member_tick(); /* as wait_cell_sleep() does at its deadline */
     return try_acquire(semaphore);
 }
 
 static struct semaphore *semaphore_from(const mproc_semaphore *handle)
 {
     struct semaphore *semaphore = (struct semaphore *)(uintptr_t)handle;
-    return object_is(OBJECT_SEMAPHORE, semaphore) ? semaphore : NULL;
+    return stamp_is(STAMP_SEMAPHORE, semaphore) ? semaphore : NULL;
 }
 
 int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags)
 {
     struct semaphore *semaphore = (struct semaphore *)handle;
-    int result = object_check_place(semaphore, _Alignof(struct semaphore));
+    int result = stamp_check_place(semaphore, _Alignof(struct semaphore));
     if (result)
         return outcome(__func__, result);
     if (value > INT32_MAX)
@@ -186,7 +186,7 @@ int mproc_semaphore_init(mproc_semaphore *handle, unsigned value, unsigned flags
     semaphore->limit = flags & MPROC_SEMAPHORE_BOUNDED ? value : INT32_MAX;
     if (flags & MPROC_SEMAPHORE_SIGNAL)
         semaphore->limit |= SEMAPHORE_SIGNAL;
-    object_set_up(OBJECT_SEMAPHORE, &semaphore->object);
+    stamp_set_up(STAMP_SEMAPHORE, &semaphore->object);
     return 0;
 }
 
@@ -229,7 +229,7 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
         return outcome(__func__, failure(-EOVERFLOW, "count is above 2^31 - 1"));
     int result = give(semaphore, count);
     if (!result)
-        cell_wake(&semaphore->cell, (int)count);
+        wait_cell_wake(&semaphore->cell, (int)count);
     if (result == -EOVERFLOW)
         failure(result, "the value would be above %lld, the bound of semaphore", (long long)limit_of(semaphore));
     return outcome(__func__, result);
@@ -269,7 +269,7 @@ static void give_back(unsigned slot, unsigned index)
     uint32_t count = operation_count(operation);
     if (semaphore && count > 0) {
         change_holding(semaphore, operation, name(slot, index, operation.number), count, 0, true);
-        cell_wake(&semaphore->cell, CELL_ALL);
+        wait_cell_wake(&semaphore->cell, WAIT_CELL_ALL);
     } else {
         operation_prepare(operation, 0);
         operation_finish(operation);

@@ -2,10 +2,10 @@
 #ifndef MPROC_SYNC_SEMAPHORE_H
 #define MPROC_SYNC_SEMAPHORE_H
 
-#include "sync/cell.h"
+#include "sync/cas16.h"
 #include "sync/holding.h"
-#include "sync/object.h"
-#include "sync/pair.h"
+#include "sync/stamp.h"
+#include "sync/wait_cell.h"
 #include "util/atomic.h"
 
 /* Invariant: the free units are what was there at first, plus what was added by processes that held none, minus what
@@ -20,10 +20,10 @@
  * Recovery: the sweep of a dead member finds out for each of its holdings which count is the true one, and gives that
  * back by an operation like any other. */
 struct semaphore {
-    struct object object;
+    struct stamp object;
     uint32_t limit;        /* by _init: the highest value, and SEMAPHORE_SIGNAL */
     struct wait_cell cell; /* where waiters sleep while the value is 0 */
-    struct pair state;     /* low: value, with the number of changes above it; high: the last operation, or 0 */
+    struct cas16 state;    /* low: value, with the number of changes above it; high: the last operation, or 0 */
 };
 
 #define SEMAPHORE_SIGNAL ((uint32_t)1 << 31)
@@ -33,7 +33,7 @@ static inline struct semaphore *holding_semaphore(const struct holding *holding)
 {
     struct semaphore *semaphore = (struct semaphore *)load_relaxed(&holding->semaphore);
     uint32_t nonce = load_relaxed(&holding->nonce);
-    return object_is_same(OBJECT_SEMAPHORE, semaphore, nonce) ? semaphore : NULL;
+    return stamp_is_same(STAMP_SEMAPHORE, semaphore, nonce) ? semaphore : NULL;
 }
 
 #endif

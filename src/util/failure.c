@@ -3,8 +3,9 @@
  * may find the sentence of one that the handler interrupted replaced. */
 #include "util/failure.h"
 
+#include "util/atomic.h"
 #include "util/text.h"
-#include <mproc/log.h>
+#include <mproc/base.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@ struct cause {
     int result;
     const char *call;
 };
+
+static _Atomic(failure_listener *) listening;
 
 /* Several are kept, each of another result, for on the way of a failure what is undone may fail too, and what is tried
  * next; of sentences the last one. told is the result that text is about, whose cause begins at cause_at.
@@ -100,13 +103,19 @@ int refuse(const char *function, const char *format, ...)
     return failure_tell(function, -EINVAL);
 }
 
-/* A callback that gets the line and fails in the library itself is not told of that. */
-static void write_log(void)
+void failure_listen(failure_listener *listener)
 {
-    if (last.is_logging || mproc_log_level() > MPROC_LOG_DEBUG)
+    store_release(&listening, listener);
+}
+
+/* A listener that fails in the library itself is not told of that. */
+static void tell_listener(void)
+{
+    failure_listener *listener = load_acquire(&listening);
+    if (!listener || last.is_logging)
         return;
     last.is_logging = true;
-    mproc_log(MPROC_LOG_DEBUG, "%s", last.text);
+    listener(last.text);
     last.is_logging = false;
 }
 
@@ -128,7 +137,7 @@ int failure_tell(const char *function, int result)
     compose(function, note ? note->call : NULL, note && !note->call ? last.cause : mproc_strerror(result));
     last.told = result;
     failures_told++;
-    write_log();
+    tell_listener();
     memset(last.notes, 0, sizeof last.notes);
     return result;
 }

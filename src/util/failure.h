@@ -38,6 +38,10 @@ static inline unsigned failure_mark(void)
 void failure_hold(void);
 void failure_release(void);
 
+/* Hand each sentence to a listener, in the thread that failed; NULL: to none. The log is one at the level DEBUG. */
+typedef void failure_listener(const char *sentence);
+void failure_listen(failure_listener *listener);
+
 /* For one that does what others ask for, and tells them why it failed: forget what was noted before, and later say what
  * was noted or told since failure_mark() as the cause of a result, or NULL. */
 void failure_forget(void);

@@ -1,6 +1,6 @@
 /* A hash of bytes, the same in every process: for tables, and for nothing that an adversary must not foresee. */
-#ifndef UTIL_HASH_H
-#define UTIL_HASH_H
+#ifndef MPROC_UTIL_HASH_H
+#define MPROC_UTIL_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>

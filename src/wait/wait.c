@@ -6,15 +6,15 @@
  * looked at, and the bell is watched by its edges from before the first of that, so a change is either seen or rung.
  * Nothing is kept between two calls. */
 #include "arena/member.h"
-#include "ipc/connection.h"
-#include "ipc/queue.h"
+#include "connection/connection.h"
 #include "os/allocate.h"
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/poll.h"
-#include "pool/future.h"
-#include "sync/bell.h"
-#include "sync/cell.h"
+#include "pool/host/future.h"
+#include "queue/queue.h"
+#include "sync/wait_cell.h"
+#include "sync/wake_fd.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <mproc/process.h>
@@ -166,7 +166,7 @@ static void arm_cells(const struct wait *wait)
 {
     for (size_t i = 0; i < wait->count; i++)
         if (is_shared(&wait->items[i]))
-            cell_arm_bell(cell_of(&wait->items[i]));
+            wait_cell_arm(cell_of(&wait->items[i]));
 }
 
 /* Look until something is ready. edge is the bell's, or -1 when no item is shared. */
@@ -200,7 +200,7 @@ static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
         return result;
     if (deadline == 0)
         return MPROC_TIMEOUT;
-    int bell = bell_fd();
+    int bell = wake_fd();
     if (bell == -EBADF) /* the program has closed it: a look at each tick must do */
         return look_at_ticks(wait, ready, deadline);
     int edge = bell < 0 ? bell : os_edge_create(bell);
@@ -218,13 +218,13 @@ static int wait_on_cell(struct wait *wait, size_t *ready, int64_t deadline)
     int result = 0;
 
     for (;;) {
-        uint32_t seen = cell_prepare(cell);
+        uint32_t seen = wait_cell_prepare(cell);
         *ready = mark(wait);
         if (*ready)
             return 0;
         if (result)
             return result;
-        result = cell_sleep(cell, seen, deadline);
+        result = wait_cell_sleep(cell, seen, deadline);
     }
 }
 

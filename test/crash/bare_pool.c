@@ -24,11 +24,11 @@ struct bare_pool *bare_pool_build(const int priorities[BARE_JOBS])
     bare->pool.worker_count = BARE_WORKERS;
     bare->pool.full = BARE_WORKERS;
     atomic_store(&bare->pool.wanted, BARE_WORKERS);
-    list_init(&bare->pool.list);
+    job_list_init(&bare->pool.list);
     for (int i = 0; i < BARE_JOBS; i++)
         furnish(bare, i, priorities[i]);
     for (int i = 0; i < BARE_JOBS - 1; i++)
-        list_add_last(&bare->pool.list, &bare->jobs[i]);
+        job_list_add_last(&bare->pool.list, &bare->jobs[i]);
     return bare;
 }
 
@@ -41,7 +41,7 @@ void bare_pool_mend(void *world)
 
 static const char *compare_ends(struct job_list *list, const struct job *last)
 {
-    const struct job *first = list_first(list);
+    const struct job *first = job_list_first(list);
     if (atomic_load(&list->last) != last || atomic_load(&list->moving))
         return "the list's end is another one";
     if (atomic_load(&list->urgency) != (first ? first->priority : INT_MIN))
@@ -53,7 +53,7 @@ const char *bare_pool_compare(struct bare_pool *bare)
 {
     struct job *previous = NULL;
     int count = 0, queued = 0;
-    for (struct job *job = list_first(&bare->pool.list); job && count < BARE_JOBS; job = atomic_load(&job->next)) {
+    for (struct job *job = job_list_first(&bare->pool.list); job && count < BARE_JOBS; job = atomic_load(&job->next)) {
         if (atomic_load(&job->previous) != previous || !atomic_load(&job->queued))
             return "a job in the list does not know its place";
         if (previous && previous->priority < job->priority)

@@ -3,7 +3,7 @@
 #ifndef TEST_CRASH_BARE_POOL_H
 #define TEST_CRASH_BARE_POOL_H
 
-#include "pool/pool.h"
+#include "pool/shared/pool.h"
 
 enum {
     BARE_JOBS = 4,

@@ -4,9 +4,9 @@
 #include "arena/member.h"
 #include "bare_pool.h"
 #include "crash.h"
-#include "ipc/ring.h"
 #include "os/clock.h"
 #include "os/futex.h"
+#include "queue/ring.h"
 #include <mproc/memory.h>
 #include <mproc/queue.h>
 #include <stdatomic.h>
@@ -245,7 +245,7 @@ static void add_most_urgent(void *arg)
 {
     struct bare_pool *bare = arg;
     pool_lock(&bare->pool);
-    list_add_last(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
+    job_list_add_last(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
     pool_unlock(&bare->pool);
 }
 
@@ -255,7 +255,7 @@ static const char *check_urgency(void *arg, bool finished)
     (void)finished;
     if (owner_lock_acquire(&bare->pool.lock, OS_FOREVER) == MPROC_OWNER_DIED) {
         int urgency = atomic_load(&bare->pool.list.urgency);
-        list_mend(&bare->pool.list);
+        job_list_mend(&bare->pool.list);
         atomic_store(&bare->pool.list.urgency, urgency);
     }
     const char *wrong = bare_pool_compare(bare);
@@ -273,8 +273,8 @@ static void destroy_bare(void *bare)
 static void *build_empty(void)
 {
     struct bare_pool *bare = bare_pool_build((const int[BARE_JOBS]){0});
-    while (list_first(&bare->pool.list))
-        list_remove(&bare->pool.list, list_first(&bare->pool.list));
+    while (job_list_first(&bare->pool.list))
+        job_list_remove(&bare->pool.list, job_list_first(&bare->pool.list));
     return bare;
 }
 
@@ -282,7 +282,7 @@ static void *build_empty(void)
 static void give_up_place(void *arg)
 {
     struct bare_pool *bare = arg;
-    if (list_first(&bare->pool.list))
+    if (job_list_first(&bare->pool.list))
         return;
     for (volatile int i = 0; i < 60; i++)
         continue;
@@ -295,7 +295,7 @@ static void launch(void *arg)
     struct bare_pool *bare = arg;
     pool_lock(&bare->pool);
     pool_grow(&bare->pool, BARE_CHUNKS);
-    list_add_last(&bare->pool.list, &bare->jobs[0]);
+    job_list_add_last(&bare->pool.list, &bare->jobs[0]);
     pool_unlock(&bare->pool);
 }
 
@@ -303,7 +303,7 @@ static const char *check_wanted(void *arg, bool finished)
 {
     struct bare_pool *bare = arg;
     (void)finished;
-    if (list_first(&bare->pool.list) && pool_wanted(&bare->pool) < BARE_WORKERS)
+    if (job_list_first(&bare->pool.list) && pool_wanted(&bare->pool) < BARE_WORKERS)
         return "there is more work than workers for it";
     return NULL;
 }

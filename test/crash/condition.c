@@ -2,7 +2,7 @@
  * the next; and the list of waiters stays whole. */
 #include "arena/member.h"
 #include "crash.h"
-#include "sync/note.h"
+#include "sync/wait_note.h"
 #include <mproc/memory.h>
 #include <mproc/sync.h>
 #include <stdatomic.h>
@@ -258,7 +258,7 @@ static void wait_to_be_notified(void *arg)
     mproc_lock_release(&world->lock);
 }
 
-static bool is_note(note_ref ref)
+static bool is_note(wait_note_ref ref)
 {
     (void)ref;
     return false;
@@ -270,7 +270,7 @@ static const char *check_passed_on(void *arg, bool finished)
 {
     struct condition_world *world = arg;
     member_owner victim = atomic_load(&world->victim);
-    bool waits = !note_each(member_slot(victim), NOTE_WAITING, NOTE_RELEASED, is_note);
+    bool waits = !wait_note_each(member_slot(victim), WAIT_NOTE_WAITING, WAIT_NOTE_RELEASED, is_note);
     bool came_back = atomic_load(&world->result) != 0;
     bool never_waited = !atomic_load(&world->armed);
     atomic_store(&world->armed, true);

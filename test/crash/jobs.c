@@ -2,7 +2,7 @@
  * imap are launched again and again, one is cancelled, and one takes too long. */
 #include "crash.h"
 #include "named.h"
-#include "pool/postmortem.h"
+#include "pool/shared/job_postmortem.h"
 #include "survivors.h"
 #include "worker_world.h"
 #include <mproc/memory.h>
@@ -78,7 +78,7 @@ static void *build_urgent(void)
     victim_seize(worker_world_worker(&world->base, 0), 0);
     launch(world, WORKER_ITEMS, 1, 7, &world->urgent);
     pool_lock(pool);
-    list_remove(&pool->list, world->urgent);
+    job_list_remove(&pool->list, world->urgent);
     pool_unlock(pool);
     return world;
 }
@@ -277,7 +277,7 @@ static const char *check_cancelled(void *arg, bool finished)
             wrong = "a cancelled chunk has another outcome";
     if (job_chunk_settled(atomic_load(&world->map->chunks[0])) != 1 || world->out[0] != 100)
         wrong = "what was done before is lost";
-    if (postmortem_read(world->map, 0, 0, &death))
+    if (job_postmortem_read(world->map, 0, 0, &death))
         wrong = "a death is told of what was cancelled";
     if (!wrong)
         wrong = worker_world_go_on(world);

@@ -33,7 +33,7 @@ static void add_last(void *arg)
 {
     struct bare_pool *bare = arg;
     pool_lock(&bare->pool);
-    list_add_last(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
+    job_list_add_last(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
     pool_unlock(&bare->pool);
 }
 
@@ -41,14 +41,14 @@ static void add_first(void *arg)
 {
     struct bare_pool *bare = arg;
     pool_lock(&bare->pool);
-    list_add_first(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
+    job_list_add_first(&bare->pool.list, &bare->jobs[BARE_JOBS - 1]);
     pool_unlock(&bare->pool);
 }
 
 static void remove_at(struct bare_pool *bare, int place)
 {
     pool_lock(&bare->pool);
-    list_remove(&bare->pool.list, &bare->jobs[place]);
+    job_list_remove(&bare->pool.list, &bare->jobs[place]);
     pool_unlock(&bare->pool);
 }
 

@@ -4,7 +4,7 @@
 
 #include "arena/heap.h"
 #include "crash.h"
-#include "ipc/ring.h"
+#include "queue/ring.h"
 #include <mproc/queue.h>
 #include <stdatomic.h>
 #include <string.h>

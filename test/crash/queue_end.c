@@ -2,7 +2,7 @@
 #include "queue_world.h"
 
 #include "crash.h"
-#include "ipc/ring.h"
+#include "queue/ring.h"
 #include <errno.h>
 #include <mproc/queue.h>
 #include <stdatomic.h>
@@ -53,7 +53,7 @@ static bool has_ended(void *arg)
 
 static bool joiner_sleeps(void *arg)
 {
-    return atomic_load(&((struct queue_world *)arg)->queue->done.word) & CELL_SLEEPERS;
+    return atomic_load(&((struct queue_world *)arg)->queue->done.word) & WAIT_CELL_SLEEPERS;
 }
 
 static void *build_with_joiner_asleep(void)

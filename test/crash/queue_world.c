@@ -3,7 +3,7 @@
 
 #include "arena/member.h"
 #include "crash.h"
-#include "ipc/ring.h"
+#include "queue/ring.h"
 #include <mproc/memory.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -53,7 +53,7 @@ bool queue_sleeps(void *arg)
 {
     struct queue_world *world = arg;
     struct wait_cell *cell = world->sleeper_puts ? &world->queue->room : &world->queue->messages;
-    return atomic_load(&cell->word) & CELL_SLEEPERS;
+    return atomic_load(&cell->word) & WAIT_CELL_SLEEPERS;
 }
 
 const char *queue_balance(struct queue_world *world)

@@ -3,8 +3,8 @@
  * it. */
 #include "bare_pool.h"
 #include "crash.h"
-#include "pool/postmortem.h"
-#include "pool/store.h"
+#include "pool/shared/job_postmortem.h"
+#include "pool/shared/store.h"
 #include <mproc/memory.h>
 #include <signal.h>
 
@@ -78,7 +78,7 @@ static bool is_cleared(struct bare_pool *bare)
 {
     struct worker_slot *slot = &bare->pool.workers[DEAD];
     return !atomic_load(&slot->word) && !atomic_load(&slot->job) && !atomic_load(&slot->current) &&
-           !atomic_load(&pool_last_words(&bare->pool, DEAD)->postmortem) &&
+           !atomic_load(&pool_crash_report(&bare->pool, DEAD)->postmortem) &&
            atomic_load(&bare->pool.past_items) <= ITEMS;
 }
 
@@ -90,7 +90,7 @@ static const char *check(struct bare_pool *bare, uint64_t chunk, bool queued)
         return "the place is not free";
     if (atomic_load(&job->chunks[DEAD]) != chunk)
         return "the chunk has another outcome";
-    if (postmortem_count(job) != 1)
+    if (job_postmortem_count(job) != 1)
         return "the death is not told, or told twice";
     pool_lock(&bare->pool);
     const char *wrong = bare_pool_compare(bare);

@@ -2,7 +2,7 @@
 #include "worker_world.h"
 
 #include "crash.h"
-#include "pool/postmortem.h"
+#include "pool/shared/job_postmortem.h"
 #include "survivors.h"
 #include <mproc/memory.h>
 #include <signal.h>
@@ -151,7 +151,7 @@ static const char *check_postmortems(const struct worker_world *world)
 {
     unsigned told[WORKER_ITEMS] = {0};
     mproc_postmortem death;
-    for (size_t i = 0; postmortem_read(world->map, i, 0, &death); i++) {
+    for (size_t i = 0; job_postmortem_read(world->map, i, 0, &death); i++) {
         bool was_ended = death.cause == MPROC_CAUSE_LATE && death.exit == -SIGTERM;
         if (death.index >= world->map->count || (death.exit != -SIGKILL && !was_ended))
             return "a post-mortem is of no death";
@@ -203,7 +203,7 @@ static bool has_all_workers(void *arg)
 /* What is dealt out stays in the list until a worker looks. */
 static bool list_is_empty(void *arg)
 {
-    return !list_first(&((struct worker_world *)arg)->shared->list);
+    return !job_list_first(&((struct worker_world *)arg)->shared->list);
 }
 
 static int map_all(struct worker_world *world)

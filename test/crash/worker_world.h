@@ -3,7 +3,7 @@
 #ifndef TEST_CRASH_WORKER_WORLD_H
 #define TEST_CRASH_WORKER_WORLD_H
 
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 

@@ -210,7 +210,7 @@ static void look_at_usage(long *seen)
 
 /* ---- the log ---- */
 
-static int lines, saved_stderr;
+static int lines, snapshot_stderr;
 
 static void count_line(void *arg, int level, const char *process, const char *text)
 {
@@ -225,8 +225,8 @@ static void begin_log_to_nowhere(void)
 {
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-    saved_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-    if (nowhere < 0 || saved_stderr < 0 || dup2(nowhere, STDERR_FILENO) < 0 || close(nowhere))
+    snapshot_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    if (nowhere < 0 || snapshot_stderr < 0 || dup2(nowhere, STDERR_FILENO) < 0 || close(nowhere))
         every_wrong("stderr cannot be replaced");
     every_must(mproc_log_to_stderr(MPROC_LOG_INFO));
 }
@@ -240,7 +240,7 @@ static void end_log(void)
 static void end_log_to_nowhere(void)
 {
     end_log();
-    if (dup2(saved_stderr, STDERR_FILENO) < 0 || close(saved_stderr))
+    if (dup2(snapshot_stderr, STDERR_FILENO) < 0 || close(snapshot_stderr))
         every_wrong("stderr cannot be put back");
 }
 

@@ -2,7 +2,7 @@
  * not fail. */
 #include "every.h"
 
-#include "ipc/handshake.h"
+#include "connection/handshake.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <mproc/listener.h>

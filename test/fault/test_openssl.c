@@ -1,6 +1,6 @@
 /* A machine without OpenSSL. Each test is a child of its own, for a process looks for the libraries once. */
+#include "crypto/openssl.h"
 #include "harness.h"
-#include "os/openssl.h"
 #include "plan.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Bytes and descriptors as what comes over a connection. The input is steps: a byte that says how many bytes are sent
  * at once, or that a descriptor is, or what the receiver does next; then the bytes. What is received is never more than
  * was sent, and no descriptor is lost. */
-#include "ipc/receiver.h"
+#include "connection/receiver.h"
 #include "os/clock.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * come steps: a byte that chooses what the peer sends, and, for bytes as they stand, how many of those that follow. A
  * peer that knows the key may send what is right, for no fuzzer finds a mac; one that does not must never get through.
  */
-#include "ipc/handshake.h"
+#include "connection/handshake.h"
 
 #include <endian.h>
 #include <stdint.h>

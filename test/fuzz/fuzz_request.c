@@ -1,7 +1,7 @@
 /* Bytes as the requests of one client that has passed the authentication, and of another one that comes after it. The
  * input is frames: two bytes that say how long one is, then the frame. Whatever they ask for, all of it is gone when
  * the server is. */
-#include "manager/server.h"
+#include "manager/server/server.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Bytes as the records of a snapshot whose seal is right. What becomes of them is gone when the server is; if they are
  * taken, what the server has can be saved again, and that is taken too. */
-#include "manager/saved.h"
+#include "manager/server/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static int load(const uint8_t *data, size_t size)
     memset(&server, 0, sizeof server);
     server.next_deadline = OS_NEVER;
     server.registry.orphans_most = 2;
-    return saved_decode(&server, data, size);
+    return snapshot_decode(&server, data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,13 +41,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const mproc_manager_type type = {
         .name = "T", .construct = make_nothing, .destroy = free, .save = save_nothing, .restore = restore_nothing};
     static bool is_registered;
-    struct saved_bytes again = {.bytes = NULL};
+    struct snapshot_bytes again = {.bytes = NULL};
 
     if (!is_registered && mproc_manager_register(&type))
         abort();
     is_registered = true;
     int result = load(data, size);
-    if (!result && saved_encode(&server, &again))
+    if (!result && snapshot_encode(&server, &again))
         abort();
     registry_clear(&server);
     if (!result && load(again.bytes, again.size))

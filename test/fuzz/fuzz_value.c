@@ -1,7 +1,7 @@
 /* The stored form of values, read from any bytes: the first byte says how many of the others are one, the rest is
  * another. What can be read must come back from its stored form, its copy and its text, and two of them must be in the
  * same order from both sides. */
-#include "manager/value.h"
+#include "value/value.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* The list of a pool's jobs, as a model for spin: that no chunk is FREE while nobody will look at it, whatever worker is
- * killed at whatever moment. src/pool/list.h has the invariant and the argument; this is the same with two workers, a
+ * killed at whatever moment. src/pool/shared/job_list.h has the invariant and the argument; this is the same with two workers, a
  * server that may be killed and done again while it settles, and a host that waits for all.
  *
  * In each run the host publishes, in any order,
@@ -12,7 +12,7 @@
  *
  * Taken together here are what no other process can tell apart: the worker's look at a chunk's word and its
  * compare-and-swap, and what one holder of the lock does to the list between naming a job and letting go of the lock,
- * except where it may die with an effect. Left out is sleeping: sync/cell.h has why no wake-up is lost. Jobs of one
+ * except where it may die with an effect. Left out is sleeping: sync/wait_cell.h has why no wake-up is lost. Jobs of one
  * priority are taken in any order.
  *
  * What must be found, one at a time, by -D:

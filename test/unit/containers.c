@@ -2,8 +2,8 @@
 #include "containers.h"
 
 #include "children.h"
+#include "container/container.h"
 #include "harness.h"
-#include "manager/object.h"
 #include "pools.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -85,7 +85,7 @@ void python_finish(FILE *python)
 static int hold_for_ever(void *arg)
 {
     struct container *container = arg;
-    if (container_lock(object_type_of(container), container, OS_NEVER))
+    if (container_lock(container_type_of(container), container, OS_NEVER))
         return 1;
     raise(SIGSTOP);
     return 0;

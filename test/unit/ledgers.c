@@ -40,8 +40,8 @@ static long notes_of(unsigned slot, bool living)
 {
     (void)living;
     long notes = 0;
-    for (unsigned i = 0; i < NOTE_COUNT; i++)
-        notes += note_state(&sync_ledger_at(slot)->notes[i]) != NOTE_FREE;
+    for (unsigned i = 0; i < WAIT_NOTE_COUNT; i++)
+        notes += wait_note_state(&sync_ledger_at(slot)->notes[i]) != WAIT_NOTE_FREE;
     return notes;
 }
 
@@ -54,10 +54,10 @@ long ledgers_notes(void)
  * note is never unmapped, and a walk that goes astray is cut short. */
 int conditions_waiters(const mproc_condition *condition)
 {
-    note_ref ref = atomic_load((const _Atomic(note_ref) *)(const void *)&condition->opaque[2]);
+    wait_note_ref ref = atomic_load((const _Atomic(wait_note_ref) *)(const void *)&condition->opaque[2]);
     int count = 0;
     for (; ref && count < 1000; count++)
-        ref = atomic_load(&note_at(ref)->next);
+        ref = atomic_load(&wait_note_at(ref)->next);
     return count;
 }
 

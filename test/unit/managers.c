@@ -42,22 +42,22 @@ mproc_manager *join_manager(const mproc_manager *manager)
 struct channel raw_client(const mproc_manager *manager)
 {
     static unsigned char number;
-    struct link_way way = {.key_size = sizeof manager_key};
-    struct link_meeting meeting;
+    struct manager_address way = {.key_size = sizeof manager_key};
+    struct client_handshake_result meeting;
     const unsigned char identity[WIRE_IDENTITY] = {++number};
 
     memcpy(way.key, manager_key, sizeof manager_key);
-    assert_int_equal(link_parse(&way, mproc_manager_address(manager)), 0);
-    assert_int_equal(link_meet(&way, identity, false, 0, &meeting, os_deadline(SOON)), 0);
+    assert_int_equal(manager_address_parse(&way, mproc_manager_address(manager)), 0);
+    assert_int_equal(client_handshake(&way, identity, false, 0, &meeting, os_deadline(SOON)), 0);
     return meeting.channel;
 }
 
 int raw_socket(const mproc_manager *manager)
 {
-    struct link_way way;
+    struct manager_address way;
     struct os_address place;
 
-    assert_int_equal(link_parse(&way, mproc_manager_address(manager)), 0);
+    assert_int_equal(manager_address_parse(&way, mproc_manager_address(manager)), 0);
     assert_int_equal(way.address.scheme, ADDRESS_UNIX);
     assert_int_equal(os_address_of_path(&place, way.address.path), 0);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -2,7 +2,7 @@
 #ifndef TEST_UNIT_MANAGERS_H
 #define TEST_UNIT_MANAGERS_H
 
-#include "manager/link.h"
+#include "manager/client/client_connection.h"
 #include <mproc/manager.h>
 #include <sys/types.h>
 

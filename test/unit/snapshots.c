@@ -14,7 +14,7 @@
 
 static char folder[64], path[80];
 
-int snapshot_begin(void **state)
+int snapshots_begin(void **state)
 {
     strcpy(folder, "/tmp/mproc-test-XXXXXX");
     if (!mkdtemp(folder))
@@ -23,7 +23,7 @@ int snapshot_begin(void **state)
     return books_open(state);
 }
 
-int snapshot_end(void **state)
+int snapshots_end(void **state)
 {
     static const char *const names[] = {"state", "state.new", "state.lock"};
     char name[160];
@@ -35,19 +35,19 @@ int snapshot_end(void **state)
     return rmdir(folder) ? -1 : result;
 }
 
-const char *snapshot_path(void)
+const char *snapshots_path(void)
 {
     return path;
 }
 
-size_t snapshot_size(void)
+size_t snapshots_size(void)
 {
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
     return (size_t)status.st_size;
 }
 
-size_t snapshot_load(void *bytes, size_t size)
+size_t snapshots_load(void *bytes, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
@@ -57,7 +57,7 @@ size_t snapshot_load(void *bytes, size_t size)
     return (size_t)count;
 }
 
-void snapshot_store(const void *bytes, size_t size)
+void snapshots_store(const void *bytes, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);

@@ -7,14 +7,14 @@
 #include <sys/types.h>
 
 /* Setup and teardown of a test: an empty folder, and the books of the harness. */
-int snapshot_begin(void **state);
-int snapshot_end(void **state);
+int snapshots_begin(void **state);
+int snapshots_end(void **state);
 
 /* The file of this test. */
-const char *snapshot_path(void);
-size_t snapshot_size(void);
-size_t snapshot_load(void *bytes, size_t size);
-void snapshot_store(const void *bytes, size_t size);
+const char *snapshots_path(void);
+size_t snapshots_size(void);
+size_t snapshots_load(void *bytes, size_t size);
+void snapshots_store(const void *bytes, size_t size);
 
 /* A server that has the file, at an address or at one of its own. */
 mproc_manager *start_with_snapshot(const char *address);

@@ -1,6 +1,6 @@
 /* Addresses as texts. */
+#include "connection/address.h"
 #include "harness.h"
-#include "ipc/address.h"
 
 #include <errno.h>
 #include <stdio.h>

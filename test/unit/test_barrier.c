@@ -3,7 +3,7 @@
 #include "children.h"
 #include "harness.h"
 #include "ledgers.h"
-#include "sync/note.h"
+#include "sync/wait_note.h"
 #include <errno.h>
 #include <mproc/sync.h>
 #include <signal.h>
@@ -374,13 +374,13 @@ static void so_many_threads_can_wait_and_no_more(void **state)
 {
     (void)state;
     struct stage *stage = make(1, NULL);
-    note_ref refs[NOTE_COUNT];
+    wait_note_ref refs[WAIT_NOTE_COUNT];
     unsigned slot = member_slot(member_self());
-    for (int i = 0; i < NOTE_COUNT; i++)
-        assert_int_not_equal(refs[i] = note_claim(slot, stage, 0), 0);
+    for (int i = 0; i < WAIT_NOTE_COUNT; i++)
+        assert_int_not_equal(refs[i] = wait_note_claim(slot, stage, 0), 0);
     assert_int_equal(arrive(stage), -ENOSPC);
-    for (int i = 0; i < NOTE_COUNT; i++)
-        note_set_state(note_at(refs[i]), NOTE_FREE);
+    for (int i = 0; i < WAIT_NOTE_COUNT; i++)
+        wait_note_set_state(wait_note_at(refs[i]), WAIT_NOTE_FREE);
     assert_int_equal(arrive(stage), 0);
     discard(stage);
 }

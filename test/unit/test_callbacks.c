@@ -1,6 +1,6 @@
 /* Callbacks of futures: each is called once, by one thread, when its future has ended, whatever way that was. */
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "children.h"
 #include "harness.h"
 #include "ledgers.h"
-#include "sync/note.h"
+#include "sync/wait_note.h"
 #include <errno.h>
 #include <mproc/sync.h>
 #include <unistd.h>
@@ -282,14 +282,14 @@ static void so_many_threads_can_wait_and_no_more(void **state)
 {
     (void)state;
     struct stage *stage = make();
-    note_ref refs[NOTE_COUNT];
+    wait_note_ref refs[WAIT_NOTE_COUNT];
     unsigned slot = member_slot(member_self());
     take(stage);
-    for (int i = 0; i < NOTE_COUNT; i++)
-        assert_int_not_equal(refs[i] = note_claim(slot, stage, 0), 0);
+    for (int i = 0; i < WAIT_NOTE_COUNT; i++)
+        assert_int_not_equal(refs[i] = wait_note_claim(slot, stage, 0), 0);
     assert_int_equal(mproc_condition_wait(&stage->changed, &stage->lock, MPROC_FOREVER), -ENOSPC);
-    for (int i = 0; i < NOTE_COUNT; i++)
-        note_set_state(note_at(refs[i]), NOTE_FREE);
+    for (int i = 0; i < WAIT_NOTE_COUNT; i++)
+        wait_note_set_state(wait_note_at(refs[i]), WAIT_NOTE_FREE);
     assert_int_equal(mproc_condition_wait(&stage->changed, &stage->lock, MPROC_NOWAIT), MPROC_TIMEOUT);
     give(stage);
     discard(stage);

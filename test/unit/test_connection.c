@@ -1,6 +1,6 @@
 /* Connections: messages, timeouts and ends, over each kind of stream. Peers that misbehave are raw descriptors. */
+#include "connection/frame.h"
 #include "harness.h"
-#include "ipc/frame.h"
 #include "streams.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Connections over descriptors from elsewhere, and connections that pass to a child. */
+#include "connection/connection.h"
 #include "harness.h"
-#include "ipc/connection.h"
 #include "streams.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Handshakes: who is let in and who is not, peers that send anything, and many at a time. Peers that misbehave are raw
  * descriptors. */
+#include "connection/handshake.h"
 #include "harness.h"
-#include "ipc/handshake.h"
 #include "peers.h"
 #include "streams.h"
 

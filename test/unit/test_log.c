@@ -1,9 +1,9 @@
 /* The log: what is written, where, and by which process. */
+#include "base/log.h"
 #include "children.h"
 #include "harness.h"
 #include "os/say.h"
 #include "streams.h"
-#include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

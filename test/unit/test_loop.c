@@ -3,7 +3,7 @@
 
 #include "os/code.h"
 #include "os/stack.h"
-#include "pool/loop.h"
+#include "pool/worker/loop.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 
 #define saved(fn)                                                                                                      \
     {                                                                                                                  \
-#fn, fn, snapshot_begin, snapshot_end, NULL                                                                    \
+#fn, fn, snapshots_begin, snapshots_end, NULL                                                                  \
     }
 
 static char address[100];
@@ -25,13 +25,13 @@ static char address[100];
 /* In the folder of the snapshot, which is empty then but for the server. */
 static void choose_address(void)
 {
-    snprintf(address, sizeof address, "unix:%s.lock.s", snapshot_path());
+    snprintf(address, sizeof address, "unix:%s.lock.s", snapshots_path());
 }
 
 static mproc_manager_options served_options(void)
 {
     return (mproc_manager_options){
-        .key = manager_key, .key_size = sizeof manager_key, .snapshot_file = snapshot_path()};
+        .key = manager_key, .key_size = sizeof manager_key, .snapshot_file = snapshots_path()};
 }
 
 static mproc_manager_options client_options(void)
@@ -82,7 +82,7 @@ static int age_of(mproc_dict *ages, const char *name)
 }
 
 /* What another server finds in the file. */
-static int saved_age(const char *name)
+static int snapshot_age(const char *name)
 {
     mproc_manager *manager = start_with_snapshot(NULL);
     mproc_dict *ages = ages_of(manager);
@@ -107,7 +107,7 @@ static void a_terminated_server_has_saved_what_it_acknowledged(void **state)
     assert_int_equal(mproc_process_exitcode(server, &exitcode), 0);
     assert_int_equal(exitcode, 0);
     mproc_manager_free(manager);
-    assert_int_equal(saved_age("Ada"), 36);
+    assert_int_equal(snapshot_age("Ada"), 36);
 }
 
 static void an_interrupt_is_for_the_program_and_not_for_its_server(void **state)
@@ -127,7 +127,7 @@ static void assert_saves_at(int signal)
     assert_int_equal(kill(server, signal), 0);
     assert_int_equal(child_finish(server), 0);
     mproc_manager_free(manager);
-    assert_int_equal(saved_age("Ada"), signal);
+    assert_int_equal(snapshot_age("Ada"), signal);
 }
 
 static void a_serving_process_saves_at_each_signal_that_would_end_it(void **state)
@@ -174,7 +174,7 @@ static void a_program_keeps_its_own_handlers_and_stops_by_a_descriptor(void **st
     close(ends[0]);
     close(ends[1]);
     mproc_manager_free(manager);
-    assert_int_equal(saved_age("Ada"), 36);
+    assert_int_equal(snapshot_age("Ada"), 36);
 }
 
 static int serve_and_look(void *arg)
@@ -252,7 +252,7 @@ static char obstacle[120];
 /* The new file cannot be made where a folder is. */
 static void put_obstacle(void)
 {
-    snprintf(obstacle, sizeof obstacle, "%s.new", snapshot_path());
+    snprintf(obstacle, sizeof obstacle, "%s.new", snapshots_path());
     assert_int_equal(mkdir(obstacle, 0700), 0);
 }
 
@@ -268,7 +268,7 @@ static void a_server_that_cannot_save_goes_on_until_it_can(void **state)
     assert_int_equal(rmdir(obstacle), 0);
     assert_int_equal(child_finish(server), 0);
     mproc_manager_free(manager);
-    assert_int_equal(saved_age("Ada"), 36);
+    assert_int_equal(snapshot_age("Ada"), 36);
 }
 
 static int serve_unsaved(void *arg)
@@ -296,18 +296,18 @@ static void a_second_signal_ends_a_server_that_cannot_save(void **state)
 static bool is_saved(void *arg)
 {
     (void)arg;
-    return access(snapshot_path(), F_OK) == 0;
+    return access(snapshots_path(), F_OK) == 0;
 }
 
 static void what_has_changed_is_saved_at_intervals(void **state)
 {
     (void)state;
     mproc_manager *manager =
-        make_manager(NULL, &(mproc_manager_options){.snapshot_file = snapshot_path(), .save_interval = MPROC_MS(50)});
+        make_manager(NULL, &(mproc_manager_options){.snapshot_file = snapshots_path(), .save_interval = MPROC_MS(50)});
     put_age(manager, "Ada", 36);
     assert_true(wait_until(is_saved, NULL, 20000));
     kill_server(manager);
-    assert_int_equal(saved_age("Ada"), 36);
+    assert_int_equal(snapshot_age("Ada"), 36);
 }
 
 static void what_has_not_changed_is_not_saved_again(void **state)
@@ -315,26 +315,26 @@ static void what_has_not_changed_is_not_saved_again(void **state)
     struct stat before, after;
     (void)state;
     mproc_manager *manager =
-        make_manager(NULL, &(mproc_manager_options){.snapshot_file = snapshot_path(), .save_interval = MPROC_MS(20)});
+        make_manager(NULL, &(mproc_manager_options){.snapshot_file = snapshots_path(), .save_interval = MPROC_MS(20)});
     put_age(manager, "Ada", 36);
     assert_true(wait_until(is_saved, NULL, 20000));
     assert_int_equal(mproc_manager_save(manager, SOON), 0);
-    assert_int_equal(stat(snapshot_path(), &before), 0);
+    assert_int_equal(stat(snapshots_path(), &before), 0);
     for (int i = 0; i < 10; i++) {
         mproc_dict *ages;
         size_t length;
         assert_int_equal(mproc_manager_dict(manager, &ages, NULL, SOON), 0); /* this is a change */
         mproc_dict_free(ages);
         assert_int_equal(mproc_manager_save(manager, SOON), 0);
-        assert_int_equal(stat(snapshot_path(), &before), 0);
+        assert_int_equal(stat(snapshots_path(), &before), 0);
         assert_int_equal(mproc_manager_dict(manager, &ages, NULL, SOON), 0);
         assert_int_equal(mproc_manager_save(manager, SOON), 0);
-        assert_int_equal(stat(snapshot_path(), &before), 0);
+        assert_int_equal(stat(snapshots_path(), &before), 0);
         for (int k = 0; k < 5; k++) {
             usleep(10000);
             assert_int_equal(mproc_dict_length(ages, &length, SOON), 0); /* and this is none */
         }
-        assert_int_equal(stat(snapshot_path(), &after), 0);
+        assert_int_equal(stat(snapshots_path(), &after), 0);
         assert_int_equal(before.st_ino, after.st_ino);
         mproc_dict_free(ages);
     }
@@ -348,7 +348,7 @@ static void an_interval_needs_a_file(void **state)
     mproc_manager_options options = client_options();
     options.save_interval = MPROC_SEC(1);
     assert_int_equal(mproc_manager_create(&manager, &options), -EINVAL);
-    options.snapshot_file = snapshot_path();
+    options.snapshot_file = snapshots_path();
     options.save_interval = MPROC_NS(-2);
     assert_int_equal(mproc_manager_create(&manager, &options), -EINVAL);
 }
@@ -397,8 +397,8 @@ static void a_program_that_ends_leaves_what_was_acknowledged_and_no_folder(void 
             assert_true(nothing_is_in(folder));
         else
             assert_true(wait_until(nothing_is_in, folder, 20000));
-        assert_int_equal(saved_age("Ada"), 36);
-        assert_int_equal(unlink(snapshot_path()), 0);
+        assert_int_equal(snapshot_age("Ada"), 36);
+        assert_int_equal(unlink(snapshots_path()), 0);
     }
 }
 

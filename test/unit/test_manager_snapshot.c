@@ -264,7 +264,7 @@ static void what_nobody_can_reach_by_a_name_is_not_saved(void **state)
     assert_int_equal(mproc_dict_set(dict, mproc_int(1), mproc_bytes(text, 100000), SOON), 0);
     assert_int_equal(mproc_manager_forget(manager, "forgotten", SOON), 0);
     assert_int_equal(mproc_manager_save(manager, SOON), 0);
-    assert_true(snapshot_size() < 1000);
+    assert_true(snapshots_size() < 1000);
     mproc_manager_free(manager);
     free(text);
 }
@@ -473,17 +473,17 @@ static void a_file_that_is_damaged_at_any_byte_is_refused_and_left_alone(void **
 
     (void)state;
     make_small_snapshot();
-    size_t size = snapshot_load(bytes, sizeof bytes);
+    size_t size = snapshots_load(bytes, sizeof bytes);
     assert_true(size > 100 && size < sizeof bytes);
     for (size_t i = 0; i < size; i++) {
         bytes[i] ^= (unsigned char)(1 << i % 8);
-        snapshot_store(bytes, size);
+        snapshots_store(bytes, size);
         assert_int_equal(serve_snapshot(), i == 15 ? -EPROTONOSUPPORT : -EBADMSG); /* the last byte of the magic */
-        assert_int_equal(snapshot_load(same, sizeof same), size);
+        assert_int_equal(snapshots_load(same, sizeof same), size);
         assert_memory_equal(bytes, same, size);
         bytes[i] ^= (unsigned char)(1 << i % 8);
     }
-    snapshot_store(bytes, size);
+    snapshots_store(bytes, size);
     mproc_manager_free(start_with_snapshot(NULL));
 }
 
@@ -493,15 +493,15 @@ static void a_file_that_is_cut_off_anywhere_or_longer_is_refused(void **state)
 
     (void)state;
     make_small_snapshot();
-    size_t size = snapshot_load(bytes, sizeof bytes);
+    size_t size = snapshots_load(bytes, sizeof bytes);
     for (size_t i = 0; i < size; i++) {
-        snapshot_store(bytes, i);
+        snapshots_store(bytes, i);
         assert_int_equal(serve_snapshot(), -EBADMSG);
     }
     bytes[size] = 0;
-    snapshot_store(bytes, size + 1);
+    snapshots_store(bytes, size + 1);
     assert_int_equal(serve_snapshot(), -EBADMSG);
-    snapshot_store(bytes, size);
+    snapshots_store(bytes, size);
     mproc_manager_free(start_with_snapshot(NULL));
 }
 
@@ -509,22 +509,22 @@ static void a_file_that_others_may_touch_or_that_is_no_file_is_refused(void **st
 {
     (void)state;
     make_small_snapshot();
-    assert_int_equal(chmod(snapshot_path(), 0640), 0);
+    assert_int_equal(chmod(snapshots_path(), 0640), 0);
     assert_int_equal(serve_snapshot(), -EPERM);
-    assert_int_equal(unlink(snapshot_path()), 0);
-    assert_int_equal(mkdir(snapshot_path(), 0700), 0);
+    assert_int_equal(unlink(snapshots_path()), 0);
+    assert_int_equal(mkdir(snapshots_path(), 0700), 0);
     assert_int_equal(serve_snapshot(), -EPERM);
-    assert_int_equal(rmdir(snapshot_path()), 0);
-    assert_int_equal(symlink("/dev/null", snapshot_path()), 0);
+    assert_int_equal(rmdir(snapshots_path()), 0);
+    assert_int_equal(symlink("/dev/null", snapshots_path()), 0);
     assert_int_equal(serve_snapshot(), -ELOOP);
-    assert_int_equal(unlink(snapshot_path()), 0);
-    assert_int_equal(mkfifo(snapshot_path(), 0600), 0);
+    assert_int_equal(unlink(snapshots_path()), 0);
+    assert_int_equal(mkfifo(snapshots_path(), 0600), 0);
     assert_int_equal(serve_snapshot(), -EPERM);
-    assert_int_equal(unlink(snapshot_path()), 0);
+    assert_int_equal(unlink(snapshots_path()), 0);
     mproc_manager *manager = start_with_snapshot(NULL);
     assert_int_equal(mproc_manager_save(manager, SOON), 0);
     struct stat status;
-    assert_int_equal(stat(snapshot_path(), &status), 0);
+    assert_int_equal(stat(snapshots_path(), &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
     mproc_manager_free(manager);
 }
@@ -575,7 +575,7 @@ static void two_servers_cannot_have_one_file(void **state)
     assert_only_the_snapshot_is_left();
 }
 
-#define snapshot(fn) cmocka_unit_test_setup_teardown(fn, snapshot_begin, snapshot_end)
+#define snapshot(fn) cmocka_unit_test_setup_teardown(fn, snapshots_begin, snapshots_end)
 
 int main(void)
 {

@@ -185,10 +185,10 @@ static void a_killed_writer_is_an_error_of_that_save_only(void **state)
     (void)state;
     mproc_manager *manager = start_large();
     struct stopped stopped = stop_a_writer(manager);
-    assert_int_equal(stat(snapshot_path(), &before), 0);
+    assert_int_equal(stat(snapshots_path(), &before), 0);
     assert_int_equal(kill(stopped.writer, SIGKILL), 0);
     assert_int_equal(child_finish(stopped.asker), MPROC_WORKER_DIED);
-    assert_int_equal(stat(snapshot_path(), &after), 0);
+    assert_int_equal(stat(snapshots_path(), &after), 0);
     assert_int_equal(before.st_size, after.st_size);
     assert_serves(manager);
     assert_int_equal(mproc_manager_save(manager, SOON), 0);
@@ -288,17 +288,17 @@ static int write_beyond_the_limit(void *arg)
     mproc_manager *manager = start_with_snapshot(NULL);
     assert_int_equal(mproc_manager_dict(manager, &dict, "dict", SOON), 0);
     assert_int_equal(mproc_manager_save(manager, SOON), 0);
-    size_t small = snapshot_size();
+    size_t small = snapshots_size();
     array_of(manager, LARGE, 1);
     assert_int_equal(mproc_manager_save(manager, SOON), -EFBIG);
-    assert_int_equal(snapshot_size(), small);
+    assert_int_equal(snapshots_size(), small);
     assert_only_the_snapshot_is_left_but_its_lock();
     assert_int_equal(mproc_manager_shutdown(manager, SOON), -EFBIG);
     assert_serves(manager); /* with all that it has */
     limit.rlim_cur = RLIM_INFINITY;
     assert_int_equal(prlimit(server_pid(), RLIMIT_FSIZE, &limit, NULL), 0);
     assert_int_equal(mproc_manager_shutdown(manager, SOON), 0);
-    assert_true(snapshot_size() > LARGE);
+    assert_true(snapshots_size() > LARGE);
     mproc_manager_free(manager);
     return 0;
 }
@@ -312,7 +312,7 @@ static void where_the_file_cannot_grow_the_old_one_stays_and_so_does_the_server(
     mproc_manager_free(manager);
 }
 
-#define snapshot(fn) cmocka_unit_test_setup_teardown(fn, snapshot_begin, snapshot_end)
+#define snapshot(fn) cmocka_unit_test_setup_teardown(fn, snapshots_begin, snapshots_end)
 
 int main(void)
 {

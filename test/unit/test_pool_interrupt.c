@@ -1,7 +1,7 @@
 /* Pools and Ctrl-C. A child of the test is the host of a pool; the test, which shares its memory, sends it SIGINT, or
  * types Ctrl-C at its terminal, and looks what becomes of its items and of itself. */
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 
 #include <errno.h>

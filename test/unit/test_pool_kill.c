@@ -1,7 +1,7 @@
 /* Pools whose processes are killed or stopped from outside: workers, the server, the host. What must hold: an item is
  * run at most once, each has exactly one outcome, a death costs the item at which it struck and no other. */
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 #include "processes.h"
 

@@ -1,7 +1,7 @@
 /* Maps when nothing goes wrong but what the task wants: their arrays, chunks and statuses, portions, progress. */
 #include "children.h"
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 
 #include <mproc.h>

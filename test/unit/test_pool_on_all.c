@@ -1,6 +1,6 @@
 /* Calls to all workers of a pool. */
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 
 #include <errno.h>

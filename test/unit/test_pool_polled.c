@@ -1,7 +1,7 @@
 /* Programs that never wait for their pool, or never as long as a tick, and only ask. They must see an end too when the
  * pool's server dies. */
 #include "harness.h"
-#include "pool/host.h"
+#include "pool/host/host.h"
 #include "pools.h"
 
 #include <mproc.h>

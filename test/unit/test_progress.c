@@ -1,6 +1,6 @@
 /* The line that shows how a map goes on: what it says of which figures, and how it is made to fit. */
 #include "harness.h"
-#include "pool/progress.h"
+#include "pool/host/progress.h"
 
 #include <stdio.h>
 #include <string.h>

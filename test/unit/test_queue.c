@@ -1,7 +1,7 @@
 /* Queues: what each operation promises. */
 #include "arena/heap.h"
 #include "harness.h"
-#include "ipc/ring.h"
+#include "queue/ring.h"
 #include "queues.h"
 
 #include <errno.h>
@@ -273,7 +273,7 @@ static int put_until_closed(mproc_queue *queue, int number)
 
 static bool has_sleeper(void *cell)
 {
-    return atomic_load(&((struct wait_cell *)cell)->word) & CELL_SLEEPERS;
+    return atomic_load(&((struct wait_cell *)cell)->word) & WAIT_CELL_SLEEPERS;
 }
 
 static int reserve_and_stay(mproc_queue *queue, int number)

@@ -15,7 +15,7 @@
 
 /* ---- several processes ---- */
 
-struct note {
+struct wait_note {
     int producer;
     int number;
     unsigned char filling[240];
@@ -27,12 +27,12 @@ enum {
 
 static size_t note_size(int number)
 {
-    return offsetof(struct note, filling) + (size_t)number % 240;
+    return offsetof(struct wait_note, filling) + (size_t)number % 240;
 }
 
 static int produce(mproc_queue *queue, int producer)
 {
-    struct note note = {.producer = producer};
+    struct wait_note note = {.producer = producer};
     for (note.number = 0; note.number < EACH; note.number++) {
         memset(note.filling, note.number, sizeof note.filling);
         if (mproc_queue_put(queue, &note, note_size(note.number), MPROC_SEC(60)))
@@ -47,14 +47,14 @@ static int consume(mproc_queue *queue, int count, _Atomic(int) *seen)
     int last[16];
     memset(last, 0xff, sizeof last);
     for (int i = 0; i < count; i++) {
-        struct note note;
+        struct wait_note note;
         size_t size;
         int result = mproc_queue_get(queue, &note, sizeof note, &size, MPROC_SEC(60));
         if (result == MPROC_CLOSED)
             return 0;
         if (result || size != note_size(note.number) || note.number <= last[note.producer])
             return 1;
-        for (size_t at = 0; at < size - offsetof(struct note, filling); at++) {
+        for (size_t at = 0; at < size - offsetof(struct wait_note, filling); at++) {
             if (note.filling[at] != (unsigned char)note.number)
                 return 2;
         }
@@ -231,7 +231,7 @@ static void a_death_between_peek_and_release_takes_nothing(void **state)
 
 static int put_for_ever(mproc_queue *queue, int producer)
 {
-    struct note note = {.producer = producer};
+    struct wait_note note = {.producer = producer};
     for (note.number = 0;; note.number++) {
         memset(note.filling, note.number, sizeof note.filling);
         mproc_message three[3] = {{&note, note_size(note.number)}, {&note, 8}, {&note, 9}};
@@ -244,7 +244,7 @@ static int put_for_ever(mproc_queue *queue, int producer)
 static int get_for_ever(mproc_queue *queue, int number)
 {
     for (;;) {
-        struct note note;
+        struct wait_note note;
         mproc_message message = {&note, sizeof note};
         size_t got;
         int result = number % 2 ? mproc_queue_get_many(queue, &message, 1, &got, MPROC_FOREVER)
@@ -271,12 +271,12 @@ static void survivors_go_on_after_any_kill(void **state)
         assert_int_equal(finish_at_queue(consumer), -SIGKILL);
         size_t left = mproc_queue_size(queue);
         assert_true(left <= 1000);
-        struct note note;
+        struct wait_note note;
         size_t size;
         for (size_t i = 0; i < left; i++) {
             assert_int_equal(mproc_queue_get(queue, &note, sizeof note, &size, MPROC_SEC(5)), 0);
             assert_int_equal(size, note_size(note.number));
-            for (size_t at = 0; at < size - offsetof(struct note, filling); at++)
+            for (size_t at = 0; at < size - offsetof(struct wait_note, filling); at++)
                 assert_int_equal(note.filling[at], (unsigned char)note.number);
         }
         assert_true(mproc_queue_empty(queue));

@@ -444,7 +444,7 @@ static void wait_for_a_thread(void *arg)
     assert_true(number > 0);
     atomic_store(&holding->cell.word, 0);
     assert_int_equal(pthread_create(&thread, NULL, acquire_and_release, stage), 0);
-    while (!(atomic_load(&holding->cell.word) & CELL_SLEEPERS))
+    while (!(atomic_load(&holding->cell.word) & WAIT_CELL_SLEEPERS))
         usleep(100);
     usleep(3000);
     operation_cancel((struct operation){holding, number});

@@ -1,6 +1,6 @@
 /* Values: what is one, copies, equality, order, hash, and looking inside. */
 #include "harness.h"
-#include "manager/value.h"
+#include "value/value.h"
 
 #include <errno.h>
 #include <math.h>

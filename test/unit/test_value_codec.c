@@ -1,6 +1,6 @@
 /* The stored form of values: what comes back, and what bytes that are no stored form do. */
 #include "harness.h"
-#include "manager/value.h"
+#include "value/value.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* The text of values: fixed cases, and many seeded ones that Debian's Python looks at, where it is there. */
 #include "harness.h"
-#include "manager/value.h"
-#include "util/double_text.h"
+#include "value/double_text.h"
+#include "value/value.h"
 
 #include <math.h>
 #include <stdio.h>

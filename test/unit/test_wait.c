@@ -1,7 +1,7 @@
 /* mproc_wait(): everything that can be waited for, alone and mixed. */
 #include "harness.h"
 #include "streams.h"
-#include "sync/bell.h"
+#include "sync/wake_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -356,11 +356,11 @@ static void a_wait_does_not_spin(void **state)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_int_equal(mproc_queue_create(&queue, NULL), 0);
     mproc_wait_item items[] = {{.kind = MPROC_WAIT_QUEUE, .on.queue = queue}, {.kind = MPROC_WAIT_FD, .on.fd = fds[0]}};
-    bell_ring();
+    wake_fd_ring();
     pid_t child = fork();
     if (child == 0) {
         usleep(50000);
-        bell_ring();
+        wake_fd_ring();
         _exit(0);
     }
     getrusage(RUSAGE_SELF, &before);
