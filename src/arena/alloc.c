@@ -7,10 +7,20 @@
 #include <mproc/memory.h>
 #include <string.h>
 
+/* Where there is no room, what was freed and is in quarantine may be what is missing. */
+static int take(int (*alloc)(size_t size, heap_place *place, void **block), size_t size, void **block)
+{
+    int result = alloc(size, NULL, block);
+    if (result != -ENOMEM || !os_can_poison())
+        return result;
+    quarantine_empty();
+    return alloc(size, NULL, block);
+}
+
 void *mproc_alloc(size_t size)
 {
     void *block;
-    int result = heap_alloc(size, NULL, &block);
+    int result = take(heap_alloc, size, &block);
     return result ? outcome_null(__func__, result) : block;
 }
 
@@ -22,7 +32,7 @@ void *mproc_calloc(size_t count, size_t size)
     if (total == 0)
         return outcome_null(__func__, failure(-EINVAL, count ? "size is 0" : "count is 0"));
     void *block;
-    int result = heap_alloc_zeroed(total, NULL, &block);
+    int result = take(heap_alloc_zeroed, total, &block);
     return result ? outcome_null(__func__, result) : block;
 }
 
@@ -31,7 +41,7 @@ void *mproc_memdup(const void *bytes, size_t size)
     void *block;
     if (!bytes)
         return outcome_null(__func__, failure(-EINVAL, "bytes is NULL"));
-    int result = heap_alloc(size, NULL, &block);
+    int result = take(heap_alloc, size, &block);
     return result ? outcome_null(__func__, result) : memcpy(block, bytes, size);
 }
 
@@ -41,7 +51,7 @@ char *mproc_strdup(const char *string)
     if (!string)
         return outcome_null(__func__, failure(-EINVAL, "string is NULL"));
     size_t size = strlen(string) + 1;
-    int result = heap_alloc(size, NULL, &block);
+    int result = take(heap_alloc, size, &block);
     return result ? outcome_null(__func__, result) : memcpy(block, string, size);
 }
 
@@ -55,7 +65,7 @@ void *mproc_realloc(void *block, size_t size)
         return outcome_null(__func__, failure(-EINVAL, "block is no block that is in use"));
     if (block && size <= usable && (usable - size < usable / 2 || heap_shrink(block, size)))
         return block;
-    int result = heap_alloc(size, NULL, &moved);
+    int result = take(heap_alloc, size, &moved);
     if (result)
         return block && size <= usable ? block : outcome_null(__func__, result);
     if (!block)
@@ -91,7 +101,10 @@ int mproc_memory_usage(mproc_memory_statistics *usage)
     int result = member_need();
     if (result)
         return outcome(__func__, result);
-    quarantine_empty();
+    if (os_can_poison()) { /* what has been freed is not in use, though the dead may have had it in quarantine */
+        quarantine_empty();
+        member_sweep_all();
+    }
     int64_t resident = region_resident();
     if (resident < 0)
         return outcome(__func__, (int)resident);

@@ -35,6 +35,8 @@ struct ledger {
     struct making making[LEDGER_MAKING_COUNT];    /* used by src/manager */
     _Alignas(64) _Atomic(uintptr_t) pools;        /* used by src/pool, see store.c there; so is the next */
     _Atomic(uintptr_t) moving_pool;
+    _Atomic(uintptr_t) quarantine; /* the addresses of blocks to be freed, see quarantine.c; written by the heap */
+    _Atomic(uint32_t) quarantine_is_zeroed;            /* what is written there counts: set and cleared by the member */
     _Alignas(64) unsigned char sync[LEDGER_SYNC_SIZE]; /* used by src/sync, see there */
 };
 

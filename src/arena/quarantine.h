@@ -2,7 +2,7 @@
  *
  * Shadow memory is each process's own. So a block that one process freed must not go to another, which may hand its
  * address back, while it is poisoned here. It stays in the process's quarantine for a while, where nobody has it, and
- * goes to the heap once it is no longer poisoned. */
+ * goes to the heap once it is no longer poisoned, or by the sweep once the process is dead. */
 #ifndef MPROC_ARENA_QUARANTINE_H
 #define MPROC_ARENA_QUARANTINE_H
 

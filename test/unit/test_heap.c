@@ -138,6 +138,86 @@ static void what_a_dead_process_was_freeing_can_be_freed_directly(void **state)
     shared_free(freeing);
 }
 
+/* ---- what was freed, by a process that has come to its end ---- */
+
+static int free_many_and_end(void *how)
+{
+    for (int i = 0; i < 600; i++)
+        if (mproc_free(mproc_alloc(i % 100 ? 100 : 20000)))
+            return 1;
+    return *(int *)how ? raise(*(int *)how) : 0;
+}
+
+static void what_a_process_has_freed_is_free_however_it_ends(void **state)
+{
+    (void)state;
+    for (int how = 0; how <= SIGKILL; how += SIGKILL) {
+        size_t before = heap_allocated();
+        assert_int_equal(in_child(free_many_and_end, &how), -how);
+        member_sweep_all();
+        assert_int_equal(heap_allocated(), before);
+        assert_null(heap_audit());
+    }
+}
+
+static void what_a_process_has_freed_is_no_longer_in_the_books(void **state)
+{
+    mproc_memory_statistics before, after;
+    int how = SIGKILL;
+    (void)state;
+    mproc_memory_usage(&before);
+    assert_int_equal(in_child(free_many_and_end, &how), -how);
+    mproc_memory_usage(&after);
+    assert_int_equal(after.allocated, before.allocated);
+}
+
+struct freed {
+    void *first;
+    void *second;
+    size_t before;
+};
+
+static void take_two(void *arg)
+{
+    struct freed *freed = arg;
+    freed->first = mproc_alloc(100);
+    freed->second = mproc_alloc(20000);
+}
+
+static void free_two(void *arg)
+{
+    struct freed *freed = arg;
+    mproc_free(freed->first);
+    mproc_free(freed->second);
+}
+
+/* Nobody but the dead process had them: what it had not freed is still there, in this order. */
+static void check_freed(void *arg)
+{
+    struct freed *freed = arg;
+    member_sweep_all();
+    assert_null(heap_audit());
+    size_t left = heap_allocated() - freed->before;
+    size_t second = heap_usable_size(freed->second);
+    assert_int_equal(left, heap_usable_size(freed->first) + second);
+    assert_true(second || left == 0);
+    if (heap_usable_size(freed->first))
+        assert_int_equal(heap_free(freed->first), 0);
+    if (second)
+        assert_int_equal(heap_free(freed->second), 0);
+}
+
+static void who_dies_while_it_frees_has_freed_or_has_not(void **state)
+{
+    const struct stepping stepping = {.prepare = take_two, .operate = free_two, .check = check_freed, .stride = 20};
+    struct freed *freed = shared(sizeof *freed);
+    (void)state;
+    freed->before = heap_allocated();
+    kill_at_each_instruction(&stepping, freed);
+    assert_int_equal(heap_allocated(), freed->before);
+    shared_free(freed);
+}
+
 /* As if, between the look at the place and the lock, another had finished what a dead process began, and the block had
  * been taken anew. */
 static void a_block_that_left_its_place_is_not_freed_from_there(void **state)
@@ -500,6 +580,9 @@ int main(void)
         unit(bytes_and_strings_are_copied_into_shared_memory),
         unit(a_double_free_is_refused),
         unit(what_a_dead_process_was_freeing_can_be_freed_directly),
+        unit(what_a_process_has_freed_is_free_however_it_ends),
+        unit(what_a_process_has_freed_is_no_longer_in_the_books),
+        unit(who_dies_while_it_frees_has_freed_or_has_not),
         unit(a_block_that_left_its_place_is_not_freed_from_there),
         unit(calloc_is_zero_also_where_memory_was_used_before),
         unit(realloc_keeps_what_fits),

@@ -1,4 +1,5 @@
 /* Members and the lock that knows its owner: who lives is what the kernel says, what the dead held goes on. */
+#include "arena/heap.h"
 #include "arena/layout.h"
 #include "arena/ledger.h"
 #include "arena/member.h"
@@ -263,15 +264,11 @@ static void take_in_custody_and_die(void)
 static void what_a_dead_member_had_not_published_is_freed(void **state)
 {
     (void)state;
-    mproc_memory_statistics before;
-    mproc_memory_statistics after;
-    mproc_memory_usage(&before);
+    size_t before = heap_allocated();
     end_child(start(take_in_custody_and_die), 0);
-    mproc_memory_usage(&after);
-    assert_int_equal(after.allocated, before.allocated + (1 << 20));
+    assert_int_equal(heap_allocated(), before + (1 << 20));
     member_sweep_all();
-    mproc_memory_usage(&after);
-    assert_int_equal(after.allocated, before.allocated);
+    assert_int_equal(heap_allocated(), before);
 }
 
 /* Be the sweeper of the member in shared->owner for a moment, or until killed. */
@@ -297,32 +294,25 @@ static void hold_the_sweep_for_ever(void)
     hold_the_sweep(true);
 }
 
-static size_t allocated(void)
-{
-    mproc_memory_statistics usage;
-    mproc_memory_usage(&usage);
-    return usage.allocated;
-}
-
 static void a_sweep_waits_for_another_process_that_is_at_it(void **state)
 {
     (void)state;
-    size_t before = allocated();
+    size_t before = heap_allocated();
     for (int round = 0; round < 2; round++) {
         end_child(start(take_in_custody_and_die), 0);
-        assert_int_equal(allocated(), before + (1 << 20));
+        assert_int_equal(heap_allocated(), before + (1 << 20));
         atomic_store(&shared->step, 0);
         pid_t sweeper = start(round ? hold_the_sweep_for_ever : hold_the_sweep_for_a_moment);
         await(2);
         int64_t begun = os_now();
         member_sweep_all();
         if (round) { /* it does not wait for ever */
-            assert_int_equal(allocated(), before + (1 << 20));
+            assert_int_equal(heap_allocated(), before + (1 << 20));
             assert_true(os_now() - begun >= OS_MS(20));
             end_child(sweeper, SIGKILL);
             member_sweep_all();
         }
-        assert_int_equal(allocated(), before);
+        assert_int_equal(heap_allocated(), before);
         if (!round)
             end_child(sweeper, 0);
     }
