@@ -1,5 +1,4 @@
-/* Addresses as users write them, see <mproc/listener.h>, taken apart and put together. Memory only; called by listeners
- * and those that connect. */
+/* Addresses as users write them, see <mproc/listener.h>, taken apart and put together. Memory only. */
 #ifndef MPROC_CONNECTION_ADDRESS_H
 #define MPROC_CONNECTION_ADDRESS_H
 

@@ -1,5 +1,5 @@
-/* Connecting to a listener. Called by users. The descriptor belongs to a connection from its first moment, so that a
- * forked child knows of it; but nobody gets that connection before it is good. */
+/* Connecting to a listener. The descriptor belongs to a connection from its first moment, so that a forked child can
+ * close its copy. The caller gets the connection only when the handshake has passed. */
 #include "connection/auth_key.h"
 #include "connection/connection.h"
 #include "connection/handshake_io.h"
@@ -11,12 +11,12 @@
 #include <errno.h>
 #include <poll.h>
 
-static int take_socket(void *arg, int fd, const struct os_address *place)
+static int connect_take_socket(void *arg, int fd, const struct os_address *place)
 {
     return connection_take(arg, fd, os_address_is_local(place));
 }
 
-static int shake_hands(struct stream *stream, const struct handshake_key *key, int64_t deadline)
+static int connect_shake_hands(struct stream *stream, const struct handshake_key *key, int64_t deadline)
 {
     struct handshake handshake;
 
@@ -27,15 +27,15 @@ static int shake_hands(struct stream *stream, const struct handshake_key *key, i
     return result;
 }
 
-/* A connection is made: find out who is there. */
-static int meet(mproc_connection *made, const mproc_connect_options *options, bool is_local, int64_t deadline)
+/* A connection is made: check that the peer has the key. */
+static int connect_meet(mproc_connection *made, const mproc_connect_options *options, bool is_local, int64_t deadline)
 {
     const struct handshake_key key = {options->key, options->key_size, options->allow_md5};
     struct stream *stream = connection_stream(made);
     int result = is_local && !options->any_user ? os_socket_check_user(stream->fd) : 0;
     if (!result && !is_local)
         stream_watch_peer(stream, os_silence(options->silence_time));
-    return result || !key.bytes ? result : shake_hands(stream, &key, deadline);
+    return result || !key.bytes ? result : connect_shake_hands(stream, &key, deadline);
 }
 
 /* Those that answer, until one of them is what is looked for. */
@@ -53,10 +53,10 @@ static int connect_any(mproc_connection **connection, const struct address *addr
         return result;
     socket_connect_begin(&attempt, places, (size_t)result);
     do {
-        result = socket_connect_next(&attempt, deadline, take_socket, &made);
+        result = socket_connect_next(&attempt, deadline, connect_take_socket, &made);
         if (result)
             continue;
-        result = meet(made, options, address->scheme == ADDRESS_UNIX, deadline);
+        result = connect_meet(made, options, address->scheme == ADDRESS_UNIX, deadline);
         if (result)
             mproc_connection_free(made);
     } while (result < 0 && !socket_connect_is_over(&attempt));

@@ -39,18 +39,18 @@ static struct mproc_connection *list;
 
 /* ---- forks ---- */
 
-static void before_fork(void)
+static void connection_before_fork(void)
 {
     pthread_mutex_lock(&list_lock);
 }
 
-static void after_fork_in_parent(void)
+static void connection_after_fork_in_parent(void)
 {
     pthread_mutex_unlock(&list_lock);
 }
 
 /* Threads of the parent may have held any of these. */
-static OS_FORK_PATH void after_fork_in_child(void)
+static OS_FORK_PATH void connection_after_fork_in_child(void)
 {
     os_mutex_reset(&list_lock, true);
     for (struct mproc_connection *connection = list; connection; connection = connection->next) {
@@ -60,19 +60,19 @@ static OS_FORK_PATH void after_fork_in_child(void)
     }
 }
 
-static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = connection_after_fork_in_child;
 
 /* Before a fork the handlers are run in the order process, connections, members, for that is the order of the locks. */
-static void register_handlers(void)
+static void connection_register_handlers(void)
 {
     member_watch_forks();
-    pthread_atfork(before_fork, after_fork_in_parent, NULL);
+    pthread_atfork(connection_before_fork, connection_after_fork_in_parent, NULL);
 }
 
 void connection_watch_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, register_handlers);
+    pthread_once(&once, connection_register_handlers);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -82,7 +82,7 @@ __attribute__((constructor)) static void watch_forks(void)
 
 /* ---- the list ---- */
 
-static void enlist(mproc_connection *connection, int fd, enum os_stream_kind kind, unsigned directions)
+static void connection_enlist(mproc_connection *connection, int fd, enum os_stream_kind kind, unsigned directions)
 {
     os_adopt(fd);
     stream_init(&connection->stream, fd, kind);
@@ -91,7 +91,7 @@ static void enlist(mproc_connection *connection, int fd, enum os_stream_kind kin
     list = connection;
 }
 
-static mproc_connection *make(void)
+static mproc_connection *connection_make(void)
 {
     mproc_connection *connection = os_malloc(sizeof *connection);
     if (!connection)
@@ -122,7 +122,7 @@ static void close_stream(mproc_connection *connection)
 }
 
 /* Where the list points to this connection, or NULL. */
-static mproc_connection **find(const mproc_connection *connection)
+static mproc_connection **connection_find(const mproc_connection *connection)
 {
     for (mproc_connection **place = &list; *place; place = &(*place)->next)
         if (*place == connection)
@@ -133,7 +133,7 @@ static mproc_connection **find(const mproc_connection *connection)
 bool connection_is_open(const mproc_connection *connection)
 {
     pthread_mutex_lock(&list_lock);
-    bool open = find(connection) && connection->stream.fd >= 0;
+    bool open = connection_find(connection) && connection->stream.fd >= 0;
     pthread_mutex_unlock(&list_lock);
     return open;
 }
@@ -148,8 +148,8 @@ static int make_pair(mproc_connection *a, mproc_connection *b, bool duplex)
     int result = duplex ? os_socket_pair(fds) : os_pipe(fds);
     if (!result) {
         enum os_stream_kind kind = duplex ? OS_STREAM_UNIX : OS_STREAM_PIPE;
-        enlist(a, fds[0], kind, duplex ? CONNECTION_DUPLEX : CONNECTION_RECEIVES);
-        enlist(b, fds[1], kind, duplex ? CONNECTION_DUPLEX : CONNECTION_SENDS);
+        connection_enlist(a, fds[0], kind, duplex ? CONNECTION_DUPLEX : CONNECTION_RECEIVES);
+        connection_enlist(b, fds[1], kind, duplex ? CONNECTION_DUPLEX : CONNECTION_SENDS);
     }
     pthread_mutex_unlock(&list_lock);
     return result;
@@ -163,8 +163,8 @@ int mproc_pipe(mproc_connection **a, mproc_connection **b, bool duplex)
         return refuse(__func__, "b is NULL");
     if (a == b)
         return refuse(__func__, "a and b are the same place");
-    mproc_connection *first = make();
-    mproc_connection *second = make();
+    mproc_connection *first = connection_make();
+    mproc_connection *second = connection_make();
     int result = first && second ? make_pair(first, second, duplex) : -ENOMEM;
     if (result) {
         unmake(first);
@@ -189,7 +189,7 @@ static int own(mproc_connection *connection, int fd, unsigned directions)
     if (directions == 0)
         directions = (stream.input ? CONNECTION_RECEIVES : 0u) | (stream.output ? CONNECTION_SENDS : 0u);
     pthread_mutex_lock(&list_lock);
-    enlist(connection, fd, stream.kind, directions);
+    connection_enlist(connection, fd, stream.kind, directions);
     pthread_mutex_unlock(&list_lock);
     return 0;
 }
@@ -198,7 +198,7 @@ int mproc_connection_from_fd(mproc_connection **connection, int fd)
 {
     if (!connection)
         return refuse(__func__, "connection is NULL");
-    mproc_connection *made = make();
+    mproc_connection *made = connection_make();
     int result = made ? own(made, fd, 0) : -ENOMEM;
     if (result) {
         unmake(made);
@@ -214,7 +214,7 @@ mproc_connection *mproc_connection_free(mproc_connection *connection)
         return NULL;
     failure_hold();
     pthread_mutex_lock(&list_lock);
-    mproc_connection **place = find(connection);
+    mproc_connection **place = connection_find(connection);
     if (place) {
         *place = connection->next;
         close_stream(connection);
@@ -253,10 +253,10 @@ void connection_let_forks(void)
 
 int connection_take(mproc_connection **connection, int fd, bool local)
 {
-    mproc_connection *made = make();
+    mproc_connection *made = connection_make();
     if (!made)
         return -ENOMEM;
-    enlist(made, fd, local ? OS_STREAM_UNIX : OS_STREAM_SOCKET, CONNECTION_DUPLEX);
+    connection_enlist(made, fd, local ? OS_STREAM_UNIX : OS_STREAM_SOCKET, CONNECTION_DUPLEX);
     *connection = made;
     return 0;
 }
@@ -268,7 +268,7 @@ struct stream *connection_stream(mproc_connection *connection)
 
 /* ---- turns ---- */
 
-static int check(const mproc_connection *connection, unsigned direction, mproc_time timeout)
+static int connection_check(const mproc_connection *connection, unsigned direction, mproc_time timeout)
 {
     if (!connection)
         return failure(-EINVAL, "connection is NULL");
@@ -281,7 +281,7 @@ static int check(const mproc_connection *connection, unsigned direction, mproc_t
 
 static int begin_send(mproc_connection *connection, mproc_time timeout, int64_t *deadline)
 {
-    int result = check(connection, CONNECTION_SENDS, timeout);
+    int result = connection_check(connection, CONNECTION_SENDS, timeout);
     if (result)
         return result;
     *deadline = os_deadline(timeout);
@@ -290,7 +290,7 @@ static int begin_send(mproc_connection *connection, mproc_time timeout, int64_t 
 
 static int begin_receive(mproc_connection *connection, mproc_time timeout, int64_t *deadline)
 {
-    int result = check(connection, CONNECTION_RECEIVES, timeout);
+    int result = connection_check(connection, CONNECTION_RECEIVES, timeout);
     if (result)
         return result;
     *deadline = os_deadline(timeout);
@@ -309,7 +309,7 @@ static int send_result(mproc_connection *connection, int result, bool begun)
     return result == -EPIPE ? MPROC_CLOSED : result;
 }
 
-static void skip(struct iovec *part, size_t *count)
+static void connection_skip(struct iovec *part, size_t *count)
 {
     size_t step = *count < part->iov_len ? *count : part->iov_len;
 
@@ -319,7 +319,7 @@ static void skip(struct iovec *part, size_t *count)
 }
 
 /* Send the parts, as far as it goes at once. Returns whether anything went. */
-static bool send_some(mproc_connection *connection, struct iovec parts[2], int64_t deadline, int *result)
+static bool connection_send_some(mproc_connection *connection, struct iovec parts[2], int64_t deadline, int *result)
 {
     bool first = parts[0].iov_len > 0;
     ssize_t sent = stream_send(&connection->stream, first ? parts : parts + 1, first && parts[1].iov_len ? 2 : 1);
@@ -328,8 +328,8 @@ static bool send_some(mproc_connection *connection, struct iovec parts[2], int64
         return false;
     }
     size_t count = (size_t)sent;
-    skip(&parts[0], &count);
-    skip(&parts[1], &count);
+    connection_skip(&parts[0], &count);
+    connection_skip(&parts[1], &count);
     bool done = parts[0].iov_len == 0 && parts[1].iov_len == 0;
     *result = done ? 0 : stream_await(&connection->stream, POLLOUT, deadline);
     return sent > 0;
@@ -346,7 +346,7 @@ static int send_message(mproc_connection *connection, const void *data, size_t s
     int result = connection->send_broken ? MPROC_BROKEN : 0;
 
     while (!result && (parts[0].iov_len || parts[1].iov_len))
-        begun = send_some(connection, parts, deadline, &result) || begun;
+        begun = connection_send_some(connection, parts, deadline, &result) || begun;
     return send_result(connection, result, begun);
 }
 
@@ -385,7 +385,7 @@ int mproc_connection_send_fd(mproc_connection *connection, int fd, mproc_time ti
 {
     int64_t deadline;
 
-    int result = check(connection, CONNECTION_SENDS, timeout);
+    int result = connection_check(connection, CONNECTION_SENDS, timeout);
     if (!result && connection->stream.kind != OS_STREAM_UNIX)
         result = failure(-EOPNOTSUPP, "connection is no Unix socket, which alone carries descriptors");
     if (!result)
@@ -447,7 +447,7 @@ int mproc_connection_recv_fd(mproc_connection *connection, int *fd, mproc_time t
 /* Another thread may read ahead what this one waits for; so it looks again after each nap. */
 int mproc_connection_poll(mproc_connection *connection, mproc_time timeout)
 {
-    int result = check(connection, CONNECTION_RECEIVES, timeout);
+    int result = connection_check(connection, CONNECTION_RECEIVES, timeout);
     if (result)
         return outcome(__func__, result);
     int64_t deadline = os_deadline(timeout);
@@ -519,7 +519,8 @@ struct description {
 };
 
 /* To be called by one whose turn it is to receive. */
-static int describe(const mproc_connection *connection, void *description, size_t capacity, size_t *size)
+static int connection_put_description(const mproc_connection *connection, void *description, size_t capacity,
+                                      size_t *size)
 {
     struct description head = {.directions = connection->directions, .send_broken = connection->send_broken};
 
@@ -537,12 +538,12 @@ int connection_describe(mproc_connection *connection, void *description, size_t 
 {
     if (pthread_mutex_trylock(&connection->receiving))
         return -EBUSY;
-    int result = describe(connection, description, capacity, size);
+    int result = connection_put_description(connection, description, capacity, size);
     pthread_mutex_unlock(&connection->receiving);
     return result;
 }
 
-static int load(mproc_connection *connection, const void *description, size_t size, unsigned *directions)
+static int connection_load(mproc_connection *connection, const void *description, size_t size, unsigned *directions)
 {
     struct description head;
 
@@ -560,8 +561,8 @@ int connection_adopt(mproc_connection **connection, int fd, const void *descript
 {
     unsigned directions = 0;
 
-    mproc_connection *made = make();
-    int result = made ? load(made, description, size, &directions) : -ENOMEM;
+    mproc_connection *made = connection_make();
+    int result = made ? connection_load(made, description, size, &directions) : -ENOMEM;
     if (!result)
         result = own(made, fd, directions);
     if (result) {

@@ -1,5 +1,5 @@
 /* What the rest of the library knows of connections beyond <mproc/connection.h>: how they pass to a child, and how
- * mproc_wait() looks at them. Called by src/process, src/wait and the listeners. */
+ * mproc_wait() looks at them. */
 #ifndef MPROC_CONNECTION_CONNECTION_H
 #define MPROC_CONNECTION_CONNECTION_H
 

@@ -27,7 +27,7 @@
 
 #define EXIT_PATIENCE OS_SEC(1)
 
-static int create(struct endpoint *endpoint, const struct os_address *place)
+static int endpoint_create(struct endpoint *endpoint, const struct os_address *place)
 {
     connection_hold_forks();
     int fd = os_socket_create(place);
@@ -36,7 +36,7 @@ static int create(struct endpoint *endpoint, const struct os_address *place)
     return fd < 0 ? fd : 0;
 }
 
-static void drop(struct endpoint *endpoint)
+static void endpoint_drop(struct endpoint *endpoint)
 {
     connection_hold_forks();
     if (endpoint->fd >= 0)
@@ -47,13 +47,13 @@ static void drop(struct endpoint *endpoint)
 
 static int listen_at(struct endpoint *endpoint, const struct os_address *place, int backlog)
 {
-    int result = create(endpoint, place);
+    int result = endpoint_create(endpoint, place);
     if (!result)
         result = os_socket_bind(endpoint->fd, place);
     if (!result)
         result = os_socket_listen(endpoint->fd, backlog);
     if (result)
-        drop(endpoint);
+        endpoint_drop(endpoint);
     return result;
 }
 
@@ -71,7 +71,7 @@ static int open_tcp(struct endpoint *endpoint, int backlog)
         return result;
     result = os_socket_address(endpoint->fd, &actual);
     if (result)
-        drop(endpoint);
+        endpoint_drop(endpoint);
     else
         (void)os_address_parts(&actual, endpoint->address.host, &endpoint->address.port);
     return result;
@@ -80,7 +80,7 @@ static int open_tcp(struct endpoint *endpoint, int backlog)
 /* ---- unix ---- */
 
 /* The folder of a path, as a path. */
-static void folder_of(const char *path, char folder[PATH_MAX])
+static void endpoint_folder_of(const char *path, char folder[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) : 0;
@@ -113,7 +113,7 @@ static int in_use(void)
 }
 
 /* Under the folder's lock, so that nobody else takes a file for stale: remove it if it is, and put ours there. */
-static int replace(const char *hidden, const char *path)
+static int endpoint_replace(const char *hidden, const char *path)
 {
     struct os_file_identity file;
 
@@ -133,21 +133,21 @@ static int replace_locked(const char *hidden, const char *path, const char *fold
 {
     connection_hold_forks();
     int lock = os_folder_lock(folder);
-    int result = lock < 0 ? lock : replace(hidden, path);
+    int result = lock < 0 ? lock : endpoint_replace(hidden, path);
     if (lock >= 0)
         os_close(lock);
     connection_let_forks();
     return result;
 }
 
-static int publish(const char *hidden, const char *path)
+static int endpoint_publish(const char *hidden, const char *path)
 {
     char folder[PATH_MAX];
 
     int result = os_socket_file_link(hidden, path);
     if (result != -EEXIST)
         return result;
-    folder_of(path, folder);
+    endpoint_folder_of(path, folder);
     for (int i = 0; i < LOCK_TRIES; i++) {
         result = replace_locked(hidden, path, folder);
         if (result != -EAGAIN)
@@ -172,7 +172,7 @@ static int listen_hidden(struct endpoint *endpoint, const char *ours, int backlo
     return result;
 }
 
-static int open_file(struct endpoint *endpoint, int backlog, bool all)
+static int endpoint_open_file(struct endpoint *endpoint, int backlog, bool all)
 {
     char ours[PATH_MAX];
 
@@ -181,18 +181,18 @@ static int open_file(struct endpoint *endpoint, int backlog, bool all)
         return result;
     result = listen_hidden(endpoint, ours, backlog, all);
     if (!result)
-        result = publish(ours, endpoint->address.path);
+        result = endpoint_publish(ours, endpoint->address.path);
     failure_hold(); /* where there is no folder, there is no file either */
     (void)os_socket_file_unlink(ours);
     endpoint->has_file = !result;
     if (result)
-        drop(endpoint);
+        endpoint_drop(endpoint);
     failure_release();
     return result;
 }
 
 /* Once in a process: what the dead have left is not much, and others sweep as well. */
-static void sweep(const char *folder)
+static void endpoint_sweep(const char *folder)
 {
     static _Atomic(pid_t) done_by;
     if (exchange_relaxed(&done_by, getpid()) != getpid())
@@ -221,7 +221,7 @@ static int choose_path(struct endpoint *endpoint)
         return result;
     }
     tell_place(folder);
-    sweep(folder);
+    endpoint_sweep(folder);
     snprintf(endpoint->address.path, sizeof endpoint->address.path, "%.*s%s", (int)(PATH_MAX - sizeof name), folder,
              name);
     return 0;
@@ -230,7 +230,7 @@ static int choose_path(struct endpoint *endpoint)
 static int open_unix(struct endpoint *endpoint, int backlog, bool all)
 {
     int result = endpoint->address.path[0] ? 0 : choose_path(endpoint);
-    return result ? result : open_file(endpoint, backlog, all);
+    return result ? result : endpoint_open_file(endpoint, backlog, all);
 }
 
 /* ---- what is left ---- */
@@ -266,7 +266,7 @@ static void remove_all_files(void)
 /* The process that runs the handler at its end: a child of the library does not run those of its parent. */
 static pid_t watched;
 
-static void watch_exit(void)
+static void endpoint_watch_exit(void)
 {
     if (watched == getpid())
         return;
@@ -275,7 +275,7 @@ static void watch_exit(void)
     (void)at_quick_exit(remove_all_files);
 }
 
-static OS_FORK_PATH void after_fork_in_child(void)
+static OS_FORK_PATH void endpoint_after_fork_in_child(void)
 {
     for (struct endpoint *endpoint = endpoints; endpoint; endpoint = endpoint->next) {
         if (endpoint->fd >= 0)
@@ -289,18 +289,18 @@ static OS_FORK_PATH void after_fork_in_child(void)
     endpoints = NULL;
 }
 
-static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = endpoint_after_fork_in_child;
 
-static void enlist(struct endpoint *endpoint)
+static void endpoint_enlist(struct endpoint *endpoint)
 {
     connection_hold_forks();
-    watch_exit();
+    endpoint_watch_exit();
     endpoint->next = endpoints;
     endpoints = endpoint;
     connection_let_forks();
 }
 
-static void delist(const struct endpoint *endpoint)
+static void endpoint_delist(const struct endpoint *endpoint)
 {
     connection_hold_forks();
     struct endpoint **place = &endpoints;
@@ -316,7 +316,7 @@ static void delist(const struct endpoint *endpoint)
 int endpoint_open(struct endpoint *endpoint, const struct address *address, int backlog, bool all)
 {
     *endpoint = (struct endpoint){.fd = -1, .lock = -1, .owner = getpid(), .address = *address};
-    enlist(endpoint);
+    endpoint_enlist(endpoint);
     int result = address->scheme == ADDRESS_UNIX ? open_unix(endpoint, backlog, all) : open_tcp(endpoint, backlog);
     if (result)
         endpoint_close(endpoint);
@@ -325,9 +325,9 @@ int endpoint_open(struct endpoint *endpoint, const struct address *address, int 
 
 void endpoint_close(struct endpoint *endpoint)
 {
-    delist(endpoint);
+    endpoint_delist(endpoint);
     remove_files(endpoint);
-    drop(endpoint);
+    endpoint_drop(endpoint);
     connection_hold_forks();
     if (endpoint->lock >= 0)
         os_close(endpoint->lock);

@@ -1,10 +1,9 @@
-/* The place where a listener can be found: a socket that listens at an address, and for a unix socket its file. Called
- * by listener.c.
+/* The place where a listener can be found: a socket that listens at an address, and for a unix socket its file.
  *
- * A file of that name is seen by others only when somebody listens: the socket gets a name that nobody knows, listens,
- * and is then linked to the one that was asked for, which fails where there is a file. A file that an ended listener
- * left is replaced under a lock on its folder, so that of several who want it one gets it. Whoever is killed on the way
- * leaves a hidden file behind, and no lock.
+ * A file of that name is seen by others only when somebody listens: the socket gets a name that nobody knows,
+ * listens, and is then linked to the one that was asked for, which fails where there is a file. A file that an ended
+ * listener left is replaced under a lock on its folder, so that of several processes that want it one gets it. A
+ * process that is killed on the way leaves a hidden file behind, and no lock.
  *
  * Files and folders are removed when the endpoint is closed, and by an exit handler where it is not. What a process
  * that was killed has left of a chosen folder is removed by the next one that chooses a folder there, see

@@ -1,4 +1,4 @@
-/* The headers of messages, as frame.h says. Called by the connections; it reads and writes memory only. */
+/* The headers of messages, as frame.h says. It reads and writes memory only. */
 #include "connection/frame.h"
 
 #include <endian.h>

@@ -1,4 +1,4 @@
-/* The handshake, as handshake.h says. Called by handshake_io.c, and by a fuzzer that is both the peer and the wire. */
+/* The handshake, as handshake.h says. It moves no bytes itself, so a fuzzer can be both the peer and the wire. */
 #include "connection/handshake.h"
 
 #include "os/random.h"
@@ -24,8 +24,8 @@ _Static_assert(SIZE_SIZE + MARK_SIZE + HANDSHAKE_CHALLENGE == HANDSHAKE_OUTPUT, 
 
 /* ---- messages ---- */
 
-static void put(struct handshake *handshake, const void *first, size_t first_size, const void *second,
-                size_t second_size)
+static void handshake_put(struct handshake *handshake, const void *first, size_t first_size, const void *second,
+                          size_t second_size)
 {
     unsigned char header[FRAME_HEADER_MAX];
     unsigned char *to = handshake->output;
@@ -41,7 +41,7 @@ static void put(struct handshake *handshake, const void *first, size_t first_siz
 
 static void put_challenge(struct handshake *handshake)
 {
-    put(handshake, challenge_mark, MARK_SIZE, handshake->challenge, HANDSHAKE_CHALLENGE);
+    handshake_put(handshake, challenge_mark, MARK_SIZE, handshake->challenge, HANDSHAKE_CHALLENGE);
 }
 
 static bool is(const unsigned char *message, size_t size, const char *text)
@@ -67,7 +67,8 @@ static int mark_of_client(const struct handshake_key *key, const unsigned char *
     return mac_sha256(mac, key->bytes, key->size, text, sizeof text);
 }
 
-/* A listener's is random in both halves: it goes to whoever connects, and a mac would let him try keys at leisure. */
+/* A listener's challenge is random in both halves. It goes to any peer that connects, and a mac would let that peer try
+ * keys at leisure. */
 static int make_challenge(struct handshake *handshake)
 {
     unsigned char mac[MAC_SHA256_SIZE];
@@ -98,7 +99,7 @@ static int is_handed_on(const struct handshake *handshake, const unsigned char *
 
 /* ---- steps ---- */
 
-static int refuse(struct handshake *handshake)
+static int handshake_refuse(struct handshake *handshake)
 {
     handshake->step = HANDSHAKE_FAILED;
     return 0;
@@ -110,7 +111,7 @@ static int answer_by_md5(struct handshake *handshake, const unsigned char *chall
 
     int result = mac_md5(mac, handshake->key.bytes, handshake->key.size, challenge, size);
     if (!result)
-        put(handshake, mac, sizeof mac, NULL, 0);
+        handshake_put(handshake, mac, sizeof mac, NULL, 0);
     return result;
 }
 
@@ -120,7 +121,7 @@ static int answer_by_sha256(struct handshake *handshake, const unsigned char *ch
 
     int result = mac_sha256(mac, handshake->key.bytes, handshake->key.size, challenge, size);
     if (!result)
-        put(handshake, PREFIX, PREFIX_SIZE, mac, sizeof mac);
+        handshake_put(handshake, PREFIX, PREFIX_SIZE, mac, sizeof mac);
     return result;
 }
 
@@ -129,7 +130,7 @@ static int take_challenge(struct handshake *handshake, const unsigned char *mess
     int result;
 
     if (size < MARK_SIZE + MD5_CHALLENGE_SIZE || memcmp(message, challenge_mark, MARK_SIZE) != 0)
-        return refuse(handshake);
+        return handshake_refuse(handshake);
     message += MARK_SIZE;
     size -= MARK_SIZE;
     int handed_on = is_handed_on(handshake, message, size);
@@ -137,7 +138,7 @@ static int take_challenge(struct handshake *handshake, const unsigned char *mess
         return handed_on;
     bool is_md5 = size == MD5_CHALLENGE_SIZE;
     if (handed_on || (is_md5 ? !handshake->key.allow_md5 : !has_prefix(message, size)))
-        return refuse(handshake);
+        return handshake_refuse(handshake);
     result = is_md5 ? answer_by_md5(handshake, message, size) : answer_by_sha256(handshake, message, size);
     if (!result)
         handshake->step = HANDSHAKE_AWAITS_VERDICT;
@@ -170,10 +171,10 @@ static int take_answer(struct handshake *handshake, const unsigned char *message
     if (right < 0)
         return right;
     if (right) {
-        put(handshake, welcome, sizeof welcome - 1, NULL, 0);
+        handshake_put(handshake, welcome, sizeof welcome - 1, NULL, 0);
         handshake->step = handshake->role == HANDSHAKE_LISTENER ? HANDSHAKE_AWAITS_CHALLENGE : HANDSHAKE_PASSED;
     } else {
-        put(handshake, failure, sizeof failure - 1, NULL, 0);
+        handshake_put(handshake, failure, sizeof failure - 1, NULL, 0);
         handshake->step = HANDSHAKE_FAILED;
     }
     return 0;
@@ -182,7 +183,7 @@ static int take_answer(struct handshake *handshake, const unsigned char *message
 static int take_verdict(struct handshake *handshake, const unsigned char *message, size_t size)
 {
     if (!is(message, size, welcome))
-        return refuse(handshake);
+        return handshake_refuse(handshake);
     if (handshake->role == HANDSHAKE_LISTENER) {
         handshake->step = HANDSHAKE_PASSED;
         return 0;
@@ -192,7 +193,7 @@ static int take_verdict(struct handshake *handshake, const unsigned char *messag
     return 0;
 }
 
-static int take(struct handshake *handshake, const unsigned char *message, size_t size)
+static int handshake_take(struct handshake *handshake, const unsigned char *message, size_t size)
 {
     switch (handshake->step) {
     case HANDSHAKE_AWAITS_CHALLENGE:
@@ -202,7 +203,7 @@ static int take(struct handshake *handshake, const unsigned char *message, size_
     case HANDSHAKE_AWAITS_VERDICT:
         return take_verdict(handshake, message, size);
     default:
-        return refuse(handshake);
+        return handshake_refuse(handshake);
     }
 }
 
@@ -258,11 +259,11 @@ int handshake_received(struct handshake *handshake, size_t count)
     if (handshake->input_have < SIZE_SIZE)
         return 0;
     if (frame_decode(&frame, handshake->input, SIZE_SIZE) || frame.size > HANDSHAKE_MESSAGE)
-        return refuse(handshake);
+        return handshake_refuse(handshake);
     if (handshake->input_have < SIZE_SIZE + frame.size)
         return 0;
     handshake->input_have = 0;
-    int result = take(handshake, handshake->input + SIZE_SIZE, (size_t)frame.size);
+    int result = handshake_take(handshake, handshake->input + SIZE_SIZE, (size_t)frame.size);
     if (result)
         handshake->step = HANDSHAKE_FAILED;
     return result;

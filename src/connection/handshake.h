@@ -1,5 +1,5 @@
 /* The handshake by which two ends prove to each other that they have the same key: the one of CPython's
- * multiprocessing.connection. Memory only: bytes go in and come out, and who calls it moves them.
+ * multiprocessing.connection. Memory only: bytes go in and come out, and the caller moves them.
  *
  *     listener                               client
  *     #CHALLENGE#{sha256}<random>     ->
@@ -65,7 +65,8 @@ struct handshake {
 /* Begin. 0 or -errno: there is nothing random to be had. */
 int handshake_begin(struct handshake *handshake, enum handshake_role role, const struct handshake_key *key);
 
-/* The bytes to be sent before anything else, and that so many of them were. */
+/* handshake_output() returns the bytes to be sent before anything else. handshake_sent() notes that count of them were
+ * sent. */
 size_t handshake_output(const struct handshake *handshake, const void **bytes);
 void handshake_sent(struct handshake *handshake, size_t count);
 
@@ -73,7 +74,7 @@ void handshake_sent(struct handshake *handshake, size_t count);
  * from the stream, for what follows the handshake is not ours. */
 size_t handshake_input(struct handshake *handshake, void **place);
 
-/* That so many bytes were received. 0: go on; -errno when no mac could be made: the handshake has failed. */
+/* Note that count bytes were received. 0: go on; -errno when no mac could be made: the handshake has failed. */
 int handshake_received(struct handshake *handshake, size_t count);
 
 /* Whether it has come to its end: the step is PASSED or FAILED, and all output was sent. */

@@ -1,4 +1,4 @@
-/* A handshake over a stream. Called by listener.c, many at a time, and by connect.c. */
+/* A handshake over a stream. It never waits, so that a listener can have many under way. */
 #ifndef MPROC_CONNECTION_HANDSHAKE_IO_H
 #define MPROC_CONNECTION_HANDSHAKE_IO_H
 

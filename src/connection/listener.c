@@ -1,11 +1,11 @@
-/* Listeners: the handles, the list of them, and the peers that are on their way to become connections. Called by users.
+/* Listeners: the handles, the list of them, and the peers that are on their way to become connections.
  *
  * A listener has a set of descriptors: its socket, and those of the peers at their handshake. Accepting is to go
  * through all of them without waiting, and to sleep until one of the set is ready; so one that is slow holds up nobody.
  * What a peer has come to is kept in its struct, and a call that ends early loses nothing.
  *
- * A child must get none of these descriptors: they are made and closed while forks are held (connection/connection.h), and
- * each stands in a listener of the list by then. */
+ * A child must get none of these descriptors. They are made and closed while forks are held (connection/connection.h),
+ * and by the time forks are let again each is in a listener of the list. */
 #include "arena/member.h"
 #include "connection/auth_key.h"
 #include "connection/connection.h"
@@ -43,7 +43,7 @@ struct peer {
 
 struct mproc_listener {
     struct mproc_listener *next; /* while forks are held */
-    struct endpoint endpoint;    /* constant, but for the fork */
+    struct endpoint endpoint;    /* constant, except that a forked child closes it */
     struct stream set;           /* the descriptor of the set */
     pthread_mutex_t turn;        /* to accept */
     struct peer *peers;          /* the oldest first */
@@ -72,7 +72,7 @@ static OS_FORK_PATH void close_copy(struct stream *stream)
 }
 
 /* The file is the parent's to remove. */
-static OS_FORK_PATH void after_fork_in_child(void)
+static OS_FORK_PATH void listener_after_fork_in_child(void)
 {
     for (struct mproc_listener *listener = list; listener; listener = listener->next) {
         for (struct peer *peer = listener->peers; peer; peer = peer->next)
@@ -82,11 +82,11 @@ static OS_FORK_PATH void after_fork_in_child(void)
     }
 }
 
-static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = listener_after_fork_in_child;
 
 /* ---- making and closing ---- */
 
-static void enlist(mproc_listener *listener)
+static void listener_enlist(mproc_listener *listener)
 {
     connection_hold_forks();
     listener->next = list;
@@ -94,7 +94,7 @@ static void enlist(mproc_listener *listener)
     connection_let_forks();
 }
 
-static void delist(const mproc_listener *listener)
+static void listener_delist(const mproc_listener *listener)
 {
     connection_hold_forks();
     struct mproc_listener **place = &list;
@@ -118,7 +118,7 @@ static int make_set(mproc_listener *listener)
     return result;
 }
 
-static mproc_listener *make(const mproc_listener_options *options)
+static mproc_listener *listener_make(const mproc_listener_options *options)
 {
     mproc_listener *listener = os_malloc(sizeof *listener + options->key_size);
 
@@ -183,7 +183,7 @@ mproc_listener *mproc_listener_free(mproc_listener *listener)
     connection_hold_forks();
     close_copy(&listener->set);
     connection_let_forks();
-    delist(listener);
+    listener_delist(listener);
     pthread_mutex_destroy(&listener->turn);
     mac_forget(listener->key_bytes, listener->key.size);
     free(listener);
@@ -226,10 +226,10 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
             auth_key_check(&(struct handshake_key){options->key, options->key_size, false}, &parsed, options->any_user);
     if (result)
         return outcome(__func__, result);
-    mproc_listener *made = make(options);
+    mproc_listener *made = listener_make(options);
     if (!made)
         return outcome(__func__, -ENOMEM);
-    enlist(made);
+    listener_enlist(made);
     result = open_listener(made, &parsed, options->backlog ? options->backlog : BACKLOG);
     if (result) {
         mproc_listener_free(made);
@@ -241,7 +241,7 @@ int mproc_listener_create(mproc_listener **listener, const char *address, const 
 
 /* ---- peers ---- */
 
-/* Errors of the machine and not of the peer: who calls is told, and the peer stays. */
+/* Errors of the machine and not of the peer: the caller gets the error, and the peer stays. */
 static bool is_shortage(int result)
 {
     return result == -ENOMEM || result == -ENOBUFS || result == -EMFILE || result == -ENFILE;
@@ -270,8 +270,8 @@ static int watch_peer(const mproc_listener *listener, struct peer *peer)
     return result;
 }
 
-/* Go on with a peer. 0: it has passed; -EAGAIN: it has not yet; -ETIMEDOUT: it is late; other results are how it
- * failed, but for a shortage. */
+/* Go on with a peer. 0: it has passed; -EAGAIN: it has not yet; -ETIMEDOUT: it is late; other results, except
+ * a shortage, say how it failed. */
 static int advance(const mproc_listener *listener, struct peer *peer)
 {
     int result = check_user(listener, peer);
@@ -302,7 +302,7 @@ static void tell_failure(const mproc_listener *listener, const struct peer *peer
               mproc_strerror(result));
 }
 
-static int hand_over(mproc_listener *listener, struct peer *peer, mproc_connection **connection)
+static int listener_hand_over(mproc_listener *listener, struct peer *peer, mproc_connection **connection)
 {
     connection_hold_forks();
     int result = connection_take(connection, peer->stream.fd, peer->stream.kind == OS_STREAM_UNIX);
@@ -324,11 +324,11 @@ static int hand_over(mproc_listener *listener, struct peer *peer, mproc_connecti
 
 /* Go on with a peer, and hand it over or drop it where it has come to its end. 0: here is the connection; -EAGAIN: not
  * from this one, which may be gone; else a shortage. */
-static int settle(mproc_listener *listener, struct peer *peer, mproc_connection **connection)
+static int listener_settle(mproc_listener *listener, struct peer *peer, mproc_connection **connection)
 {
     int result = advance(listener, peer);
     if (!result)
-        return hand_over(listener, peer, connection);
+        return listener_hand_over(listener, peer, connection);
     if (result == -EAGAIN || is_shortage(result))
         return result;
     tell_failure(listener, peer, result);
@@ -365,8 +365,8 @@ static int take_peer(mproc_listener *listener, struct peer **peer)
     return fd < 0 ? fd : 0;
 }
 
-/* Errors other than a shortage are of the one that would have been accepted, and is no more. However many come and go,
- * the others are looked at again. */
+/* An error other than a shortage concerns a peer that went before it was accepted. The number of attempts is limited,
+ * so that the peers at their handshake are looked at again however many come and go. */
 static int take_peers(mproc_listener *listener, mproc_connection **connection)
 {
     for (size_t i = 0; i < listener->most && listener->peer_count < listener->most; i++) {
@@ -375,7 +375,7 @@ static int take_peers(mproc_listener *listener, mproc_connection **connection)
         if (result == -EAGAIN || is_shortage(result))
             return result;
         if (!result)
-            result = settle(listener, peer, connection);
+            result = listener_settle(listener, peer, connection);
         if (!result || is_shortage(result))
             return result;
     }
@@ -386,14 +386,14 @@ static int go_through(mproc_listener *listener, mproc_connection **connection)
 {
     for (struct peer *peer = listener->peers, *next; peer; peer = next) {
         next = peer->next;
-        int result = settle(listener, peer, connection);
+        int result = listener_settle(listener, peer, connection);
         if (result != -EAGAIN)
             return result;
     }
     return take_peers(listener, connection);
 }
 
-/* Who comes when no more are let in waits in the kernel, and wakes nobody. */
+/* A peer that comes while there is no room for it waits in the kernel, and wakes nobody. */
 static int watch_socket(mproc_listener *listener)
 {
     bool has_room = listener->peer_count < listener->most;
@@ -411,7 +411,7 @@ static int watch_socket(mproc_listener *listener)
 }
 
 /* Sleep until there is something to do: a descriptor is ready, or a peer is late. */
-static int nap(mproc_listener *listener, int64_t deadline)
+static int listener_nap(mproc_listener *listener, int64_t deadline)
 {
     int64_t until = deadline;
 
@@ -422,7 +422,7 @@ static int nap(mproc_listener *listener, int64_t deadline)
     return result == MPROC_TIMEOUT && os_until(deadline) > 0 ? 0 : result;
 }
 
-/* As whose turn it is. */
+/* The caller has the turn. */
 static int accept_next(mproc_listener *listener, mproc_connection **connection, int64_t deadline)
 {
     for (;;) {
@@ -434,7 +434,7 @@ static int accept_next(mproc_listener *listener, mproc_connection **connection, 
             return watched;
         if (os_until(deadline) == 0)
             return MPROC_TIMEOUT;
-        result = nap(listener, deadline);
+        result = listener_nap(listener, deadline);
         if (result && result != -EAGAIN)
             return result;
     }

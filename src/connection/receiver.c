@@ -75,7 +75,7 @@ static void consume(struct receiver *receiver, size_t count)
 }
 
 /* See what is next. A large message is entered by it: its header is consumed. */
-static enum front look(struct receiver *receiver, struct frame *frame)
+static enum front receiver_look(struct receiver *receiver, struct frame *frame)
 {
     size_t count = ahead_count(receiver);
     const unsigned char *bytes = receiver->ahead + receiver->start;
@@ -105,7 +105,7 @@ static enum front look(struct receiver *receiver, struct frame *frame)
 static int note_ready(struct receiver *receiver, int result)
 {
     struct frame frame;
-    enum front front = look(receiver, &frame);
+    enum front front = receiver_look(receiver, &frame);
 
     bool ready = front != FRONT_PART && front != FRONT_LARGE;
     if (load_relaxed(&receiver->ready) != ready)
@@ -145,7 +145,7 @@ static int read_ahead(struct receiver *receiver, struct stream *stream, int64_t 
 static int await_front(struct receiver *receiver, struct stream *stream, struct frame *frame, enum front *front,
                        int64_t deadline)
 {
-    while ((*front = look(receiver, frame)) == FRONT_PART) {
+    while ((*front = receiver_look(receiver, frame)) == FRONT_PART) {
         int result = read_ahead(receiver, stream, deadline);
         if (result)
             return result;
@@ -177,7 +177,8 @@ static void take_small(struct receiver *receiver, const struct frame *frame, voi
 /* ---- large messages ---- */
 
 /* Bytes of the large message: first those that were read ahead. */
-static ssize_t pull(struct receiver *receiver, struct stream *stream, unsigned char *to, size_t size, int64_t deadline)
+static ssize_t receiver_pull(struct receiver *receiver, struct stream *stream, unsigned char *to, size_t size,
+                             int64_t deadline)
 {
     size_t count = ahead_count(receiver);
 
@@ -199,7 +200,7 @@ static int pull_all(struct receiver *receiver, struct stream *stream, unsigned c
     while (!result && *have < end) {
         size_t missing = end - *have;
         bool drains = ahead_count(receiver) == 0 && stream->kind == OS_STREAM_PIPE;
-        ssize_t got = pull(receiver, stream, to + *have, missing, deadline);
+        ssize_t got = receiver_pull(receiver, stream, to + *have, missing, deadline);
         if (got == 0)
             return MPROC_BROKEN;
         if (got < 0) {
@@ -213,13 +214,13 @@ static int pull_all(struct receiver *receiver, struct stream *stream, unsigned c
     return result;
 }
 
-static void give_up(struct receiver *receiver)
+static void receiver_give_up(struct receiver *receiver)
 {
     drop_stash(receiver);
     receiver->broken = true;
 }
 
-static int make_room(struct receiver *receiver, size_t room)
+static int receiver_make_room(struct receiver *receiver, size_t room)
 {
     if (room <= receiver->room)
         return 0;
@@ -240,14 +241,14 @@ static int receive_stash(struct receiver *receiver, struct stream *stream, int64
     while (!result && receiver->have < size) {
         if (receiver->have == receiver->room) {
             size_t room = receiver->room ? receiver->room : STASH_FIRST / 2;
-            result = make_room(receiver, room > size / 2 ? size : room * 2);
+            result = receiver_make_room(receiver, room > size / 2 ? size : room * 2);
         }
         if (!result)
             result = pull_all(receiver, stream, receiver->stash, &receiver->have,
                               receiver->room < size ? receiver->room : size, deadline);
     }
     if (result == MPROC_BROKEN)
-        give_up(receiver);
+        receiver_give_up(receiver);
     return result;
 }
 
@@ -258,7 +259,7 @@ static int receive_straight(struct receiver *receiver, struct stream *stream, un
     size_t have = 0;
     size_t size = (size_t)receiver->size;
 
-    int result = deadline >= OS_NEVER ? 0 : make_room(receiver, size);
+    int result = deadline >= OS_NEVER ? 0 : receiver_make_room(receiver, size);
     if (result)
         return result;
     result = pull_all(receiver, stream, buffer, &have, size, deadline);
@@ -266,8 +267,8 @@ static int receive_straight(struct receiver *receiver, struct stream *stream, un
         drop_stash(receiver);
         return 0;
     }
-    if (result == MPROC_BROKEN || make_room(receiver, have)) {
-        give_up(receiver);
+    if (result == MPROC_BROKEN || receiver_make_room(receiver, have)) {
+        receiver_give_up(receiver);
         return result;
     }
     if (have)
@@ -276,7 +277,7 @@ static int receive_straight(struct receiver *receiver, struct stream *stream, un
     return result;
 }
 
-/* A message of which a part is in the stash already is completed there, so that a caller who comes often with short
+/* A message of which a part is in the stash already is completed there, so that a caller that comes often with short
  * timeouts does not copy it each time. */
 static int receive_large(struct receiver *receiver, struct stream *stream, void *buffer, int64_t deadline)
 {
@@ -341,13 +342,13 @@ int receiver_get_new(struct receiver *receiver, struct stream *stream, void **da
 int receiver_get_descriptor(struct receiver *receiver, struct stream *stream, int *fd, int64_t deadline)
 {
     struct frame frame;
-    enum front front = look(receiver, &frame);
+    enum front front = receiver_look(receiver, &frame);
 
     while (front == FRONT_PART && ahead_count(receiver) == 0) {
         int result = read_ahead(receiver, stream, deadline);
         if (result)
             return note_ready(receiver, result);
-        front = look(receiver, &frame);
+        front = receiver_look(receiver, &frame);
     }
     if (front != FRONT_DESCRIPTOR)
         return note_ready(receiver, front == FRONT_BROKEN ? MPROC_BROKEN : -EPROTO);
@@ -404,7 +405,7 @@ int receiver_load(struct receiver *receiver, const void *bytes, size_t count)
     if (saved.have > count || saved.ahead != count - saved.have || saved.ahead > RECEIVER_AHEAD ||
         saved.size > FRAME_SIZE_MAX || saved.have > saved.size || (saved.have && !saved.large))
         return failure(-EINVAL, "what a connection has received is damaged");
-    if (make_room(receiver, (size_t)saved.have))
+    if (receiver_make_room(receiver, (size_t)saved.have))
         return -ENOMEM;
     from += sizeof saved;
     if (saved.have)

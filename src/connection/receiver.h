@@ -1,5 +1,5 @@
-/* The receiving side of a connection: takes a stream apart into messages. Called by connection.c, one thread at a time;
- * only receiver_is_ready() may be asked at any time.
+/* The receiving side of a connection: takes a stream apart into messages. One thread at a time may use it; only
+ * receiver_is_ready() may be called at any time.
  *
  * It reads ahead, so that many small messages cost one system call; a message that does not fit into what is read ahead
  * goes from the kernel to where it is to be. Whatever ends a call early, the bytes that came are kept, in ahead or in

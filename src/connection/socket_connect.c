@@ -1,4 +1,4 @@
-/* Reaching an address, as socket_connect.h says. It waits, and holds no lock.
+/* Connecting to an address, as socket_connect.h says. It waits, and holds no lock.
  *
  * An address that swallows packets looks like one that is slow. So the next one is begun when the one before has not
  * answered for a moment, and the first that answers is taken (RFC 8305 calls that happy eyeballs). */
@@ -19,7 +19,7 @@
 /* Of this process; while forks are held. */
 static struct attempt *list;
 
-static OS_FORK_PATH void after_fork_in_child(void)
+static OS_FORK_PATH void socket_connect_after_fork_in_child(void)
 {
     for (struct attempt *attempt = list; attempt; attempt = attempt->next) {
         for (size_t i = 0; i < attempt->count; i++) {
@@ -31,7 +31,7 @@ static OS_FORK_PATH void after_fork_in_child(void)
     list = NULL;
 }
 
-static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = after_fork_in_child;
+static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = socket_connect_after_fork_in_child;
 
 int reach_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address)
 {
@@ -135,7 +135,7 @@ static int socket_connect_nap(struct attempt *attempt, struct pollfd watches[SOC
     return result < 0 && result != -EINTR ? result : 0;
 }
 
-/* The first of those that have an answer which is connected; reach->count: none is. */
+/* The first place that has an answer and is connected; attempt->count: none is. */
 static size_t socket_connect_look(struct attempt *attempt, const struct pollfd watches[SOCKET_CONNECT_MAX])
 {
     for (size_t i = 0, at = 0; i < attempt->begun; i++) {

@@ -1,11 +1,10 @@
-/* Reaching whoever listens at one of several addresses: what connect.c does for connections, and src/manager for its
- * links.
+/* Connecting to the listener at one of several addresses: for connections (connect.c) and for the links of managers.
  *
- *     socket_connect_begin(&reach, places, count);
+ *     socket_connect_begin(&attempt, places, count);
  *     do {
- *         result = socket_connect_next(&reach, deadline, take, arg);    // and what else must succeed with this one
- *     } while (result < 0 && !socket_connect_is_over(&reach));
- *     socket_connect_end(&reach);
+ *         result = socket_connect_next(&attempt, deadline, take, arg);    // and what else must succeed with this one
+ *     } while (result < 0 && !socket_connect_is_over(&attempt));
+ *     socket_connect_end(&attempt);
  */
 #ifndef MPROC_CONNECTION_SOCKET_CONNECT_H
 #define MPROC_CONNECTION_SOCKET_CONNECT_H
@@ -32,8 +31,8 @@ struct attempt {
  * error. */
 int reach_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address);
 
-/* places are at most SOCKET_CONNECT_MAX, and must stay. They are tried in their order; one that does not answer holds up the
- * others for a moment only. */
+/* places are at most SOCKET_CONNECT_MAX, and must stay. They are tried in their order; one that does not answer holds
+ * up the others for a moment only. */
 void socket_connect_begin(struct attempt *attempt, const struct os_address *places, size_t count);
 
 /* Connect to the next one that answers. take gets the socket while forks are held, and owns it where it returns 0. 0;

@@ -1,5 +1,5 @@
 /* A stream of bytes over whatever descriptor a connection has: moving bytes without waiting, and waiting until that can
- * go on. Called by connection.c and receiver.c. It knows nothing of messages. */
+ * go on. It knows nothing of messages. */
 #ifndef MPROC_CONNECTION_STREAM_H
 #define MPROC_CONNECTION_STREAM_H
 
@@ -27,8 +27,8 @@ void stream_init(struct stream *stream, int fd, enum os_stream_kind kind);
 /* Of a TCP socket that is connected: find out that the peer's host is gone, see os_socket_watch_peer(). */
 void stream_watch_peer(struct stream *stream, int64_t span);
 
-/* End the connection with a peer that has not acknowledged anything for so long. To be called now and then by who
- * waits; it asks once a second. */
+/* End the connection with a peer that has not acknowledged anything for the span. A thread that waits calls
+ * it now and then; it asks the kernel once a second. */
 void stream_look_at_peer(struct stream *stream);
 
 /* Send bytes of up to two parts; how many, or -errno. A peer that is gone is -EPIPE, however it went. */

@@ -1,5 +1,5 @@
-/* The key for authenticated connections. Called before each start, so that parent and child have the same key, and by
- * the listeners. It never leaves the family's processes but through these calls. */
+/* The key for authenticated connections. It is settled before each start, so that parent and child have the same one.
+ * It leaves the family's processes through these calls only. */
 #include "process/authkey.h"
 
 #include "os/allocate.h"
@@ -18,10 +18,10 @@ struct key {
     unsigned char bytes[AUTHKEY_MAX];
 };
 
-static struct key *own_key; /* under the local lock; NULL until there is one */
+static struct key *own_key; /* under the process lock; NULL until there is one */
 
 /* Have a place for the key. With the lock. */
-static int reserve(void)
+static int authkey_reserve(void)
 {
     if (own_key)
         return 0;
@@ -47,7 +47,7 @@ int mproc_authkey_set(const void *key, size_t size)
 int authkey_adopt(const void *key, size_t size, bool is_given)
 {
     process_lock();
-    int result = reserve();
+    int result = authkey_reserve();
     if (!result) {
         memcpy(own_key->bytes, key, size);
         own_key->size = size;
@@ -58,11 +58,11 @@ int authkey_adopt(const void *key, size_t size, bool is_given)
 }
 
 /* With the lock. */
-static int settle(void)
+static int authkey_settle_locked(void)
 {
     if (own_key && own_key->size)
         return 0;
-    int result = reserve();
+    int result = authkey_reserve();
     if (!result)
         result = os_random(own_key->bytes, RANDOM_SIZE);
     if (!result)
@@ -73,7 +73,7 @@ static int settle(void)
 int authkey_settle(void)
 {
     process_lock();
-    int result = settle();
+    int result = authkey_settle_locked();
     process_unlock();
     return result;
 }

@@ -1,4 +1,4 @@
-/* What a child does. Called by fork.c and by init.c, in the child; it never returns to them.
+/* What a child does. It never returns to the code that made the child.
  *
  * The child ends by exit(), so that handlers which its target registered are run; the first that is registered, and so
  * the last that is run, is ours, and leaves before those of the parent. */
@@ -31,7 +31,7 @@
 
 _Static_assert(PROCESS_NAME_SIZE == MEMBER_NAME_SIZE, "a name fits its place");
 
-static OS_FORK_PATH void leave(int status, void *unused)
+static OS_FORK_PATH void child_leave(int status, void *unused)
 {
     (void)unused;
     os_leave(handle_end_all);
@@ -68,7 +68,7 @@ static OS_FORK_PATH void take_identity(const struct start *start)
 
 /* What the family will see of this process when it first uses a shared object. One of a group is to be found there even
  * if it never does. */
-static OS_FORK_PATH void introduce(const struct start *start)
+static OS_FORK_PATH void child_introduce(const struct start *start)
 {
     memcpy(member_identity.name, start->name, MEMBER_NAME_SIZE);
     member_identity.parent = start->parent;
@@ -105,8 +105,8 @@ _Noreturn OS_FORK_PATH void child_run(const struct start *start, struct os_signa
         process_postmortem_listen(start, __builtin_frame_address(0));
     if (start->connections_listed)
         connection_keep_only(start->connections, start->connection_count);
-    introduce(start);
-    if (on_exit(leave, NULL))
+    child_introduce(start);
+    if (on_exit(child_leave, NULL))
         child_fail(start->name, "there is no memory");
     exit(start->fn(start->arg));
 }

@@ -1,4 +1,4 @@
-/* Counters of coverage: finds their writers and calls them. Called by start.c and by children that end.
+/* Counters of coverage: finds their writers, and calls them at the end of a child.
  *
  * Each object file that was built with --coverage has a writer of its own, __gcov_exit(), which no other object can
  * refer to. It is a function of the object's end, beside the one that each object has. So an object with one such
@@ -41,7 +41,7 @@ static const ElfW(Phdr) * part_of(const struct dl_phdr_info *object, ElfW(Word) 
     return NULL;
 }
 
-static bool is_own(const struct dl_phdr_info *object)
+static bool coverage_is_own(const struct dl_phdr_info *object)
 {
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_LOAD &&
@@ -52,7 +52,7 @@ static bool is_own(const struct dl_phdr_info *object)
 
 static bool has_functions_of_its_own(const struct dl_phdr_info *object)
 {
-    size_t usual = is_own(object) ? 1 + OWN_FUNCTIONS : 1;
+    size_t usual = coverage_is_own(object) ? 1 + OWN_FUNCTIONS : 1;
     const ElfW(Phdr) *dynamic = part_of(object, PT_DYNAMIC);
     if (!dynamic)
         return !object->dlpi_name[0]; /* a static program does not tell */

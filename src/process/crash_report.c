@@ -46,7 +46,7 @@ static void copy_base_name(char *name, size_t size, const char *path)
 }
 
 /* Returns whether there is room for another. */
-static bool add_frame(struct crash_report *words, uintptr_t address)
+static bool crash_report_add_frame(struct crash_report *words, uintptr_t address)
 {
     uint32_t count = load_relaxed(&words->frame_count);
     struct mproc_frame *frame = &words->frames[count];
@@ -65,15 +65,15 @@ struct walk {
     bool is_below_handler;
 };
 
-/* The first thread's stack ends, for whoever reads it, where the worker has begun; others end where they do. */
-static bool visit(const struct os_stack_call *call, void *arg)
+/* The first thread's stack ends, for the reader, where the worker has begun; others end where they do. */
+static bool crash_report_visit(const struct os_stack_call *call, void *arg)
 {
     struct walk *walk = arg;
     walk->is_below_handler = walk->is_below_handler || call->interrupted;
     if (!walk->is_below_handler)
         return true;
     bool is_end = call->frame > speaker.bottom || (call->address == 0 && !call->interrupted);
-    return !is_end && add_frame(walk->words, call->address);
+    return !is_end && crash_report_add_frame(walk->words, call->address);
 }
 
 /* A runtime that puts signals off calls the handler where nothing was interrupted; then its frames are there too. The
@@ -82,19 +82,19 @@ static void tell_stack(struct crash_report *words, const void *context)
 {
     struct walk walk = {.words = words};
     struct os_object object;
-    os_stack_walk(visit, &walk);
+    os_stack_walk(crash_report_visit, &walk);
     if (!walk.is_below_handler) {
         walk.is_below_handler = true;
-        os_stack_walk(visit, &walk);
+        os_stack_walk(crash_report_visit, &walk);
     }
     uintptr_t place = os_stack_interrupted(context);
     uint32_t count = load_relaxed(&words->frame_count);
     if (count <= 1 && !os_object_at(place, &object)) {
         if (count == 0)
-            add_frame(words, place);
+            crash_report_add_frame(words, place);
         uintptr_t caller = os_stack_caller(context);
         if (os_object_at(caller, &object))
-            add_frame(words, caller);
+            crash_report_add_frame(words, caller);
     }
 }
 
@@ -117,7 +117,7 @@ static void set_name(struct mproc_frame *frame, const struct symbol *symbol)
 
 /* Whether the file is still the one that is mapped as the object: not if the program was built anew meanwhile. The
  * first bytes tell where all others are, and in most files the build id. */
-static bool is_same(const struct os_object *object, const unsigned char *file, size_t size)
+static bool crash_report_is_same(const struct os_object *object, const unsigned char *file, size_t size)
 {
     enum {
         BYTES = 1024
@@ -152,7 +152,7 @@ static uint32_t name_object(struct crash_report *words, uint32_t count, uint32_t
     }
     if (os_map_file(path_of(&object), &file, &size))
         return set;
-    if (is_same(&object, file, size))
+    if (crash_report_is_same(&object, file, size))
         symbol_find(file, size, symbols, found);
     found = 0;
     for (uint32_t i = first; i < count; i++)
@@ -174,7 +174,7 @@ static void tell_names(struct crash_report *words, const void *context)
 
 /* ---- the signal ---- */
 
-static void give_up(int number)
+static void crash_report_give_up(int number)
 {
     pid_t thread = load_relaxed(&speaker.thread);
     if (thread != os_thread_id())
@@ -187,7 +187,7 @@ static void give_up(int number)
 static __attribute__((noinline)) void attempt(int number, void (*tell)(struct crash_report *, const void *),
                                               const void *context)
 {
-    os_crash_guard(number, TIME, give_up);
+    os_crash_guard(number, TIME, crash_report_give_up);
     sigjmp_buf escape;
     speaker.escape = &escape;
     if (sigsetjmp(escape, 1) == 0) {
@@ -269,7 +269,7 @@ void crash_report_prepare(void)
     }
     os_stack_prepare();
     os_crash_listen_in_threads();
-    add_frame(&rehearsal, (uintptr_t)crash_report_prepare);
+    crash_report_add_frame(&rehearsal, (uintptr_t)crash_report_prepare);
     tell_names(&rehearsal, NULL);
 }
 

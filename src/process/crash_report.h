@@ -1,12 +1,12 @@
 /* What is kept of a process for the case that it dies: what it had used, noted as it goes; what it says as it dies; and
- * what whoever reaps it learns of its end. For a worker of a pool it is in the arena, behind the workers' slots, see
- * pool_crash_report(). For a process that a program starts with the option postmortem it is a mapping that it shares with
- * its parent, of which only what the dying one says is used.
+ * what the process that reaps it learns of its end. For a worker of a pool it is in the arena, behind the workers'
+ * slots, see pool_crash_report(). For a process that a program starts with the option postmortem it is a mapping that
+ * it shares with its parent; of that, only what the dying process says is used.
  *
- * Nothing here decides anything: post-mortems are made of it (process_postmortem.c), and a death at any instruction leaves
- * fewer words. Commit of what the dying worker says: the store to spoken, then one store to frame_count for each frame,
- * then for each that has a name the store of its first character. The place is cleared by the server before the fork,
- * when the one who was here before is settled. */
+ * Nothing here decides anything: post-mortems are made of it (process_postmortem.c), and a death at any instruction
+ * leaves fewer words. Commit of what the dying worker says: the store to spoken, then one store to frame_count for each
+ * frame, then for each that has a name the store of its first character. The server clears the place before the fork,
+ * when the death of the worker that had it before is settled. */
 #ifndef MPROC_PROCESS_CRASH_REPORT_H
 #define MPROC_PROCESS_CRASH_REPORT_H
 
@@ -30,7 +30,8 @@ struct crash_report {
     _Atomic(size_t) peak_memory;
     _Atomic(bool) by_oom_killer;
 
-    /* By whoever settles its death, under the pool's lock: its post-mortem on the way into the list of its job. */
+    /* By the process that settles its death, under the pool's lock: its post-mortem on the way into the list of its
+     * job. */
     heap_place postmortem;
 
     /* By the worker, as it dies. */

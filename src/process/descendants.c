@@ -1,4 +1,4 @@
-/* The processes of a group and their descendants. Called by group.c only.
+/* The processes of a group and their descendants.
  *
  * Three ways lead to a descendant. Its parent is in the tree: one look at all processes, repeated until nothing is new.
  * It is a member of the family, and so has the group's mark in its slot. It has the mark of a limit, which every
@@ -66,7 +66,7 @@ static bool has(const struct descendants *tree, pid_t pid)
     return false;
 }
 
-static int push(struct descendants *tree, const struct descendant *entry)
+static int descendants_push(struct descendants *tree, const struct descendant *entry)
 {
     if (tree->count == tree->capacity) {
         size_t capacity = tree->capacity * 2 + 16;
@@ -80,27 +80,27 @@ static int push(struct descendants *tree, const struct descendant *entry)
     return 0;
 }
 
-static void forget(struct descendant *entry)
+static void descendants_forget(struct descendant *entry)
 {
     if (entry->is_own)
         os_close(entry->pidfd);
 }
 
 /* The entry's own pidfd goes to the tree, or is closed. */
-static void add(struct descendants *tree, struct descendant *entry)
+static void descendants_add_entry(struct descendants *tree, struct descendant *entry)
 {
     const struct os_proc *proc = &entry->proc;
     int result = -ESRCH;
     if (!proc->has_ended && proc->pid != tree->self && !has(tree, proc->pid))
-        result = push(tree, entry);
+        result = descendants_push(tree, entry);
     if (result)
-        forget(entry);
+        descendants_forget(entry);
     note_error(tree, result);
 }
 
-static void add_found(struct descendants *tree, const struct os_proc *proc)
+static void descendants_add_found(struct descendants *tree, const struct os_proc *proc)
 {
-    add(tree, &(struct descendant){.proc = *proc, .pidfd = -1});
+    descendants_add_entry(tree, &(struct descendant){.proc = *proc, .pidfd = -1});
 }
 
 /* Add a process by its pidfd. What is read of it in /proc is its own if it has not ended, and so was not reaped,
@@ -118,9 +118,9 @@ static void add_open(struct descendants *tree, pid_t pid, int pidfd, bool is_own
     if (lives && result && tree->error == 0)
         tree->error = result == -ESRCH ? -ENOENT : result;
     if (lives)
-        add(tree, &entry);
+        descendants_add_entry(tree, &entry);
     else
-        forget(&entry);
+        descendants_forget(&entry);
 }
 
 void descendants_add(struct descendants *tree, pid_t pid, int pidfd)
@@ -151,7 +151,7 @@ bool descendants_is_empty(struct descendants *tree)
         if (is_there(tree, &entry))
             tree->list[kept++] = entry;
         else
-            forget(&entry);
+            descendants_forget(&entry);
     }
     tree->count = kept;
     return kept == 0;
@@ -167,11 +167,11 @@ static void count_young(const struct os_proc *proc, void *arg)
 {
     struct census *census = arg;
     if (proc->start >= census->since)
-        note_error(&census->young, push(&census->young, &(struct descendant){.proc = *proc, .pidfd = -1}));
+        note_error(&census->young, descendants_push(&census->young, &(struct descendant){.proc = *proc, .pidfd = -1}));
 }
 
-/* The entry with that number is still who it was. */
-static bool is_same(const struct descendants *tree, pid_t pid)
+/* Whether the entry with that number is still the same process. */
+static bool descendants_is_same(const struct descendants *tree, pid_t pid)
 {
     struct os_proc now;
     for (size_t i = 0; i < tree->count; i++)
@@ -183,8 +183,8 @@ static bool is_same(const struct descendants *tree, pid_t pid)
 /* A child told its parent's number: that was our entry's, if it is so afterwards too. */
 static void add_child(struct descendants *tree, const struct os_proc *proc)
 {
-    if (!has(tree, proc->pid) && is_same(tree, proc->parent))
-        add_found(tree, proc);
+    if (!has(tree, proc->pid) && descendants_is_same(tree, proc->parent))
+        descendants_add_found(tree, proc);
 }
 
 static void add_children(struct descendants *tree, const struct census *census)
@@ -217,7 +217,7 @@ static void add_marked(struct descendants *tree, const struct census *census)
     for (size_t i = 0; i < census->young.count; i++) {
         const struct os_proc *proc = &census->young.list[i].proc;
         if (!has(tree, proc->pid) && is_marked(tree, proc->pid))
-            add_found(tree, proc);
+            descendants_add_found(tree, proc);
     }
 }
 
@@ -237,7 +237,7 @@ static void add_member(struct descendants *tree, unsigned slot)
         os_close(pidfd);
 }
 
-/* The kernel says who holds a slot's lock, by the number that the process has here. */
+/* The kernel says which process holds a slot's lock, by the number that it has here. */
 static void add_members(struct descendants *tree)
 {
     unsigned limit = region.base ? load_acquire(&arena_header()->member_limit) : 0;
@@ -298,8 +298,8 @@ static void add_children_of(struct descendants *tree, pid_t pid)
     }
 }
 
-/* Tell each to stop and go on to its children at once. That is faster than a fork, so whoever forks all the time is
- * caught up with. The list grows under way. */
+/* Tell each to stop and go on to its children at once. That is faster than a fork, so a process that forks all the
+ * time is caught. The list grows meanwhile. */
 static void chase(struct descendants *tree)
 {
     for (size_t i = 0; i < tree->count; i++) {
@@ -319,8 +319,8 @@ static bool is_still(const struct descendants *tree)
     return true;
 }
 
-/* A process that was told to stop may fork until it has stopped. So the end is a look that finds everybody stopped, and
- * nobody new. */
+/* A process that was told to stop may fork until it has stopped. So it is over when one look finds all stopped, and no
+ * new one. */
 void descendants_freeze(struct descendants *tree)
 {
     int64_t end = os_after(FREEZE_TIME);
@@ -344,7 +344,7 @@ void descendants_freeze(struct descendants *tree)
 void descendants_destroy(struct descendants *tree)
 {
     for (size_t i = 0; i < tree->count; i++)
-        forget(&tree->list[i]);
+        descendants_forget(&tree->list[i]);
     free(tree->list);
     tree->list = NULL;
     tree->count = tree->capacity = 0;

@@ -20,10 +20,9 @@ struct descendants {
     uint64_t since;   /* nothing that is older belongs to it */
     uint64_t id;      /* 32 bits: in the marks of members of the family, and of processes */
     const char *mark; /* in the environment of what was executed */
-    bool
-        is_blind; /* there is no /proc that shows this process: only members of the group and of the family are found */
-    pid_t self;   /* the number of this process in /proc; if blind, here */
-    int error;    /* the first thing that went wrong, or 0 */
+    bool is_blind;    /* no /proc shows this process: only members of the group and of the family are found */
+    pid_t self;       /* the number of this process in /proc; if blind, here */
+    int error;        /* the first thing that went wrong, or 0 */
 };
 
 /* Begin with nobody. Where there is no /proc the error is noted, and the tree is blind. */
@@ -39,8 +38,8 @@ bool descendants_is_empty(struct descendants *tree);
  * Returns how many are new; they are the last. */
 size_t descendants_search(struct descendants *tree);
 
-/* Stop them all, those found on the way too, until there is nobody left that could make another one; or until somebody
- * who does not stop has been waited for long enough. */
+/* Stop them all, those found on the way too, until none is left that could make another one; or until one that does
+ * not stop has been waited for long enough. */
 void descendants_freeze(struct descendants *tree);
 
 /* Send a signal to all of them. */

@@ -1,4 +1,4 @@
-/* The program that a fresh process runs. Called by exec_child.c. */
+/* The program that a fresh process runs. */
 #include "process/executable.h"
 
 #include "os/allocate.h"
@@ -12,7 +12,7 @@
 #include <mproc/process.h>
 #include <string.h>
 
-static char *chosen; /* an absolute path, under the local lock; NULL: this program */
+static char *chosen; /* an absolute path, under the process lock; NULL: this program */
 static _Atomic(bool) proven;
 
 #define LOADER_ARGUMENTS_SIZE 4096

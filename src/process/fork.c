@@ -1,4 +1,4 @@
-/* The start method fork: the child is a copy of this process. Called by start.c. */
+/* The start method fork: the child is a copy of this process. */
 #include "os/fork.h"
 #include "os/allocate.h"
 #include "os/descriptor.h"
@@ -17,13 +17,13 @@ static _Atomic(bool) had_handlers;
 
 /* Have a descriptor for what the parent needs after the fork. Where the signals could be looked at there was one, and
  * nobody else has taken it since: there is no other thread, and no handler can run. Or -errno. */
-static int reserve(const struct start *start, struct os_signals signals)
+static int fork_reserve(const struct start *start, struct os_signals signals)
 {
     return signals.known && start->gate < 0 ? -1 : os_duplicate(start->sentinel);
 }
 
 /* Where there is no gate SIGCHLD has its default action. */
-static OS_FORK_PATH _Noreturn void be_child(struct start *start, struct os_signals signals, int room)
+static OS_FORK_PATH _Noreturn void fork_be_child(struct start *start, struct os_signals signals, int room)
 {
     start->sentinel = life_take_parent();
     if (room >= 0)
@@ -31,16 +31,16 @@ static OS_FORK_PATH _Noreturn void be_child(struct start *start, struct os_signa
     child_run(start, start->gate < 0 ? signals : os_signals_with_children(signals));
 }
 
-/* With no handler that could run in the child. The pidfd is opened before any may run here: whoever has children reaped
- * by one has a gate. */
+/* No signal handler can run in the child. The pidfd is opened before one may run here; where a handler reaps children,
+ * the start has a gate. */
 static OS_FORK_PATH pid_t fork_quietly(struct start *start, struct os_signals signals)
 {
-    int room = reserve(start, signals);
+    int room = fork_reserve(start, signals);
     if (room < -1)
         return room;
     pid_t pid = os_fork();
     if (pid == 0)
-        be_child(start, signals, room);
+        fork_be_child(start, signals, room);
     if (room >= 0)
         os_close_at_once(room);
     if (pid > 0 && start->gate < 0)

@@ -1,5 +1,5 @@
 /* The host's side of the fork server: starts the server when it is first needed, sends it requests, and starts another
- * one when it has died. Called by start.c. One server per process: a forked child that needs one starts its own. */
+ * one when it has died. One server per process: a forked child that needs one starts its own. */
 #include "process/forkserver.h"
 
 #include "arena/region.h"
@@ -35,7 +35,7 @@
 #define ATTEMPTS 3
 
 /* Held while the server is started and while a request is sent, and across every fork(): so no child inherits an end of
- * a report, and the end of file there is a true word. Taken before the local lock. */
+ * a report, and the end of file there can be trusted. Taken before the process lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct server {
     struct mproc_process handle; /* not listed; pid 0: there is no server */
@@ -142,7 +142,7 @@ int mproc_forkserver_preload(const char *const *names, size_t count)
 /* ---- the server; all with the lock ---- */
 
 /* The descriptors are taken by init.c in this order. */
-static pid_t execute(int record, int requests, int *condition)
+static pid_t forkserver_execute(int record, int requests, int *condition)
 {
     int sentinel = parent_tie_sentinel();
     if (sentinel < 0)
@@ -160,7 +160,7 @@ static pid_t execute(int record, int requests, int *condition)
 static int start_with(int record, const int ends[2])
 {
     int condition = 0;
-    pid_t pid = execute(record, ends[1], &condition);
+    pid_t pid = forkserver_execute(record, ends[1], &condition);
     if (pid <= 0)
         return pid ? pid : condition;
     server->handle = (struct mproc_process){.pidfd = -1, .sentinel = -1, .tie = -1};
@@ -173,7 +173,7 @@ static int start_with(int record, const int ends[2])
     return result;
 }
 
-static bool make_place(void)
+static bool forkserver_make_place(void)
 {
     if (server)
         return true;
@@ -183,10 +183,10 @@ static bool make_place(void)
     return server != NULL;
 }
 
-static int start_server(const struct os_identity *identity)
+static int forkserver_start_server(const struct os_identity *identity)
 {
     int ends[2];
-    int record = make_place() ? start_record_of_server(libraries) : -ENOMEM;
+    int record = forkserver_make_place() ? start_record_of_server(libraries) : -ENOMEM;
     if (record < 0)
         return record;
     int result = os_packet_pair(ends);
@@ -238,7 +238,7 @@ static int send_packet(const struct forkserver_request *request, const int *fds,
 
 /* Send a request to the server, to one made for it if there is none, or if the host is no longer what it was: the
  * children would have what it had. 0, a condition, -errno. */
-static int deliver(const struct forkserver_request *request, const int *fds, size_t count)
+static int forkserver_deliver(const struct forkserver_request *request, const int *fds, size_t count)
 {
     struct os_identity identity;
     int result = os_identity(&identity);
@@ -246,7 +246,7 @@ static int deliver(const struct forkserver_request *request, const int *fds, siz
         return result;
     if (has_server() && os_identity_differs(&server->identity, &identity))
         retire_server();
-    result = has_server() ? 0 : start_server(&identity);
+    result = has_server() ? 0 : forkserver_start_server(&identity);
     if (!result)
         result = send_packet(request, fds, count);
     if (result == -EPIPE)
@@ -264,7 +264,7 @@ struct parcel {
     int directory; /* or -1 */
 };
 
-static void pack(struct parcel *parcel, const struct start *start, int record)
+static void forkserver_pack(struct parcel *parcel, const struct start *start, int record)
 {
     memset(&parcel->request, 0, sizeof parcel->request);
     parcel->fds[0] = record;
@@ -294,7 +294,7 @@ static void pack(struct parcel *parcel, const struct start *start, int record)
 
 /* What the report says: a pid or -errno; -EPIPE when the server died and made no child. Nothing but the report and the
  * end of file ends this wait: whatever else goes wrong, there may be a child. */
-static pid_t await_report(int fd)
+static pid_t forkserver_await_report(int fd)
 {
     struct forkserver_report report;
     struct pollfd input = {.fd = fd, .events = POLLIN};
@@ -312,7 +312,7 @@ static int send_request(struct parcel *parcel, int *condition)
     if (result)
         return result;
     parcel->fds[1] = ends[1];
-    result = deliver(&parcel->request, parcel->fds, parcel->count);
+    result = forkserver_deliver(&parcel->request, parcel->fds, parcel->count);
     os_close(ends[1]);
     if (!result)
         return ends[0];
@@ -341,7 +341,7 @@ static pid_t ask_once(struct parcel *parcel, int *condition)
     pthread_mutex_unlock(&lock);
     if (report < 0 || *condition)
         return report;
-    pid_t pid = await_report(report);
+    pid_t pid = forkserver_await_report(report);
     os_close(report);
     if (pid == -EPIPE)
         drop_if_same(number);
@@ -372,7 +372,7 @@ pid_t start_by_server(struct start *start, int *condition)
     if (record < 0)
         return record;
     streams_flush();
-    pack(&parcel, start, record);
+    forkserver_pack(&parcel, start, record);
     pid_t pid = -EPIPE;
     for (int i = 0; i < ATTEMPTS && pid == -EPIPE; i++)
         pid = ask_once(&parcel, condition);

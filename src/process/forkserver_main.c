@@ -1,4 +1,4 @@
-/* The fork server's side. Called by mproc_init() in a process that forkserver.c has executed.
+/* The fork server's side: what mproc_init() does in a process that forkserver.c has executed.
  *
  * The children are not the server's: they are made as children of the host, which waits for them and signals them like
  * those that it forks itself. So the server has nothing to remember, and children outlive it. It is no member of the
@@ -34,7 +34,7 @@ struct host {
     int requests;
 };
 
-static void report(int fd, int32_t pid)
+static void forkserver_main_report(int fd, int32_t pid)
 {
     struct forkserver_report message = {.pid = pid};
     struct iovec part = {.iov_base = &message, .iov_len = sizeof message};
@@ -63,11 +63,12 @@ static void take_environment(struct start_record *record)
     environ = list;
 }
 
-static _Noreturn void be_child(const struct host *host, const struct forkserver_request *request, const int *fds)
+static _Noreturn void forkserver_main_be_child(const struct host *host, const struct forkserver_request *request,
+                                               const int *fds)
 {
     int record_fd = *fds++;
     int report_fd = *fds++;
-    report(report_fd, getpid());
+    forkserver_main_report(report_fd, getpid());
     os_close(report_fd);
     os_close(host->requests);
     os_close(host->sentinel);
@@ -104,13 +105,13 @@ static void serve(const struct host *host, const struct forkserver_request *requ
     os_signals_block(&before);
     pid_t pid = os_fork_sibling();
     if (pid == 0)
-        be_child(host, request, fds);
+        forkserver_main_be_child(host, request, fds);
     os_signals_restore(&before);
-    report(fds[1], pid);
+    forkserver_main_report(fds[1], pid);
 }
 
 /* Returns false when the host is gone. */
-static bool receive(const struct host *host)
+static bool forkserver_main_receive(const struct host *host)
 {
     struct forkserver_request request;
     int fds[OS_PACKET_FDS];
@@ -153,7 +154,7 @@ _Noreturn void server_run(struct start_record *record, int sentinel, int request
     leave_stdio();
     for (;;) {
         int ready = os_poll(watches, 2, LONG_WAIT);
-        if (ready > 0 && (watches[1].revents || (watches[0].revents && !receive(&host))))
+        if (ready > 0 && (watches[1].revents || (watches[0].revents && !forkserver_main_receive(&host))))
             _exit(0);
     }
 }

@@ -16,7 +16,7 @@ struct forkserver_request {
     bool has_stdio[3];
 };
 
-/* What comes back through the report, from the server and from the child, whoever is first: a pid, or -errno. The end
+/* What comes back through the report, from the server or from the child, whichever is first: a pid, or -errno. The end
  * of file without a report: there is no child. */
 struct forkserver_report {
     int32_t pid;

@@ -1,5 +1,5 @@
-/* References to functions and data. Called by the start methods that make fresh processes, the pool and managers. One
- * names an object file by its build id, so that another build of it is not taken for the same. */
+/* References to functions and data. A reference names an object file by its build id, so that another build of it is
+ * not taken for the same. */
 #include "process/function.h"
 
 #include "os/file.h"
@@ -83,7 +83,7 @@ static uint8_t build_id(const struct dl_phdr_info *object, uint8_t id[FUNCTION_I
     return size;
 }
 
-static const void *begin_of(const struct dl_phdr_info *object)
+static const void *function_begin_of(const struct dl_phdr_info *object)
 {
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_LOAD)
@@ -100,8 +100,8 @@ static void copy_path(char path[FUNCTION_PATH_SIZE], const struct dl_phdr_info *
     path[0] = '\0';
     if (is_program || !name)
         return;
-    bool is_known =
-        name[0] == '/' ? realpath(name, whole) != NULL : os_mapped_path(begin_of(object), whole, sizeof whole) == 0;
+    bool is_known = name[0] == '/' ? realpath(name, whole) != NULL
+                                   : os_mapped_path(function_begin_of(object), whole, sizeof whole) == 0;
     if (is_known && strlen(whole) < FUNCTION_PATH_SIZE)
         strcpy(path, whole);
 }
@@ -143,7 +143,8 @@ static int is_gone_in(struct dl_phdr_info *object, size_t size, void *data)
     search->is_first = false;
     if (!lies_in(object, search->address, false))
         return 0;
-    if (!is_program && os_mapped_path(begin_of(object), path, sizeof path) == -ENOENT && os_is_there("/proc/self/maps"))
+    if (!is_program && os_mapped_path(function_begin_of(object), path, sizeof path) == -ENOENT &&
+        os_is_there("/proc/self/maps"))
         search->target = 1;
     return 1;
 }
@@ -173,7 +174,7 @@ static bool is_same_object(const struct dl_phdr_info *object, bool is_program, c
     return strcmp(path, wanted->path) == 0;
 }
 
-static int find_in(struct dl_phdr_info *object, size_t size, void *data)
+static int function_find_in(struct dl_phdr_info *object, size_t size, void *data)
 {
     struct search *search = data;
     bool is_program = search->is_first;
@@ -189,11 +190,11 @@ static int find_in(struct dl_phdr_info *object, size_t size, void *data)
 static uintptr_t find_loaded(const struct function_reference *reference, bool is_data)
 {
     struct search search = {.reference = reference, .is_first = true, .is_data = is_data};
-    dl_iterate_phdr(find_in, &search);
+    dl_iterate_phdr(function_find_in, &search);
     return search.target;
 }
 
-static uintptr_t find(const struct function_reference *reference, bool is_data)
+static uintptr_t function_find_address(const struct function_reference *reference, bool is_data)
 {
     uintptr_t found = find_loaded(reference, is_data);
     if (!found && reference->path[0] && dlopen(reference->path, RTLD_NOW | RTLD_LOCAL))
@@ -203,10 +204,10 @@ static uintptr_t find(const struct function_reference *reference, bool is_data)
 
 function_address *function_find(const struct function_reference *reference)
 {
-    return (function_address *)find(reference, false);
+    return (function_address *)function_find_address(reference, false);
 }
 
 const void *data_find(const struct function_reference *reference)
 {
-    return (const void *)find(reference, true);
+    return (const void *)function_find_address(reference, true);
 }

@@ -1,5 +1,5 @@
-/* Groups: several processes as one, with all that descends from them. Called by programs, and by start.c for the marks.
- * A group is of the process that made it; in a fork child it is nobody's. */
+/* Groups: several processes as one, with all that descends from them. A group belongs to the process that made it;
+ * in a forked child it belongs to nobody. */
 #include "process/group.h"
 
 #include "os/allocate.h"
@@ -36,7 +36,7 @@ struct mproc_group {
     char mark[MARK_SIZE];
     uint64_t since; /* when it was made, as os_proc_now() */
 
-    /* Under the local lock. */
+    /* Under the process lock. */
     struct mproc_process *first; /* the members, in order of their start */
     struct mproc_process **end;
     size_t count;
@@ -69,7 +69,7 @@ int mproc_group_create(mproc_group **group, const mproc_group_options *options)
 
 #define FOREIGN "group belongs to the process that made it"
 
-static bool is_own(const struct mproc_group *group)
+static bool group_is_own(const struct mproc_group *group)
 {
     return group->generation == process_generation();
 }
@@ -98,7 +98,7 @@ int mproc_group_start(mproc_group *group, mproc_process **process, mproc_target 
         *process = NULL;
     if (!group)
         return refuse(__func__, "group is NULL");
-    if (!is_own(group))
+    if (!group_is_own(group))
         return retold(__func__, before, failure(MPROC_FOREIGN, FOREIGN));
     int result = start_process(&handle, fn, arg, options, group);
     if (result)
@@ -132,14 +132,14 @@ static bool is_untold(const struct mproc_process *member)
     return !member->told;
 }
 
-static void release(struct selection *selection)
+static void group_release(struct selection *selection)
 {
     free(selection->members);
     free(selection->watches);
     *selection = (struct selection){NULL, NULL, 0};
 }
 
-static size_t count_of(struct mproc_group *group)
+static size_t group_count_of(struct mproc_group *group)
 {
     process_lock();
     size_t count = group->count;
@@ -150,12 +150,12 @@ static size_t count_of(struct mproc_group *group)
 /* Those for which choose is true, in order of their start. It is called with the lock. */
 static int choose_members(struct mproc_group *group, member_choice *choose, struct selection *selection)
 {
-    size_t room = count_of(group);
+    size_t room = group_count_of(group);
     selection->count = 0;
     selection->members = os_malloc((room + 1) * sizeof(struct mproc_process *));
     selection->watches = os_malloc((room + 1) * sizeof(struct pollfd));
     if (!selection->members || !selection->watches) {
-        release(selection);
+        group_release(selection);
         return -ENOMEM;
     }
     int result = 0;
@@ -170,7 +170,7 @@ static int choose_members(struct mproc_group *group, member_choice *choose, stru
     }
     process_unlock();
     if (result)
-        release(selection);
+        group_release(selection);
     return result;
 }
 
@@ -178,7 +178,7 @@ int mproc_group_size(mproc_group *group)
 {
     if (!group)
         return refuse(__func__, "group is NULL");
-    if (!is_own(group)) /* a condition would read as a count */
+    if (!group_is_own(group)) /* a condition would read as a count */
         return outcome_count(__func__, failure(-EPERM, FOREIGN));
     struct selection running;
     int result = choose_members(group, is_running, &running);
@@ -187,7 +187,7 @@ int mproc_group_size(mproc_group *group)
     int count = 0;
     for (size_t i = 0; i < running.count; i++)
         count += handle_look(running.members[i]) == HANDLE_RUNNING;
-    release(&running);
+    group_release(&running);
     return count;
 }
 
@@ -217,7 +217,7 @@ static void begin_tree(const struct mproc_group *group, struct descendants *tree
 }
 
 /* The members that have not ended, and what descends from the group. */
-static int find_all(struct mproc_group *group, struct descendants *tree)
+static int group_find_all(struct mproc_group *group, struct descendants *tree)
 {
     struct selection running;
     int result = choose_members(group, is_running, &running);
@@ -225,7 +225,7 @@ static int find_all(struct mproc_group *group, struct descendants *tree)
         return result;
     for (size_t i = 0; i < running.count; i++)
         descendants_add(tree, running.members[i]->pid, running.members[i]->pidfd);
-    release(&running);
+    group_release(&running);
     descendants_freeze(tree);
     return 0;
 }
@@ -237,7 +237,7 @@ static void ask_to_end(struct descendants *tree)
     descendants_signal(tree, SIGCONT);
 }
 
-/* Wait until nobody is left, looking for those who are made meanwhile. Returns whether nobody is. */
+/* Wait until none is left, and look for those that are made meanwhile. Returns whether none is left. */
 static bool wait_for_all(struct descendants *tree, int64_t deadline)
 {
     int64_t nap = OS_MS(1);
@@ -254,7 +254,7 @@ static bool wait_for_all(struct descendants *tree, int64_t deadline)
     }
 }
 
-/* Whoever of them is killed from now on was killed by us. */
+/* A member that is killed from now on was killed by us. */
 static void claim_kills(struct mproc_group *group)
 {
     process_lock();
@@ -263,8 +263,8 @@ static void claim_kills(struct mproc_group *group)
     process_unlock();
 }
 
-/* Kill everybody, and who was made before that took effect. */
-static void kill_all(struct mproc_group *group, struct descendants *tree)
+/* Kill them all, and those that were made before that took effect. */
+static void group_kill_all(struct mproc_group *group, struct descendants *tree)
 {
     claim_kills(group);
     int64_t deadline = os_after(KILL_TIME);
@@ -274,8 +274,8 @@ static void kill_all(struct mproc_group *group, struct descendants *tree)
     } while (!wait_for_all(tree, os_after(OS_TICK)) && os_until(deadline) > 0);
 }
 
-/* Kill a member that has not ended: those that the tree has ended, but for an error. One that may not be killed is not
- * waited for. */
+/* Kill a member that has not ended. There is one only where the end of the tree met an error. A member that may not be
+ * killed is not waited for. */
 static int end_member(struct mproc_process *member)
 {
     int result = handle_look(member) == HANDLE_RUNNING ? os_pidfd_signal(member->pidfd, SIGKILL) : 0;
@@ -292,7 +292,7 @@ static int end_members(struct mproc_group *group)
         int result = end_member(running.members[i]);
         first = first ? first : result;
     }
-    release(&running);
+    group_release(&running);
     return first;
 }
 
@@ -303,18 +303,18 @@ int mproc_group_terminate(mproc_group *group, mproc_time grace)
         return refuse(__func__, "group is NULL");
     if (!os_timeout_is_valid(grace))
         return refuse(__func__, "grace is negative");
-    if (!is_own(group))
+    if (!group_is_own(group))
         return retold(__func__, before, failure(MPROC_FOREIGN, FOREIGN));
     struct descendants tree;
     int64_t deadline = os_deadline(grace);
     begin_tree(group, &tree);
-    int result = find_all(group, &tree);
+    int result = group_find_all(group, &tree);
     if (result)
         return retold(__func__, before, result);
     if (grace.nanoseconds != 0)
         ask_to_end(&tree);
     if (grace.nanoseconds == 0 || !wait_for_all(&tree, deadline))
-        kill_all(group, &tree);
+        group_kill_all(group, &tree);
     int ended = end_members(group);
     result = tree.error ? tree.error : ended;
     descendants_destroy(&tree);
@@ -337,7 +337,7 @@ static void log_error(const struct descendants *tree)
 }
 
 /* The first failure of a group that stops on failure asks the others to end, and sets the time when they must. */
-static void note_end(struct mproc_group *group, const struct mproc_process *member)
+static void group_note_end(struct mproc_group *group, const struct mproc_process *member)
 {
     if (!group->stop_on_failure || !has_failed(member))
         return;
@@ -350,7 +350,7 @@ static void note_end(struct mproc_group *group, const struct mproc_process *memb
         return;
     struct descendants tree;
     begin_tree(group, &tree);
-    if (find_all(group, &tree) == 0)
+    if (group_find_all(group, &tree) == 0)
         ask_to_end(&tree);
     log_error(&tree);
     descendants_destroy(&tree);
@@ -371,8 +371,8 @@ static void enforce(struct mproc_group *group)
         return;
     struct descendants tree;
     begin_tree(group, &tree);
-    if (find_all(group, &tree) == 0)
-        kill_all(group, &tree);
+    if (group_find_all(group, &tree) == 0)
+        group_kill_all(group, &tree);
     descendants_destroy(&tree);
     process_lock();
     group->kill_at = os_after(FAILURE_GRACE);
@@ -380,7 +380,7 @@ static void enforce(struct mproc_group *group)
 }
 
 /* Sleep until one of the selection has ended, a tick is over, or something is to be done. */
-static int sleep_on(struct mproc_group *group, struct selection *selection, int64_t deadline)
+static int group_sleep_on(struct mproc_group *group, struct selection *selection, int64_t deadline)
 {
     int64_t nap = os_nap(deadline);
     int64_t left = os_until(kill_time(group));
@@ -388,7 +388,7 @@ static int sleep_on(struct mproc_group *group, struct selection *selection, int6
     return ready == -EINTR ? 0 : ready;
 }
 
-static bool take(struct mproc_process *member)
+static bool group_take(struct mproc_process *member)
 {
     process_lock();
     bool first = !member->told;
@@ -402,7 +402,7 @@ static struct mproc_process *take_ended(struct selection *selection)
 {
     for (size_t i = 0; i < selection->count; i++) {
         struct mproc_process *member = selection->members[i];
-        if (selection->watches[i].revents && handle_look(member) != HANDLE_RUNNING && take(member))
+        if (selection->watches[i].revents && handle_look(member) != HANDLE_RUNNING && group_take(member))
             return member;
     }
     return NULL;
@@ -417,7 +417,7 @@ int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time t
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
     *ended = NULL;
-    if (!is_own(group))
+    if (!group_is_own(group))
         return outcome(__func__, failure(MPROC_FOREIGN, FOREIGN));
     int64_t deadline = os_deadline(timeout);
     for (;;) {
@@ -426,12 +426,12 @@ int mproc_group_wait_any(mproc_group *group, mproc_process **ended, mproc_time t
         if (!result && untold.count == 0)
             result = failure(-ECHILD, "the end of every member of group was told");
         else if (!result)
-            result = sleep_on(group, &untold, deadline);
+            result = group_sleep_on(group, &untold, deadline);
         if (result > 0)
             *ended = take_ended(&untold);
-        release(&untold);
+        group_release(&untold);
         if (*ended)
-            note_end(group, *ended);
+            group_note_end(group, *ended);
         enforce(group);
         if (*ended || result < 0)
             return outcome(__func__, result < 0 ? result : 0);
@@ -445,7 +445,7 @@ static void look_at_ended(struct mproc_group *group, struct selection *selection
 {
     for (size_t i = 0; i < selection->count; i++)
         if (selection->watches[i].revents && handle_look(selection->members[i]) != HANDLE_RUNNING)
-            note_end(group, selection->members[i]);
+            group_note_end(group, selection->members[i]);
 }
 
 static int result_of_all(struct mproc_group *group)
@@ -465,7 +465,7 @@ int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
         return refuse(__func__, "group is NULL");
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
-    if (!is_own(group))
+    if (!group_is_own(group))
         return outcome(__func__, failure(MPROC_FOREIGN, FOREIGN));
     int64_t deadline = os_deadline(timeout);
     for (;;) {
@@ -475,10 +475,10 @@ int mproc_group_wait_all(mproc_group *group, mproc_time timeout)
             return outcome(__func__, result);
         bool done = running.count == 0;
         if (!done)
-            result = sleep_on(group, &running, deadline);
+            result = group_sleep_on(group, &running, deadline);
         if (result > 0)
             look_at_ended(group, &running);
-        release(&running);
+        group_release(&running);
         enforce(group);
         if (done)
             return outcome(__func__, result_of_all(group));

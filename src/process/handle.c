@@ -1,5 +1,5 @@
-/* The handles of this process on its children. Called by process.c, start.c and group.c. A handle that a program gives
- * us is looked up in a table before it is touched, so that one that was freed already does no harm.
+/* The handles of this process on its children. A handle that a program gives us is looked up in a table before it is
+ * touched, so that one that was freed already does no harm.
  *
  * A child is reaped by whichever call finds first that it has ended; nothing is done behind the program's back. */
 #include "process/handle.h"
@@ -36,12 +36,12 @@
  */
 #define REAPED_AT_ONCE 8
 
-/* Under the local lock. The table grows with what is in it, as long as there is memory. */
+/* Under the process lock. The table grows with what is in it, as long as there is memory. */
 static struct mproc_process *first_buckets[FIRST_BUCKETS], **table = first_buckets;
 static size_t bucket_count = FIRST_BUCKETS;
 static size_t listed_count;
 
-/* Whether this process has ever listed a handle; else the table holds those of whoever it was forked from. */
+/* Whether this process has ever listed a handle; else the table holds those of the process that it was forked from. */
 static _Atomic(bool) has_listed;
 
 /* The first handles lie beside the rest of our data: a parent that starts one child after the other then writes to no
@@ -51,11 +51,11 @@ static struct {
     _Atomic(bool) taken;
 } near[NEAR];
 
-/* Freed handles of processes that had not ended, oldest first; under the local lock. */
+/* Freed handles of processes that had not ended, oldest first; under the process lock. */
 static struct mproc_process *freed_first;
 static struct mproc_process **freed_end = &freed_first;
 
-static struct mproc_process **bucket_of(const mproc_process *process)
+static struct mproc_process **handle_bucket_of(const mproc_process *process)
 {
     return &table[((uintptr_t)process >> 4) % bucket_count];
 }
@@ -72,7 +72,7 @@ static void grow_table(void)
     bucket_count = count;
     for (size_t i = 0; i < old_count; i++) {
         for (struct mproc_process *handle = old[i], *next; handle; handle = next) {
-            struct mproc_process **bucket = bucket_of(handle);
+            struct mproc_process **bucket = handle_bucket_of(handle);
             next = handle->next;
             handle->next = *bucket;
             *bucket = handle;
@@ -137,8 +137,8 @@ static int open_ended(void)
     return fd;
 }
 
-/* The child is not reaped before we do it, unless the program reaps all its children. Then its number may be somebody
- * else's, who is to get no signal of ours. */
+/* The child is not reaped before we do it, unless the program reaps all its children. Then its number may be that of
+ * another process, which must get no signal of ours. */
 int handle_attach(struct mproc_process *handle, pid_t pid)
 {
     int pidfd = os_pidfd_open(pid);
@@ -174,17 +174,17 @@ void handle_list(struct mproc_process *handle)
     process_lock();
     if (listed_count++ >= 2 * bucket_count)
         grow_table();
-    struct mproc_process **bucket = bucket_of(handle);
+    struct mproc_process **bucket = handle_bucket_of(handle);
     handle->next = *bucket;
     *bucket = handle;
     store_relaxed(&has_listed, true);
     process_unlock();
 }
 
-/* With the local lock. */
-static struct mproc_process **find(const mproc_process *process)
+/* With the process lock. */
+static struct mproc_process **handle_find(const mproc_process *process)
 {
-    struct mproc_process **at = bucket_of(process);
+    struct mproc_process **at = handle_bucket_of(process);
     while (*at && *at != process)
         at = &(*at)->next;
     return at;
@@ -193,7 +193,7 @@ static struct mproc_process **find(const mproc_process *process)
 struct mproc_process *handle_get(const mproc_process *process)
 {
     process_lock();
-    struct mproc_process *handle = *find(process);
+    struct mproc_process *handle = *handle_find(process);
     if (handle)
         handle->users++;
     process_unlock();
@@ -230,16 +230,16 @@ static struct mproc_process *pop_freed(void)
     return handle;
 }
 
-static bool is_own(const struct mproc_process *handle)
+static bool handle_is_of_this_process(const struct mproc_process *handle)
 {
     return handle->generation == process_generation();
 }
 
 /* What becomes of a freed handle that nobody uses: it is destroyed, unless there is still a child to be reaped. With
  * the lock. */
-static void settle(struct mproc_process *handle)
+static void handle_settle(struct mproc_process *handle)
 {
-    if (handle->state == HANDLE_RUNNING && is_own(handle))
+    if (handle->state == HANDLE_RUNNING && handle_is_of_this_process(handle))
         push_freed(handle);
     else
         handle_discard(handle);
@@ -249,7 +249,7 @@ void handle_put(struct mproc_process *handle)
 {
     process_lock();
     if (--handle->users == 0 && handle->freed)
-        settle(handle);
+        handle_settle(handle);
     process_unlock();
 }
 
@@ -257,7 +257,7 @@ void handle_free(struct mproc_process *handle)
 {
     handle_look(handle);
     process_lock();
-    struct mproc_process **at = find(handle);
+    struct mproc_process **at = handle_find(handle);
     if (*at) {
         *at = handle->next;
         listed_count--;
@@ -269,7 +269,7 @@ void handle_free(struct mproc_process *handle)
 bool handle_is_own(const struct mproc_process *handle)
 {
     process_lock();
-    bool own = is_own(handle);
+    bool own = handle_is_of_this_process(handle);
     process_unlock();
     return own;
 }
@@ -280,9 +280,9 @@ int handle_foreign(void)
 }
 
 /* Reap it if it has ended. With the lock. Returns whether it has ended just now. */
-static bool reap(struct mproc_process *handle)
+static bool handle_reap(struct mproc_process *handle)
 {
-    if (handle->state != HANDLE_RUNNING || !is_own(handle))
+    if (handle->state != HANDLE_RUNNING || !handle_is_of_this_process(handle))
         return false;
     struct os_end end;
     int result = os_pidfd_reap_end(handle->pidfd, &end);
@@ -309,7 +309,7 @@ static bool reap(struct mproc_process *handle)
 }
 
 /* Give back at once what the dead process held of the family's objects. Without the lock. */
-static void sweep(pid_t pid, member_owner parent)
+static void handle_sweep(pid_t pid, member_owner parent)
 {
     if (parent)
         member_sweep(member_find(pid, parent));
@@ -318,11 +318,11 @@ static void sweep(pid_t pid, member_owner parent)
 enum handle_state handle_look(struct mproc_process *handle)
 {
     process_lock();
-    bool ended = reap(handle);
+    bool ended = handle_reap(handle);
     enum handle_state state = handle->state;
     process_unlock();
     if (ended)
-        sweep(handle->pid, handle->parent);
+        handle_sweep(handle->pid, handle->parent);
     return state;
 }
 
@@ -355,7 +355,7 @@ int handle_wait(struct mproc_process *handle, int64_t deadline)
 /* Whether it is of this process and running; it is reaped if it has ended. With the lock. */
 static OS_FORK_PATH bool is_active(struct mproc_process *handle)
 {
-    return is_own(handle) && !reap(handle) && handle->state == HANDLE_RUNNING;
+    return handle_is_of_this_process(handle) && !handle_reap(handle) && handle->state == HANDLE_RUNNING;
 }
 
 size_t handle_active(struct mproc_process **handles, size_t capacity)
@@ -384,16 +384,16 @@ static bool reap_oldest(void)
 {
     process_lock();
     struct mproc_process *handle = pop_freed();
-    bool done = handle && handle->users == 0 && (reap(handle) || !is_own(handle));
+    bool done = handle && handle->users == 0 && (handle_reap(handle) || !handle_is_of_this_process(handle));
     pid_t pid = done ? handle->pid : 0;
-    member_owner parent = done && is_own(handle) ? handle->parent : 0;
+    member_owner parent = done && handle_is_of_this_process(handle) ? handle->parent : 0;
     if (done)
         handle_discard(handle);
     else if (handle)
         push_freed(handle);
     process_unlock();
     if (done)
-        sweep(pid, parent);
+        handle_sweep(pid, parent);
     return handle != NULL;
 }
 
@@ -405,7 +405,7 @@ void handle_reap_freed(void)
 
 /* Call visit, with the lock, for each child of this process that has not ended, until it returns true. Returns that
  * handle, with one user more, or NULL. */
-static OS_FORK_PATH struct mproc_process *seek(bool (*visit)(struct mproc_process *))
+static OS_FORK_PATH struct mproc_process *handle_seek(bool (*visit)(struct mproc_process *))
 {
     struct mproc_process *found = NULL;
     process_lock();
@@ -472,7 +472,7 @@ static void name_awaited(struct names *names)
     process_unlock();
 }
 
-/* A user who sees that the program does not end is to know why. */
+/* Tell a user why the program does not end. */
 static void tell_awaited(void)
 {
     struct names names;
@@ -494,7 +494,7 @@ static void await_all(void)
     struct mproc_process *handle;
     int64_t tell_at = os_now() + TELL_AFTER;
     int result = 0;
-    while (result >= 0 && (handle = seek(is_awaited)) != NULL) {
+    while (result >= 0 && (handle = handle_seek(is_awaited)) != NULL) {
         result = handle_wait(handle, tell_at);
         if (result == MPROC_TIMEOUT) {
             tell_awaited();
@@ -507,6 +507,6 @@ OS_FORK_PATH void handle_end_all(void)
 {
     if (!load_relaxed(&has_listed))
         return;
-    seek(kill_daemon);
+    handle_seek(kill_daemon);
     await_all();
 }

@@ -15,7 +15,7 @@ enum handle_state {
 };
 
 /* Memory of this process alone. The fields of the first part do not change once it is listed; the others are under the
- * local lock. */
+ * process lock. */
 struct mproc_process {
     pid_t pid;
     int pidfd;
@@ -71,8 +71,8 @@ bool handle_is_own(const struct mproc_process *handle);
 /* The failure that it is not: MPROC_FOREIGN. */
 int handle_foreign(void);
 
-/* With the local lock held: the descriptor that becomes readable when the process ends, which belongs to the handle; or
- * -errno. */
+/* With the process lock held: the descriptor that becomes readable when the process ends, which belongs to the handle;
+ * or -errno. */
 int handle_sentinel(struct mproc_process *handle);
 
 /* Look whether the process has ended, and reap it if so. For children of this process. */

@@ -1,20 +1,20 @@
-/* How a child knows of its parent's life. Called by the start of processes.
+/* How a child notices the end of its parent.
  *
  * The leash of a daemon is the reading end of a pipe whose writing end is open in its parent only. When the parent is
- * gone, by whatever signal, the kernel closes that end and sends SIGKILL to whoever asked for it on the reading end.
- * PR_SET_PDEATHSIG would not do: it goes by the parent's thread, so a daemon would die when the thread that started it
- * ends.
+ * gone, by whatever signal, the kernel closes that end and sends SIGKILL to the process that asked for it on the
+ * reading end. PR_SET_PDEATHSIG would not do: it goes by the parent's thread, so a daemon would die when the thread
+ * that started it ends.
  *
- * The kernel keeps the wish with the open file description of the reading end. The daemon may close that, or execute a
- * program, which closes it too; so the parent has it as well, put away by os_stow(). It must outlive the writing end
+ * The kernel keeps the wish with the open file description of the reading end. The daemon may close that, or execute
+ * a program, which closes it too; so the parent has it as well, put away by os_stow(). It must outlive the writing end
  * when everything of the parent is closed at once. What was put away is let go when its socket is, and files that are
  * closed at once are let go the last one first: so the writing end is the higher descriptor. The daemon then needs
  * nothing, and can lose nothing.
  *
- * A forked child closes its copies of the writing ends at once, but it may be held up before, and then it is what keeps
- * them open when the parent dies. Its copy of the reading end must then be there too, else the kernel would have nobody
- * to tell. So each daemon has a pipe of its own, whose ends come to be under the lock that is held across forks: a
- * child has copies of both or of none, and closes the writing one first. */
+ * A forked child closes its copies of the writing ends at once, but it may be held up before, and then it is what
+ * keeps them open when the parent dies. Its copy of the reading end must then be there too, else the kernel would have
+ * nobody to tell. So each daemon has a pipe of its own, whose ends come to be under the lock that is held across forks:
+ * a child has copies of both or of none, and closes the writing one first. */
 #include "process/parent_tie.h"
 
 #include "os/allocate.h"
@@ -33,7 +33,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of this process, opened when first needed; under the local lock. */
+/* Of this process, opened when first needed; under the process lock. */
 static int own_pidfd = -1;
 static pid_t own_pid; /* with own_pidfd */
 static struct tie {
@@ -49,7 +49,7 @@ static int worn = -1;
 /* A forked child's copy of its parent's, until it needs one of its own: to close it in every child would cost each. */
 static int stale_pidfd = -1;
 
-static OS_FORK_PATH void forget(int *fd)
+static OS_FORK_PATH void parent_tie_close(int *fd)
 {
     if (*fd >= 0)
         os_close(*fd);
@@ -80,7 +80,7 @@ static int make_own(void)
 /* -EBADF: the program has closed it. None is made anew, for it might get the number of another one that was closed. */
 static int have_own(void)
 {
-    forget(&stale_pidfd);
+    parent_tie_close(&stale_pidfd);
     if (own_pidfd >= 0)
         return os_is_replaced(own_pidfd) ? -EBADF : own_pidfd;
     int fd = make_own();
@@ -142,7 +142,7 @@ static int reserve_tie(void)
 
 /* Put the reading end away, and the writing end above it. Where this user has too many descriptors on their way, the
  * daemon's own end must do. */
-static int keep(const int ends[2], struct tie *tie)
+static int parent_tie_keep(const int ends[2], struct tie *tie)
 {
     tie->kept = os_stow(ends[0]);
     if (tie->kept < 0 && tie->kept != -ETOOMANYREFS)
@@ -161,7 +161,7 @@ static int make_tie(int *leash, int *end)
         result = os_pipe(ends);
     if (result)
         return result;
-    result = keep(ends, &ties[tie_count]);
+    result = parent_tie_keep(ends, &ties[tie_count]);
     os_close(ends[1]);
     if (result) {
         os_close(ends[0]);
@@ -216,10 +216,10 @@ int parent_tie_taken(void)
 
 OS_FORK_PATH void parent_tie_forget(void)
 {
-    forget(&stale_pidfd);
+    parent_tie_close(&stale_pidfd);
     stale_pidfd = own_pidfd;
     own_pidfd = -1;
-    forget(&own_end);
+    parent_tie_close(&own_end);
     worn = -1;
     for (; tie_count > 0; tie_count--)
         cut(&ties[tie_count - 1]);

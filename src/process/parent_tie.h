@@ -1,5 +1,4 @@
-/* How a child knows of its parent's life: descriptors that it gets from the parent, by whatever method it is started.
- */
+/* How a child notices the end of its parent: descriptors that it gets from the parent, whatever the start method. */
 #ifndef MPROC_PROCESS_PARENT_TIE_H
 #define MPROC_PROCESS_PARENT_TIE_H
 
@@ -21,7 +20,7 @@ pid_t life_pid(void);
  * stands for what this process keeps. 0 or -errno. */
 int parent_tie_begin(int *leash, int *end);
 
-/* Give up what is kept for a daemon that has ended, or was not started. With the local lock. */
+/* Give up what is kept for a daemon that has ended, or was not started. With the process lock. */
 void parent_tie_end(int end);
 
 /* In a daemon: be killed by the kernel when the process that gave the leash is gone. The descriptor belongs to the
@@ -35,7 +34,7 @@ int parent_tie_loosen(int signal);
 /* The leash that this process wears: at its end of file when the process that gave it is gone. -1: it is no daemon. */
 int parent_tie_taken(void);
 
-/* In the child of a fork: drop what is the parent's. Async-signal-safe; the local lock is held. */
+/* In the child of a fork: drop what is the parent's. Async-signal-safe; the process lock is held. */
 void parent_tie_forget(void);
 
 #endif

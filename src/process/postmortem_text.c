@@ -71,7 +71,7 @@ static void add_costs(struct text *text, const mproc_postmortem *postmortem)
     add(text, "\n");
 }
 
-static void add_frame(struct text *text, unsigned number, const struct mproc_frame *frame)
+static void postmortem_text_add_frame(struct text *text, unsigned number, const struct mproc_frame *frame)
 {
     add(text, "  #%u 0x%jx in ", number, (uintmax_t)frame->address);
     if (frame->function[0])
@@ -102,7 +102,7 @@ size_t mproc_postmortem_text(const mproc_postmortem *postmortem, char *text, siz
     add_end(&report, postmortem);
     add_costs(&report, postmortem);
     for (unsigned i = 0; i < postmortem->frame_count && i < MPROC_STACK_DEPTH; i++)
-        add_frame(&report, i, &postmortem->frames[i]);
+        postmortem_text_add_frame(&report, i, &postmortem->frames[i]);
     if (text && report.size && report.length >= report.size)
         text[text_whole(text, report.size - 1)] = '\0';
     return report.length;

@@ -37,7 +37,7 @@ int mproc_process_join(mproc_process *process, mproc_time timeout)
     return outcome(__func__, os_outcome(result, timeout));
 }
 
-static int exitcode_of(struct mproc_process *handle, int *exitcode)
+static int process_exitcode_of(struct mproc_process *handle, int *exitcode)
 {
     if (!handle_is_own(handle))
         return handle_foreign();
@@ -63,7 +63,7 @@ int mproc_process_exitcode(mproc_process *process, int *exitcode)
     struct mproc_process *handle = handle_get(process);
     if (!handle)
         return refuse(__func__, "process is NULL, or no handle that is in use");
-    int result = exitcode_of(handle, exitcode);
+    int result = process_exitcode_of(handle, exitcode);
     handle_put(handle);
     return outcome(__func__, result);
 }
@@ -145,7 +145,7 @@ int mproc_process_sentinel(const mproc_process *process)
     return fd;
 }
 
-static int send(mproc_process *process, int signal)
+static int process_send(mproc_process *process, int signal)
 {
     if (is_self(process) || is_parent(process))
         return failure(-ECHILD, is_self(process) ? "process is the caller itself" : PARENT);
@@ -163,17 +163,17 @@ static int send(mproc_process *process, int signal)
 
 int mproc_process_terminate(mproc_process *process)
 {
-    return outcome(__func__, send(process, SIGTERM));
+    return outcome(__func__, process_send(process, SIGTERM));
 }
 
 int mproc_process_kill(mproc_process *process)
 {
-    return outcome(__func__, send(process, SIGKILL));
+    return outcome(__func__, process_send(process, SIGKILL));
 }
 
 int mproc_process_interrupt(mproc_process *process)
 {
-    return outcome(__func__, send(process, SIGINT));
+    return outcome(__func__, process_send(process, SIGINT));
 }
 
 mproc_process *mproc_process_free(mproc_process *process)

@@ -1,5 +1,5 @@
-/* The lock on this process's own state, kept whole over fork(). Called by every file of this folder. The child of any
- * fork, by the library or by the program, forgets here what is the parent's alone. */
+/* The lock on this process's own state, kept whole over fork(). The child of any fork, by the library or by the
+ * program, forgets here what is the parent's alone. */
 #include "process/process_lock.h"
 
 #include "connection/connection.h"
@@ -15,16 +15,16 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned generation; /* under the lock */
 
-static void before_fork(void);
-static void after_fork_in_parent(void);
-static void after_fork_in_child(void);
+static void process_before_fork(void);
+static void process_after_fork_in_parent(void);
+static void process_after_fork_in_child(void);
 static _Atomic(bool) is_watching;
 
 /* After those of the floors below, see connection.c. */
-static void register_handlers(void)
+static void process_register_handlers(void)
 {
     connection_watch_forks();
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    pthread_atfork(process_before_fork, process_after_fork_in_parent, process_after_fork_in_child);
     store_release(&is_watching, true);
 }
 
@@ -32,7 +32,7 @@ static void register_handlers(void)
 __attribute__((constructor)) static void watch_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, register_handlers);
+    pthread_once(&once, process_register_handlers);
 }
 
 OS_FORK_PATH void process_lock(void)
@@ -52,20 +52,20 @@ OS_FORK_PATH unsigned process_generation(void)
     return generation;
 }
 
-static void before_fork(void)
+static void process_before_fork(void)
 {
     forkserver_before_fork();
     process_lock();
 }
 
-static void after_fork_in_parent(void)
+static void process_after_fork_in_parent(void)
 {
     process_unlock();
     forkserver_after_fork_in_parent();
 }
 
 /* Only async-signal-safe calls. */
-static OS_FORK_PATH void after_fork_in_child(void)
+static OS_FORK_PATH void process_after_fork_in_child(void)
 {
     generation++;
     handle_forget();

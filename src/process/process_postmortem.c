@@ -1,7 +1,7 @@
-/* Post-mortems of processes, as process_postmortem.h says. Called by start.c, child.c and handle.c; a pool has its own.
+/* Post-mortems of processes, as process_postmortem.h says; a pool has its own.
  *
- * The last words are in a file in memory, which parent and child map. It belongs to the kernel: whoever of the two dies
- * leaves nothing behind. Written by the child alone, see crash_report.h; read when it was reaped. */
+ * The last words are in a file in memory, which parent and child map. It belongs to the kernel: neither of the two
+ * leaves anything behind when it dies. Written by the child alone, see crash_report.h; read when it was reaped. */
 #include "process/process_postmortem.h"
 
 #include "os/clock.h"
@@ -16,7 +16,7 @@
 #include <signal.h>
 #include <string.h>
 
-/* The kills of the OOM killer since the first such process was started; under the local lock. */
+/* The kills of the OOM killer since the first such process was started; under the process lock. */
 static struct oom_watch oom;
 static bool watches_oom;
 
@@ -29,7 +29,7 @@ static void watch_oom(void)
     process_unlock();
 }
 
-static int make_place(struct start *start)
+static int process_postmortem_make_place(struct start *start)
 {
     void *memory;
     int fd;
@@ -52,7 +52,7 @@ static int make_place(struct start *start)
 
 int process_postmortem_prepare(struct start *start)
 {
-    int result = make_place(start);
+    int result = process_postmortem_make_place(start);
     if (!result) {
         crash_report_prepare();
         watch_oom();
@@ -73,7 +73,7 @@ void process_postmortem_listen(const struct start *start, const void *bottom)
     crash_report_listen(memory, bottom);
 }
 
-static enum mproc_cause cause_of(const struct mproc_process *handle)
+static enum mproc_cause process_postmortem_cause_of(const struct mproc_process *handle)
 {
     if (handle->exitcode >= 0)
         return MPROC_CAUSE_EXIT;
@@ -86,7 +86,7 @@ void process_postmortem_note(struct mproc_process *handle, const struct os_end *
     handle->ended_at = os_now();
     handle->cpu = end->cpu;
     handle->peak_memory = end->peak_memory;
-    handle->cause = cause_of(handle);
+    handle->cause = process_postmortem_cause_of(handle);
 }
 
 void process_postmortem_forget(struct mproc_process *handle)
@@ -96,7 +96,7 @@ void process_postmortem_forget(struct mproc_process *handle)
     handle->words = NULL;
 }
 
-static void tell(const struct mproc_process *handle, mproc_postmortem *postmortem)
+static void process_postmortem_tell(const struct mproc_process *handle, mproc_postmortem *postmortem)
 {
     postmortem->pid = handle->pid;
     memcpy(postmortem->name, handle->name, sizeof postmortem->name);
@@ -120,7 +120,7 @@ static int read_end(mproc_process *process, mproc_postmortem *postmortem)
     enum handle_state state = is_own ? handle_look(handle) : HANDLE_LOST;
     if (state == HANDLE_ENDED) {
         memset(postmortem, 0, sizeof *postmortem);
-        tell(handle, postmortem); /* nothing of it changes any more */
+        process_postmortem_tell(handle, postmortem); /* nothing of it changes any more */
     }
     handle_put(handle);
     if (!is_own)

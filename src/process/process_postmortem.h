@@ -11,7 +11,7 @@ int process_postmortem_prepare(struct start *start);
 /* In the child: take the place, and leave words there from now on. bottom: where its stack begins. */
 void process_postmortem_listen(const struct start *start, const void *bottom);
 
-/* The process of the handle was reaped: note what it has used, and why it ended. With the local lock. */
+/* The process of the handle was reaped: note what it has used, and why it ended. With the process lock. */
 void process_postmortem_note(struct mproc_process *handle, const struct os_end *end);
 
 /* Give up a handle's place. */

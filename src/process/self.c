@@ -1,4 +1,4 @@
-/* What this process is. Read by every file of this folder; written by child.c. */
+/* What this process is. child.c writes it in a child; the other files only read it. */
 #include "process/self.h"
 
 #include "os/fork.h"

@@ -1,6 +1,6 @@
-/* The start method spawn: the child is a fresh run of the program. Called by start.c. The descriptors that it gets are,
- * in order: the record, the arena, the bell, the sentinel, the leash and the gate if there is one, the connections.
- * init.c takes them in the same order. */
+/* The start method spawn: the child is a fresh run of the program. The descriptors that it gets are, in order: the
+ * record, the arena, the bell, the sentinel, the leash and the gate if there is one, the connections. init.c takes them
+ * in the same order. */
 #include "arena/region.h"
 #include "connection/connection.h"
 #include "os/descriptor.h"
@@ -12,7 +12,7 @@
 _Static_assert(8 + CONNECTION_INHERITED <= OS_SPAWN_FDS, "a child can be given all its descriptors");
 
 /* The first run of a program is waited for: it shows whether a fresh run gets to mproc_init(). */
-static pid_t execute(const struct start *start, int record, int *condition)
+static pid_t spawn_execute(const struct start *start, int record, int *condition)
 {
     struct exec_child_run run = {.title = start->name,
                                  .groups = start->groups,
@@ -44,7 +44,7 @@ pid_t start_spawn(struct start *start, int *condition)
     if (record < 0)
         return record;
     streams_flush();
-    pid_t pid = execute(start, record, condition);
+    pid_t pid = spawn_execute(start, record, condition);
     os_close(record);
     return pid;
 }

@@ -1,5 +1,5 @@
-/* The start record. Written by spawn.c and forkserver.c, read by init.c and forkserver_main.c. What is read was written by this
- * very library in the parent; the checks are against accidents, not against an attacker. */
+/* The start record. spawn.c and forkserver.c write it, init.c and forkserver_main.c read it. What is read was written
+ * by this very library in the parent; the checks are against accidents, not against an attacker. */
 #include "process/start_record.h"
 
 #include "base/log.h"
@@ -20,7 +20,7 @@ struct bytes {
     size_t capacity;
 };
 
-static int reserve(struct bytes *bytes, size_t more)
+static int start_record_reserve(struct bytes *bytes, size_t more)
 {
     if (bytes->capacity - bytes->size >= more)
         return 0;
@@ -33,9 +33,9 @@ static int reserve(struct bytes *bytes, size_t more)
     return 0;
 }
 
-static int append(struct bytes *bytes, const void *data, size_t size)
+static int start_record_append(struct bytes *bytes, const void *data, size_t size)
 {
-    int result = reserve(bytes, size);
+    int result = start_record_reserve(bytes, size);
     if (!result) {
         memcpy(bytes->data + bytes->size, data, size);
         bytes->size += size;
@@ -47,7 +47,7 @@ static int append_strings(struct bytes *bytes, char *const *strings)
 {
     int result = 0;
     for (; !result && strings && *strings; strings++)
-        result = append(bytes, *strings, strlen(*strings) + 1);
+        result = start_record_append(bytes, *strings, strlen(*strings) + 1);
     return result;
 }
 
@@ -55,7 +55,7 @@ static int append_connection(struct bytes *bytes, mproc_connection *connection)
 {
     size_t size = 64;
     for (;;) {
-        int result = reserve(bytes, sizeof size + size);
+        int result = start_record_reserve(bytes, sizeof size + size);
         if (result)
             return result;
         result = connection_describe(connection, bytes->data + bytes->size + sizeof size, size, &size);
@@ -77,8 +77,8 @@ static int append_connections(struct bytes *bytes, const struct start *start)
     return result;
 }
 
-static int write_file(int fd, const struct start_record *record, const struct bytes *connections,
-                      const struct bytes *strings)
+static int start_record_write_file(int fd, const struct start_record *record, const struct bytes *connections,
+                                   const struct bytes *strings)
 {
     int result = os_write_all(fd, record, sizeof *record);
     if (!result)
@@ -95,14 +95,14 @@ static int make_file(const struct start_record *record, const struct bytes *conn
     int fd = os_scratch_file();
     if (fd < 0)
         return fd;
-    int result = write_file(fd, record, connections, strings);
+    int result = start_record_write_file(fd, record, connections, strings);
     if (!result)
         return fd;
     os_close(fd);
     return result;
 }
 
-static void begin(struct start_record *record, enum start_record_kind kind)
+static void start_record_begin(struct start_record *record, enum start_record_kind kind)
 {
     memset(record, 0, sizeof *record);
     record->magic = MAGIC;
@@ -118,7 +118,7 @@ int start_record_of_child(const struct start *start, const struct function_refer
     struct start_record record;
     struct bytes connections = {NULL, 0, 0};
     struct bytes strings = {NULL, 0, 0};
-    begin(&record, RECORD_CHILD);
+    start_record_begin(&record, RECORD_CHILD);
     record.function = *function;
     record.start = *start;
     record.key_is_given = authkey_is_given();
@@ -141,7 +141,7 @@ int start_record_of_server(char *const *libraries)
     const struct bytes none = {NULL, 0, 0};
     struct start_record record;
     struct bytes strings = {NULL, 0, 0};
-    begin(&record, RECORD_SERVER);
+    start_record_begin(&record, RECORD_SERVER);
     int result = append_strings(&strings, libraries);
     record.strings_size = strings.size;
     if (!result)

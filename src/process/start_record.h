@@ -1,5 +1,5 @@
 /* The start record: what a fresh process is told by the process that started it, through a file in memory that it
- * inherits. The file belongs to the kernel, so whoever dies on the way leaves nothing behind. */
+ * inherits. The file belongs to the kernel, so a process that dies on the way leaves nothing behind. */
 #ifndef MPROC_PROCESS_START_RECORD_H
 #define MPROC_PROCESS_START_RECORD_H
 
@@ -21,7 +21,7 @@ struct start_record {
     int log;
     int method; /* the default start method */
     struct function_reference function;
-    struct start start; /* without its pointers and descriptors, but for arg where arg_size is 0 */
+    struct start start; /* without its pointers and descriptors, except arg where arg_size is 0 */
     unsigned char key[AUTHKEY_MAX];
     size_t key_size;
     bool key_is_given;

@@ -1,4 +1,4 @@
-/* The streams of stdio. Called by the start of a process and by its end. */
+/* The streams of stdio, flushed before a start and at the end of a process. */
 #include "process/streams.h"
 
 #include "os/fork.h"
@@ -18,7 +18,7 @@ extern FILE *_IO_list_all;
 void _IO_list_lock(void);
 void _IO_list_unlock(void);
 
-static OS_FORK_PATH bool has_output(FILE *stream)
+static OS_FORK_PATH bool streams_has_output(FILE *stream)
 {
     if (stream->_mode > 0) /* of wide characters */
         return __fpending(stream) > 0;
@@ -35,7 +35,7 @@ OS_FORK_PATH void streams_flush(void)
     if (!alone)
         _IO_list_lock();
     for (FILE *stream = _IO_list_all; stream; stream = stream->_chain)
-        if (has_output(stream))
+        if (streams_has_output(stream))
             uncancelled_fflush(stream);
     if (!alone)
         _IO_list_unlock();

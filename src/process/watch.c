@@ -1,4 +1,4 @@
-/* The thread that looks, as watch.h says. Called by handle.c. */
+/* The thread that looks, as watch.h says. */
 #include "process/watch.h"
 
 #include "os/allocate.h"
@@ -21,13 +21,13 @@ struct watched {
     int fd; /* to be rung */
 };
 
-/* Under the local lock. After a fork they are the parent's: the list is given up, and the thread is not here. */
+/* Under the process lock. After a fork they are the parent's: the list is given up, and the thread is not here. */
 static struct watched *first;
 static bool running;
 static unsigned generation;
 
 /* Ring for those that have ended, and forget them. Returns whether any are left. */
-static bool look(void)
+static bool watch_look(void)
 {
     struct watched **at = &first;
     while (*at) {
@@ -43,12 +43,12 @@ static bool look(void)
     return first != NULL;
 }
 
-static void *run(void *unused)
+static void *watch_run(void *unused)
 {
     bool some = true;
     while (some) {
         process_lock();
-        some = look();
+        some = watch_look();
         running = some;
         process_unlock();
         if (some)
@@ -62,7 +62,7 @@ static int start_thread(void)
     pthread_t thread;
     if (running)
         return 0;
-    int result = os_thread_create(&thread, run, NULL);
+    int result = os_thread_create(&thread, watch_run, NULL);
     if (result)
         return result;
     running = true;
@@ -70,7 +70,7 @@ static int start_thread(void)
     return 0;
 }
 
-static int add(int procfd, int fd)
+static int watch_add(int procfd, int fd)
 {
     struct watched *watched = os_malloc(sizeof *watched);
     if (!watched)
@@ -95,7 +95,7 @@ int watch_begin(int procfd)
     int fd = os_eventfd_create();
     if (fd < 0)
         return fd;
-    int result = add(procfd, fd);
+    int result = watch_add(procfd, fd);
     if (!result)
         return fd;
     os_close(fd);

@@ -3,8 +3,8 @@
 #ifndef MPROC_PROCESS_WATCH_H
 #define MPROC_PROCESS_WATCH_H
 
-/* With the local lock held, both. The descriptor for the process of a stand-in for a pidfd, see os/procfd.h, which must
- * stay open until watch_end(): or -errno. The caller closes both after that. */
+/* Both with the process lock held. The descriptor for the process of a stand-in for a pidfd, see os/procfd.h, which
+ * must stay open until watch_end(): or -errno. The caller closes both after that. */
 int watch_begin(int procfd);
 void watch_end(int fd);
 

@@ -1,10 +1,10 @@
 /* mproc_wait(): waiting for several things of any kind. It stands above everything that can be waited for, and nothing
- * calls it but users.
+ * in the library calls it.
  *
  * What has a descriptor is polled. What is shared memory has a wait cell; to wait for several, or for descriptors as
- * well, the cells are armed and the family's bell is polled with the descriptors. Cells are armed before they are
- * looked at, and the bell is watched by its edges from before the first of that, so a change is either seen or rung.
- * Nothing is kept between two calls. */
+ * well, the cells are armed and the family's wake descriptor is polled with the descriptors. Cells are armed before
+ * they are looked at, and the edges of the wake descriptor are watched from before the first is armed. So a change is
+ * either seen by the look, or it wakes the poll. Nothing is kept between two calls. */
 #include "arena/member.h"
 #include "connection/connection.h"
 #include "os/allocate.h"
@@ -27,11 +27,11 @@ struct wait {
     mproc_wait_item *items;
     size_t count;
     size_t shared;          /* how many have a cell */
-    struct pollfd *watches; /* of the others, in their order, and then of the bell while that is watched */
+    struct pollfd *watches; /* of the others, in their order, and then of the wake descriptor while it is watched */
     size_t watch_count;
 };
 
-static bool is_shared(const mproc_wait_item *item)
+static bool wait_is_shared(const mproc_wait_item *item)
 {
     return item->kind == MPROC_WAIT_QUEUE || item->kind == MPROC_WAIT_FUTURE;
 }
@@ -66,12 +66,12 @@ static const char *wrong_item(const mproc_wait_item *item)
     case MPROC_WAIT_FD:
         return item->on.fd >= 0 ? NULL : "on.fd is negative";
     default:
-        return "kind is none of enum mproc_wait_kind";
+        return "kind must be a constant of enum mproc_wait_kind";
     }
 }
 
 /* The cell of a shared item, or NULL when there is no such thing. */
-static struct wait_cell *cell_of(const mproc_wait_item *item)
+static struct wait_cell *wait_item_cell(const mproc_wait_item *item)
 {
     if (item->kind == MPROC_WAIT_QUEUE)
         return queue_wait_cell(item->on.queue);
@@ -101,8 +101,8 @@ static int list_watches(struct wait *wait)
         const char *wrong = wrong_item(item);
         if (wrong)
             return failure(item->kind == MPROC_WAIT_FD ? -EBADF : -EINVAL, "items[%zu].%s", i, wrong);
-        if (is_shared(item)) {
-            if (!cell_of(item))
+        if (wait_is_shared(item)) {
+            if (!wait_item_cell(item))
                 return failure(-EINVAL, "items[%zu].on is no such object, or was freed", i);
             wait->shared++;
             continue;
@@ -116,14 +116,14 @@ static int list_watches(struct wait *wait)
 }
 
 /* Mark the items that are ready; returns how many. */
-static size_t mark(struct wait *wait)
+static size_t wait_mark(struct wait *wait)
 {
     size_t watch = 0, ready = 0;
 
     for (size_t i = 0; i < wait->count; i++) {
         mproc_wait_item *item = &wait->items[i];
         item->ready = is_ready(item);
-        if (!is_shared(item) && wait->watches[watch++].revents)
+        if (!wait_is_shared(item) && wait->watches[watch++].revents)
             item->ready = true;
         ready += item->ready;
     }
@@ -147,7 +147,7 @@ static bool any_invalid(const struct wait *wait)
 }
 
 /* Look at everything, after sleeping for at most a nap if nothing in memory is ready. 0 and *ready, or -errno. */
-static int look(struct wait *wait, int64_t nap, size_t *ready)
+static int wait_look(struct wait *wait, int64_t nap, size_t *ready)
 {
     if (any_ready(wait))
         nap = 0;
@@ -158,24 +158,24 @@ static int look(struct wait *wait, int64_t nap, size_t *ready)
         return failure(-EBADF, "a descriptor among items is not open");
     if (found == 0 && (wait->shared || nap == OS_TICK))
         member_tick();
-    *ready = mark(wait);
+    *ready = wait_mark(wait);
     return 0;
 }
 
 static void arm_cells(const struct wait *wait)
 {
     for (size_t i = 0; i < wait->count; i++)
-        if (is_shared(&wait->items[i]))
-            wait_cell_arm(cell_of(&wait->items[i]));
+        if (wait_is_shared(&wait->items[i]))
+            wait_cell_arm(wait_item_cell(&wait->items[i]));
 }
 
-/* Look until something is ready. edge is the bell's, or -1 when no item is shared. */
+/* Look until something is ready. edge: of the wake descriptor, or -1 when no item is shared. */
 static int look_until(struct wait *wait, int edge, size_t *ready, int64_t deadline)
 {
     for (;;) {
         bool last = os_until(deadline) == 0;
         arm_cells(wait);
-        int result = look(wait, os_nap(deadline), ready);
+        int result = wait_look(wait, os_nap(deadline), ready);
         if (result || *ready)
             return result;
         if (last)
@@ -193,17 +193,17 @@ static int look_at_ticks(struct wait *wait, size_t *ready, int64_t deadline)
     return look_until(wait, -1, ready, deadline);
 }
 
-static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
+static int wait_with_wake_fd(struct wait *wait, size_t *ready, int64_t deadline)
 {
-    int result = look(wait, 0, ready);
+    int result = wait_look(wait, 0, ready);
     if (result || *ready)
         return result;
     if (deadline == 0)
         return MPROC_TIMEOUT;
-    int bell = wake_fd();
-    if (bell == -EBADF) /* the program has closed it: a look at each tick must do */
+    int wake = wake_fd();
+    if (wake == -EBADF) /* the program has closed it: a look at each tick must do */
         return look_at_ticks(wait, ready, deadline);
-    int edge = bell < 0 ? bell : os_edge_create(bell);
+    int edge = wake < 0 ? wake : os_edge_create(wake);
     if (edge < 0)
         return edge;
     wait->watches[wait->watch_count++] = (struct pollfd){.fd = edge, .events = POLLIN};
@@ -214,12 +214,12 @@ static int wait_with_bell(struct wait *wait, size_t *ready, int64_t deadline)
 
 static int wait_on_cell(struct wait *wait, size_t *ready, int64_t deadline)
 {
-    struct wait_cell *cell = cell_of(wait->items);
+    struct wait_cell *cell = wait_item_cell(wait->items);
     int result = 0;
 
     for (;;) {
         uint32_t seen = wait_cell_prepare(cell);
-        *ready = mark(wait);
+        *ready = wait_mark(wait);
         if (*ready)
             return 0;
         if (result)
@@ -228,7 +228,7 @@ static int wait_on_cell(struct wait *wait, size_t *ready, int64_t deadline)
     }
 }
 
-static int wait_for(struct wait *wait, size_t *ready, int64_t deadline)
+static int wait_for_items(struct wait *wait, size_t *ready, int64_t deadline)
 {
     int result = list_watches(wait);
     if (result)
@@ -237,7 +237,7 @@ static int wait_for(struct wait *wait, size_t *ready, int64_t deadline)
         return look_until(wait, -1, ready, deadline);
     if (wait->count == 1)
         return wait_on_cell(wait, ready, deadline);
-    return wait_with_bell(wait, ready, deadline);
+    return wait_with_wake_fd(wait, ready, deadline);
 }
 
 int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_time timeout)
@@ -258,7 +258,7 @@ int mproc_wait(mproc_wait_item *items, size_t count, size_t *ready_count, mproc_
         wait.watches = os_malloc((count + 1) * sizeof *wait.watches);
     if (!wait.watches)
         return outcome(__func__, -ENOMEM);
-    int result = wait_for(&wait, &ready, os_deadline(timeout));
+    int result = wait_for_items(&wait, &ready, os_deadline(timeout));
     if (wait.watches != on_stack)
         free(wait.watches);
     if (ready_count && result >= 0)
