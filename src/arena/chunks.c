@@ -1,4 +1,4 @@
-/* The lower layer of the heap: the chunk table and its runs. Called by heap.c and spans.c, never by others.
+/* The lower layer of the heap: the chunk table and its runs.
  *
  * One lock guards the table. Lists of free runs by length, and the count of free pages, are hints beside the truth in
  * the words: whoever takes the lock over from a dead holder finishes or undoes its intent and makes the hints anew by a

@@ -1,5 +1,4 @@
-/* The heap: small blocks from spans, large ones as runs of chunks; and the blocks that a dead process left half-way.
- * Called by every floor above and by mproc_alloc(). */
+/* The heap: small blocks from spans, large ones as runs of chunks; and the blocks that a dead process left half-way. */
 #include "arena/heap.h"
 
 #include "arena/ledger.h"

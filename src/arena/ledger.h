@@ -17,7 +17,8 @@
  * block's first word says that this member frees it. */
 struct custody {
     _Atomic(uintptr_t) block;    /* written by the allocation, under the chunk lock, and cleared by the member: the
-                                    hand-over; or written by the member and cleared under the chunk lock when it is free */
+                                    hand-over; or written by the member, and cleared under the chunk lock when it is
+                                    free */
     _Atomic(uint32_t) claimed;   /* CAS by the thread that uses the cell */
     _Atomic(uint32_t) is_marked; /* set before block by the member, cleared when the block's first word was written */
 };
@@ -32,8 +33,8 @@ struct making {
 
 struct ledger {
     struct custody custody[LEDGER_CUSTODY_COUNT]; /* used by the heap */
-    struct making making[LEDGER_MAKING_COUNT];    /* used by src/manager */
-    _Alignas(64) _Atomic(uintptr_t) pools;        /* used by src/pool, see store.c there; so is the next */
+    struct making making[LEDGER_MAKING_COUNT];    /* used by src/container */
+    _Alignas(64) _Atomic(uintptr_t) pools;        /* used by src/pool, see pool/shared/store.c; so is the next */
     _Atomic(uintptr_t) moving_pool;
     _Atomic(uintptr_t) quarantine; /* the addresses of blocks to be freed, see quarantine.c; written by the heap */
     _Atomic(uint32_t) quarantine_is_zeroed;            /* what is written there counts: set and cleared by the member */

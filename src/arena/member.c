@@ -1,5 +1,5 @@
-/* The processes of the family: takes slots, proves life and death, sweeps. Called by every floor above; it knows
- * nothing of what the others note in the ledgers, they register their sweepers.
+/* The processes of the family: takes slots, proves life and death, sweeps. It does not know what other files note in
+ * the ledgers: they register their sweepers.
  *
  * Slot. Invariant: see struct member. Commit of joining: the compare-and-swap FREE -> USED, done while holding the
  * slot's proof of life. A process that dies before it has changed nothing; one that dies after it is dead and found so.

@@ -1,5 +1,5 @@
-/* The lock that knows its owner: what happens when it is not free. Called through the inline functions of owner_lock.h
- * by the heap and by src/sync. */
+/* The lock that knows its owner: what happens when it is not free. The usual case is in the inline functions of
+ * owner_lock.h. */
 #include "arena/owner_lock.h"
 
 #include "os/clock.h"

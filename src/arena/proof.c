@@ -1,4 +1,4 @@
-/* The proof of life, as proof.h says. Called by member.c, and by groups that look for the processes of members.
+/* The proof of life, as proof.h says.
  *
  * Two locks on the memory file make it up, and whoever holds one of them lives:
  *

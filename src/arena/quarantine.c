@@ -1,4 +1,4 @@
-/* Freed blocks that AddressSanitizer watches, as quarantine.h says. Called by alloc.c, and where a process ends.
+/* Freed blocks that AddressSanitizer watches, as quarantine.h says.
  *
  * Invariant: the blocks of the ring are in use for the heap and poisoned here, and nobody else may have them. Each is
  * also named in the shared part, a block that the ledger names.

@@ -1,5 +1,5 @@
-/* The arena as a region of memory: creates it, maps it, adopts it in a fresh process. Called by member.c and by the
- * start of processes. It knows the layout of the header and nothing of what is behind.
+/* The arena as a region of memory: creates it, maps it, adopts it in a fresh process. It knows the layout of the
+ * header, and nothing of what lies behind it.
  *
  * What is mapped. Invariant: while header->is_shared is 0, one process has the arena, and it maps the beginning of each
  * part, up to its end; what has pages is mapped. Afterwards the ends in the header hold for every process, and none

@@ -1,5 +1,4 @@
-/* The upper layer of the heap: small blocks in spans of one chunk. Called by heap.c only; takes its chunks from
- * chunks.c.
+/* The upper layer of the heap: small blocks in spans of one chunk. The chunks come from chunks.c.
  *
  * A span holds blocks of one size; a bitmap in it is the truth, one bit per block in use. Spans belong to a class: one
  * per size and shard, with a lock of its own; a process takes from the shard that its slot picks, so that processes

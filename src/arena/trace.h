@@ -1,4 +1,4 @@
-/* Traces of blocks: who took each, for MPROC_DEBUG=leaks. Called by the heap.
+/* Traces of blocks: who took each, for MPROC_DEBUG=leaks.
  *
  * The process that makes the arena says for the whole family whether there are traces. Then each block is larger by a
  * trace, which stands at its end and is nobody's but this file's. A trace that is not whole, because its process died

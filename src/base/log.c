@@ -1,5 +1,5 @@
-/* The log: lines to stderr or to a callback. Called from anywhere, above all by users; it calls the kernel through
- * os/say.h and nothing else of the library. A line that is below the level costs one load. */
+/* The log: lines to stderr or to a callback. It reaches the kernel through os/say.h. A line below the level costs one
+ * load. */
 #include "base/log.h"
 
 #include "os/allocate.h"

@@ -1,5 +1,4 @@
-/* Message authentication codes: HMAC, by OpenSSL's libcrypto, which they load when they are first called. Called by the
- * handshake, by managers, and by all who have had a key to forget. */
+/* Message authentication codes: HMAC by OpenSSL's libcrypto, which the first call loads. */
 #ifndef MPROC_CRYPTO_MAC_H
 #define MPROC_CRYPTO_MAC_H
 

@@ -1,6 +1,6 @@
-/* OpenSSL's libssl and libcrypto. The library is not linked with them: to load them takes longer than to start a
- * process, and most programs have no need of them. They are loaded when something is first to be proven or sealed, and
- * then stay. Called by src/crypto/mac.c and src/crypto/tls.c, and by those who take a key. It never unloads them. */
+/* OpenSSL's libssl and libcrypto. The library is not linked with them: loading them takes longer than starting a
+ * process, and most programs do not need them. They are loaded when something is first to be proven or sealed, and
+ * never unloaded. */
 #ifndef MPROC_CRYPTO_OPENSSL_H
 #define MPROC_CRYPTO_OPENSSL_H
 

@@ -1,4 +1,4 @@
-/* TLS 1.3 with a pre-shared key and no certificates, over a socket that does not wait. Called by channel.c only. */
+/* TLS 1.3 with a pre-shared key and no certificates, over a socket that does not wait. */
 #ifndef MPROC_CRYPTO_TLS_H
 #define MPROC_CRYPTO_TLS_H
 

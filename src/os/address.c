@@ -1,4 +1,4 @@
-/* Addresses of sockets, as address.h says. Called by listeners and those that connect. */
+/* Addresses of sockets, as address.h says. */
 #define _GNU_SOURCE
 #include "os/address.h"
 

@@ -1,5 +1,5 @@
-/* The control groups of this process: finds their folders by /proc/self/cgroup and /proc/self/mountinfo. Called for the
- * quota of CPUs and the limit of memory. Either may stand at any level of the tree. */
+/* The control groups of this process: finds their folders by /proc/self/cgroup and /proc/self/mountinfo. The quota of
+ * CPUs and the limit of memory may each stand at any level of the tree. */
 #include "os/cgroup.h"
 
 #include "os/file.h"

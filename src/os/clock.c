@@ -1,5 +1,5 @@
-/* Time: the monotonic clock, and deadlines made of timeouts. Called from every floor; clock_gettime() needs no system
- * call on the machines we know, so it has no fault hook. */
+/* Time: the monotonic clock, and deadlines made of timeouts. clock_gettime() needs no system call on the machines that
+ * we know, so it has no fault hook. */
 #include "os/clock.h"
 
 #include <sys/resource.h>

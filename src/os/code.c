@@ -1,4 +1,4 @@
-/* Copies of code, each on a page of its own. Called by src/pool alone. */
+/* Copies of code, each on a page of its own. */
 #include "os/code.h"
 
 #include "os/code_frames.h"

@@ -1,5 +1,5 @@
 /* The description of a copied function, as code_frames.h says: its unwind data (the format of .eh_frame), and around
- * these a small object file in memory, by which gdb learns of them (its JIT interface). Called by src/pool/worker/loop.c. */
+ * these a small object file in memory, by which gdb learns of them (its JIT interface). */
 #include "os/code_frames.h"
 
 #include <elf.h>

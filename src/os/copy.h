@@ -1,4 +1,4 @@
-/* Copying bytes that another CPU is to read. Called by the queues. */
+/* Copying bytes that another CPU is to read. */
 #ifndef MPROC_OS_COPY_H
 #define MPROC_OS_COPY_H
 

@@ -1,5 +1,5 @@
-/* The processors: the affinity mask and the quota of the control groups. Called by users, by pools and by whatever
- * spins. A quota can stand at any level of the tree of groups, in either version of their file system. */
+/* The processors: the affinity mask and the quota of the control groups. A quota can stand at any level of the tree of
+ * groups, in either version of their file system. */
 #include "os/cpu.h"
 
 #include "os/cgroup.h"

@@ -1,5 +1,4 @@
-/* The signals that end a process. Called by the workers of a pool, at their start and in the handler; never by a
- * process of the user's.
+/* The signals that end a process, as crash.h says.
  *
  * To pass a signal on, its default is restored and it is sent again to the same thread, which has it blocked as long as
  * the handler runs. It strikes when the handler has returned, at the instruction that was interrupted: exit status and

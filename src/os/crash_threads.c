@@ -1,4 +1,4 @@
-/* Stacks for the signals of threads that this process makes later. Called by the workers of a pool alone.
+/* Stacks for the signals of threads that this process makes later.
  *
  * A thread that has used up its stack cannot be told so: the kernel has no place for the frame of the signal, and kills
  * the process without a word. Only the thread itself can give it a place. So the workers, in which the program's code

@@ -1,4 +1,4 @@
-/* What can be done with any descriptor, and the notes about those that are the library's. Called from every floor.
+/* What can be done with any descriptor, and the notes about those that are the library's.
  *
  * A note is found by the descriptor's number. It is written by the thread that has just got that number from the
  * kernel, and never taken away: what follows at the same number is something else, or is noted anew. A forked child has

@@ -1,4 +1,4 @@
-/* Waiting for many descriptors, as epoll.h says. Called by the server of managers. */
+/* Waiting for many descriptors, as epoll.h says. */
 #include "os/epoll.h"
 
 #include "os/descriptor.h"

@@ -1,4 +1,4 @@
-/* An eventfd: a descriptor that can be rung. Called by the arena and the bell. */
+/* An eventfd: a descriptor that wakes those that poll it. */
 #include "os/eventfd.h"
 
 #include "os/descriptor.h"

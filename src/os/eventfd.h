@@ -1,4 +1,4 @@
-/* An eventfd: a descriptor that can be rung. */
+/* An eventfd: a descriptor that wakes those that poll it. */
 #ifndef MPROC_OS_EVENTFD_H
 #define MPROC_OS_EVENTFD_H
 

@@ -1,4 +1,4 @@
-/* Files. Called by src/process. */
+/* Files, as file.h says. */
 #define _GNU_SOURCE
 #include "os/file.h"
 

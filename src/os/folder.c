@@ -1,4 +1,4 @@
-/* Files by their names in an open folder, as folder.h says. Called by managers. */
+/* Files by their names in an open folder, as folder.h says. */
 #define _GNU_SOURCE
 #include "os/folder.h"
 

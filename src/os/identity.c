@@ -1,5 +1,4 @@
-/* What a process is to the kernel, as identity.h says. Called by the start of processes by the fork server, at each,
- * and by pools. */
+/* What a process is to the kernel, as identity.h says. */
 #define _GNU_SOURCE
 #include "os/identity.h"
 

@@ -1,4 +1,4 @@
-/* The end of a program, as leave.h says. Called by those who have registered something with atexit(). */
+/* The end of a program, as leave.h says. */
 #include "os/leave.h"
 
 #include "os/clock.h"

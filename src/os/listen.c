@@ -1,4 +1,4 @@
-/* Sockets that listen and connect, as listen.h says. Called by listeners and those that connect. */
+/* Sockets that listen and connect, as listen.h says. */
 #define _GNU_SOURCE
 #include "os/listen.h"
 

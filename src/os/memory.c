@@ -1,5 +1,4 @@
-/* The memory file: an anonymous file in memory, its pages, its mapping and the record locks on it. Called by src/arena
- * only. */
+/* The memory file: an anonymous file in memory, its pages, its mapping and the record locks on it. */
 #define _GNU_SOURCE
 #include "os/memory.h"
 

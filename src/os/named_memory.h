@@ -1,4 +1,4 @@
-/* Shared memory with a name, in the place where POSIX has it. Called by src/ipc only. */
+/* Shared memory with a name, in the place where POSIX has it. */
 #ifndef MPROC_OS_NAMED_MEMORY_H
 #define MPROC_OS_NAMED_MEMORY_H
 

@@ -1,4 +1,4 @@
-/* Packets with descriptors. Called by both sides of the fork server, and by a parent with what its daemons need. */
+/* Packets with descriptors, as packet.h says. */
 #include "os/packet.h"
 
 #include "os/descriptor.h"

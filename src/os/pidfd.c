@@ -1,4 +1,4 @@
-/* Processes by descriptor. Called by src/process. It never reaps a process that it was not asked for by name. */
+/* Processes by descriptor. Nothing here reaps a process that the caller did not name. */
 #define _GNU_SOURCE
 #include "os/pidfd.h"
 

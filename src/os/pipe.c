@@ -1,4 +1,4 @@
-/* Pipes and FIFOs, as pipe.h says. Called by the connections. */
+/* Pipes and FIFOs, as pipe.h says. */
 #include "os/pipe.h"
 
 #include "os/descriptor.h"

@@ -1,4 +1,4 @@
-/* Waiting for descriptors, as poll.h says. Called by the connections, the listeners and mproc_wait(). */
+/* Waiting for descriptors, as poll.h says. */
 #include "os/poll.h"
 
 #include "os/descriptor.h"

@@ -1,5 +1,4 @@
-/* The processes of the machine. Called by the groups, which look for descendants of their members, and for figures of
- * this process and its workers. */
+/* The processes of the machine, as proc.h says. */
 #define _GNU_SOURCE
 #include "os/proc.h"
 

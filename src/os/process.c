@@ -1,5 +1,4 @@
-/* New processes. Called by src/process. It knows system calls and what the C library needs around them; what a child
- * does is decided above. */
+/* New processes: the system calls, and what the C library needs around them. What a child does is decided above. */
 #define _GNU_SOURCE
 #include "os/process.h"
 

@@ -1,7 +1,6 @@
 /* What stands in for a pidfd where pidfd_open() is refused: a descriptor of the process's folder in /proc. The folder
  * is that process's for ever: once it is reaped nothing in it can be opened any more, whoever has its number then.
- * Unlike a pidfd it cannot be polled. Called by pidfd.c alone, and where somebody must know which of both a descriptor
- * is. */
+ * Unlike a pidfd it cannot be polled. Only pidfd.c makes one; others ask which of the two a descriptor is. */
 #ifndef MPROC_OS_PROCFD_H
 #define MPROC_OS_PROCFD_H
 

@@ -1,4 +1,4 @@
-/* The program of this process, as program.h says. Called by src/process. */
+/* The program of this process, as program.h says. */
 #define _GNU_SOURCE
 #include "os/program.h"
 

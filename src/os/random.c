@@ -1,4 +1,4 @@
-/* Random bytes from the kernel. Called for keys and for the marks of groups. */
+/* Random bytes from the kernel. */
 #include "os/random.h"
 
 #include "os/descriptor.h"

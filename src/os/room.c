@@ -1,6 +1,6 @@
 /* Room for memory. The kernel grants pages of a memory file one by one as long as it has any, and then ends in its OOM
- * killer; so what is going to be taken is first held against what is left. Called by memory.c. It keeps one number for
- * each process, and guesses nothing where a file is missing. */
+ * killer; so what is going to be taken is first held against what is left. One number is kept for each process, and
+ * nothing is guessed where a file is missing. */
 #include "os/room.h"
 
 #include "os/cgroup.h"

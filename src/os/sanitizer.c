@@ -1,5 +1,4 @@
-/* Sanitizers: known by functions of theirs, which are there if anything of the process brought them. Called by src/pool
- * and src/arena. */
+/* Sanitizers: known by functions of theirs, which are there if anything of the process brought them. */
 #include "os/sanitizer.h"
 
 #include <stdlib.h>

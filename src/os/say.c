@@ -1,5 +1,4 @@
-/* What the library says on stderr: see say.h. Called by the log, and by processes that end because they cannot begin.
- */
+/* What the library says on stderr: see say.h. */
 #include "os/say.h"
 
 #include "os/pipe.h"

@@ -1,4 +1,4 @@
-/* Signals of this process. Called by src/process and src/pool; these calls cannot fail with good arguments. */
+/* Signals of this process. These calls cannot fail with good arguments. */
 #define _GNU_SOURCE
 #include "os/signal.h"
 

@@ -1,4 +1,4 @@
-/* Stream sockets, as socket.h says. Called by the connections. */
+/* Stream sockets, as socket.h says. */
 #include "os/socket.h"
 
 #include "os/descriptor.h"

@@ -1,4 +1,4 @@
-/* The files of unix sockets, as socket_file.h says. Called by listeners. */
+/* The files of unix sockets, as socket_file.h says. */
 #define _GNU_SOURCE
 #include "os/socket_file.h"
 

@@ -1,4 +1,4 @@
-/* Folders for one unix socket each, as socket_folder.h says. Called by listeners.
+/* Folders for one unix socket each, as socket_folder.h says.
  *
  * Whoever makes a folder has a lock on it for as long as it lives, which the kernel takes back when it dies. A folder
  * whose lock can be had is nobody's any more, or was made a moment ago by one that has not locked it yet: that one

@@ -1,4 +1,4 @@
-/* Fresh runs of a program, as process.h says. Called by src/process. */
+/* Fresh runs of a program, as process.h says. */
 #define _GNU_SOURCE
 #include "os/process.h"
 

@@ -1,4 +1,4 @@
-/* This thread's stack, and the object files that its functions are in. Called by a worker of a pool that is dying.
+/* This thread's stack, and the object files that its functions are in.
  *
  * The unwinder is that of libgcc, which takes no memory. With glibc 2.35 and gcc 12 it finds an object's tables by
  * _dl_find_object(), which takes no lock and is safe in a handler; so objects are found by that here too. */

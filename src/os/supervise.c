@@ -1,5 +1,4 @@
-/* Supervising children by their number. Called by the server of a pool and by its workers; never by a process of the
- * user's, whose children and signals are its own. */
+/* Supervising children by their number. Not for a process of the user's, whose children and signals are its own. */
 #include "os/supervise.h"
 
 #include "os/clock.h"

@@ -1,4 +1,4 @@
-/* Terminals. Called by src/pool, for the line of a map's progress. It changes nothing about a terminal. */
+/* Terminals. Nothing here changes a terminal. */
 #include "os/terminal.h"
 
 #include "os/fault.h"

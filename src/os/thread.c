@@ -1,5 +1,4 @@
-/* Threads of the library's own. Called by src/pool, where a program asks for callbacks; nothing else starts one. And
- * the turns that threads take, called by connections and listeners. */
+/* Threads of the library's own, and the turns that threads take. */
 #define _GNU_SOURCE
 #include "os/thread.h"
 

@@ -1,4 +1,4 @@
-/* What a synchronization object is and how it stands, as text. Called by src/manager when it prints objects. */
+/* What a synchronization object is and how it stands, as text. */
 #ifndef MPROC_SYNC_DESCRIBE_H
 #define MPROC_SYNC_DESCRIBE_H
 

@@ -1,6 +1,6 @@
-/* Holdings: finds them, and lets one thread at a time have one. Called by semaphore.c. The holdings of a member are a
- * hash table by the semaphore's address with linear probing, in which nothing is ever removed while the member lives,
- * only replaced: so a search ends at the first place that was never used. */
+/* Holdings: finds them, and lets one thread at a time have one. The holdings of a member are a hash table by the
+ * semaphore's address with linear probing, in which nothing is ever removed while the member lives, only replaced: so a
+ * search ends at the first place that was never used. */
 #include "sync/holding.h"
 
 #include "os/clock.h"

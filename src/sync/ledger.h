@@ -1,6 +1,5 @@
 /* The part of a member's ledger that src/sync uses: what the member holds of semaphores, where its threads wait, and
- * which of them live.
- * See holding.h, wait_note.h and thread_life.h for the three kinds of entries.
+ * which of them live. See holding.h, wait_note.h and thread_life.h for the three kinds of entries.
  *
  * Nobody clears this part when a slot changes hands: the sequence numbers of the holdings go on, so that what a
  * semaphore says about an operation of long ago is never mistaken for one of the slot's next user. */

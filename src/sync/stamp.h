@@ -1,5 +1,5 @@
 /* What all synchronization objects share: the stamp by which an object is known, and the checks of the public
- * functions. Used by the files of src/sync, and for their stamps by the containers of src/manager.
+ * functions. The containers have stamps too.
  *
  * A stamp is {kind xor address, nonce}. The upper half says that this very place was set up as this kind of object, so
  * memory that was never set up, a copy, and a pointer to something else are all recognized. The nonce is another one at

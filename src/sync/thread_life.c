@@ -1,4 +1,4 @@
-/* The threads of the family: gives each a cell, and looks whether one lives. Called by rlock.c. */
+/* The threads of the family: gives each a cell, and looks whether one lives. */
 #include "sync/thread_life.h"
 
 #include "os/listed.h"

@@ -1,5 +1,5 @@
-/* The threads of the family: their names, and the kernel's word on whether one of them lives. Called by what is owned
- * by a thread and not by its process.
+/* The threads of the family: their names, and the kernel's word on whether one of them lives. For what is owned by a
+ * thread and not by its process.
  *
  * A thread holds one robust mutex in its member's ledger as long as it lives. When it ends, in whatever way, the kernel
  * goes through the list of its robust mutexes and marks the mutex; any process of the family can read that mark. */

@@ -2,20 +2,20 @@
  *
  * The waiter                                     The one that changes it
  *     while (!condition()) {                         change it (any atomic store)
- *         seen = wait_cell_prepare(cell);                 wait_cell_wake(cell, count);
+ *         seen = wait_cell_prepare(cell);            wait_cell_wake(cell, count);
  *         if (condition())
  *             break;
  *         result = wait_cell_sleep(cell, seen, deadline);
  *         if (result) ...                        MPROC_TIMEOUT: look at the condition a last time
  *     }
  *
- * Why no wake-up is lost: wait_cell_prepare() sets the sleeper bit and then reads the condition; the other side changes the
- * condition and then reads the bit; both pairs have a full fence between. Where the bit is seen the sequence number
+ * Why no wake-up is lost: wait_cell_prepare() sets the sleeper bit and then reads the condition; the other side changes
+ * the condition and then reads the bit; both pairs have a full fence between. Where the bit is seen the sequence number
  * moves before the wake, so a waiter that is not asleep yet does not fall asleep. A woken process that dies takes its
  * wake-up with it; the others look again after a tick. A wake without sleepers costs a fence and a load, no system
  * call.
  *
- * Field by field: word = sequence << 2 | BELL | SLEEPERS. All sides change it by atomic operations; the bits are hints
+ * Field by field: word = sequence << 2 | ARMED | SLEEPERS. All sides change it by atomic operations; the bits are hints
  * that may be set without need but never missing when needed. It has nothing to recover. */
 #ifndef MPROC_SYNC_WAIT_CELL_H
 #define MPROC_SYNC_WAIT_CELL_H
@@ -41,7 +41,7 @@ uint32_t wait_cell_prepare(struct wait_cell *cell);
  * the deadline has come. Sweeps dead members now and then, at a deadline that has come too. */
 int wait_cell_sleep(struct wait_cell *cell, uint32_t seen, int64_t deadline);
 
-/* Ask that the family's bell (sync/wake_fd.h) be rung at the next wake; for mproc_wait(). */
+/* Have the next wake ring the family's wake-up descriptor (sync/wake_fd.h), for mproc_wait(). */
 void wait_cell_arm(struct wait_cell *cell);
 
 void wait_cell_wake_slow(struct wait_cell *cell, int count);

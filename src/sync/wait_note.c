@@ -1,4 +1,4 @@
-/* Notes: claims them and finds them. What they mean is known to condition.c and barrier.c, which also sweep them. */
+/* Wait notes: claims them and finds them. condition.c and barrier.c know what they mean, and sweep them. */
 #include "sync/wait_note.h"
 
 #include "sync/ledger.h"

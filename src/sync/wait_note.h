@@ -1,5 +1,5 @@
-/* Notes: where a thread says that it waits at a condition or a barrier, so that its death there can be made good. One
- * is claimed for each wait and freed at its end. */
+/* Wait notes: a thread says in one that it waits at a condition or a barrier, so that its death there can be made good.
+ * Each wait claims one and frees it at its end. */
 #ifndef MPROC_SYNC_WAIT_NOTE_H
 #define MPROC_SYNC_WAIT_NOTE_H
 

@@ -1,4 +1,5 @@
-/* The family's bell, as wake_fd.h says. The eventfd is made with the arena and inherited with it. */
+/* The family's wake-up descriptor, as wake_fd.h says. It is an eventfd that is made with the arena and inherited with
+ * it. */
 #include "sync/wake_fd.h"
 
 #include "arena/member.h"

@@ -1,7 +1,7 @@
-/* The family's bell: one eventfd that every member has, so that mproc_wait() can wait for shared objects and
- * descriptors in one epoll. A waiter arms the cells of its objects and watches the bell edge-triggered; whoever wakes
- * an armed cell rings. All that watch are woken and look again; nobody ever reads the counter, so it needs no recovery.
- */
+/* The family's wake-up descriptor: one eventfd that every member has, so that mproc_wait() can wait for shared objects
+ * and descriptors in one epoll. A waiter arms the cells of its objects and watches the descriptor edge-triggered;
+ * whoever wakes an armed cell rings it. All watchers wake and look again. Nobody ever reads the counter, so it needs no
+ * recovery. */
 #ifndef MPROC_SYNC_WAKE_FD_H
 #define MPROC_SYNC_WAKE_FD_H
 

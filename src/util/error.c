@@ -1,4 +1,4 @@
-/* What results mean in words, and which version this is. Called by users; nothing here fails. */
+/* What results mean in words, and which version this is. Nothing here fails. */
 #include <limits.h>
 #include <mproc/base.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
-/* The names of functions, as the symbol table of an ELF file has them. Called by a worker that is dying, and by
- * children that end, on files that are mapped for the purpose. It reads 64-bit files of this machine's byte order, and
- * nothing beyond the size that it was given. */
+/* The names of functions, as the symbol table of an ELF file has them. It reads 64-bit files of this machine's byte
+ * order, and nothing beyond the size that it was given. */
 #include "util/symbol.h"
 
 #include <elf.h>
