@@ -48,7 +48,7 @@ static int connect_any(mproc_connection **connection, const struct address *addr
 
     int result = address_check_whole(address);
     if (!result)
-        result = reach_places(places, address);
+        result = socket_connect_places(places, address);
     if (result < 0)
         return result;
     socket_connect_begin(&attempt, places, (size_t)result);

@@ -33,7 +33,7 @@ static OS_FORK_PATH void socket_connect_after_fork_in_child(void)
 
 static member_fork_handler *const listed OS_LISTED("mproc_fork_handlers") = socket_connect_after_fork_in_child;
 
-int reach_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address)
+int socket_connect_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address)
 {
     if (address->scheme == ADDRESS_TCP)
         return os_address_of_host(places, SOCKET_CONNECT_MAX, address->host, address->port);

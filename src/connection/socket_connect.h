@@ -29,7 +29,7 @@ struct attempt {
 
 /* The places of an address: those of a host in the order in which they are to be tried, or a path. How many, or an
  * error. */
-int reach_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address);
+int socket_connect_places(struct os_address places[SOCKET_CONNECT_MAX], const struct address *address);
 
 /* places are at most SOCKET_CONNECT_MAX, and must stay. They are tried in their order; one that does not answer holds
  * up the others for a moment only. */

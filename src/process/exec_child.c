@@ -1,5 +1,4 @@
-/* Fresh processes: how they are executed, and how they become the child that their record describes. Called by spawn.c
- * and forkserver.c in the parent, by init.c and forkserver_main.c in the fresh process. */
+/* Fresh processes: how they are executed, and how they become the child that their record describes. */
 #include "process/exec_child.h"
 
 #include "arena/region.h"
@@ -107,7 +106,7 @@ static pid_t execute(const struct exec_child_run *run, const struct executable *
 }
 
 /* What the run reports: 0, a condition or -errno; MPROC_NOT_INITIALIZED: nothing, and it ends, or has had long enough.
- * Its end is looked for too, for what it has started may keep the report open. */
+ * Its end is looked for too, because a process that it has started may keep the report open. */
 static int await_report(pid_t pid, int fd)
 {
     struct pollfd input = {.fd = fd, .events = POLLIN};
@@ -125,7 +124,7 @@ static int await_report(pid_t pid, int fd)
     return MPROC_NOT_INITIALIZED;
 }
 
-/* Without this line nobody could know what has happened: the run has said nothing, or something of its own. */
+/* Only this line tells what has happened: the run has said nothing, or something of its own. */
 static void complain(const struct exec_child_run *run, const char *program, int exit)
 {
     char how[32] = "did not end";

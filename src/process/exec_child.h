@@ -1,4 +1,4 @@
-/* Fresh processes: those that are told by a record what to do, and not by a copy of their parent's memory. */
+/* Fresh processes: those that learn from a record what to do, and not from a copy of their parent's memory. */
 #ifndef MPROC_PROCESS_EXEC_CHILD_H
 #define MPROC_PROCESS_EXEC_CHILD_H
 
@@ -6,7 +6,7 @@
 #include "process/start_record.h"
 
 /* The variable that a fresh process finds in its environment: "3", or "3:9". The first is where its descriptors begin;
- * the second, the one for the report that somebody waits for. */
+ * the second, the one for the report, where a process waits for it. */
 #define EXEC_CHILD_VARIABLE "MPROC_SPAWN"
 
 /* Whether a fresh run of the program can be expected to become a child: 0; MPROC_NOT_INITIALIZED: it would not get to

@@ -37,7 +37,7 @@ __attribute__((constructor)) static void notice(void)
 }
 
 /* Whether mproc_init() and the call to it come with the program, so that a fresh run has them too. What dlopen() has
- * loaded, as an interpreter does, comes when somebody tells the program to load it, which nobody tells a fresh run. */
+ * loaded, as an interpreter does, comes only when the program is told to load it, and a fresh run is not. */
 static bool is_at_home(void)
 {
     static _Atomic(int) known; /* 0: not yet */
@@ -120,7 +120,7 @@ int mproc_init(void)
     if (!first)
         return 0;
     first_descriptor = 0;
-    if (os_program_is_privileged()) /* somebody else's environment is no ground for calling functions */
+    if (os_program_is_privileged()) /* the environment may be another user's, who must not choose functions */
         child_fail("the process", "a program with a set-user-ID bit or with capabilities is not started this way");
     be_fresh(first);
 }

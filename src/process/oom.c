@@ -1,5 +1,5 @@
-/* Whether it was the kernel's OOM killer that killed a worker. The kernel counts a kill before it sends the signal, so when
- * a worker was reaped its kill is counted. */
+/* Whether it was the kernel's OOM killer that killed a worker. The kernel counts a kill before it sends the signal, so
+ * when a worker was reaped its kill is counted. */
 #include "process/oom.h"
 
 #include "os/clock.h"

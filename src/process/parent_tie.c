@@ -9,7 +9,7 @@
  * a program, which closes it too; so the parent has it as well, put away by os_stow(). It must outlive the writing end
  * when everything of the parent is closed at once. What was put away is let go when its socket is, and files that are
  * closed at once are let go the last one first: so the writing end is the higher descriptor. The daemon then needs
- * nothing, and can lose nothing.
+ * nothing open, and can lose nothing.
  *
  * A forked child closes its copies of the writing ends at once, but it may be held up before, and then it is what
  * keeps them open when the parent dies. Its copy of the reading end must then be there too, else the kernel would have

@@ -111,9 +111,9 @@ static void describe(struct start *start, const mproc_process_options *options)
     start->parent = member_current();
 }
 
-/* Whoever started the program may have ignored the ends of children, and so would this process: nobody could know then
- * how a child ended. Where the kernel tells it all the same, and where the program itself has chosen so, it is left at
- * that. */
+/* The process that started the program may have ignored SIGCHLD, and an ignored signal is inherited. Then the end of a
+ * child could not be known. It stays ignored where the kernel tells the end all the same, and where the program itself
+ * has chosen so. */
 static bool was_ignored;
 
 static void look_at_children(void)

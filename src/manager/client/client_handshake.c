@@ -47,7 +47,7 @@ static int dial(const struct manager_address *way, struct channel *channel, int6
     struct attempt attempt;
     bool is_local = way->address.scheme == ADDRESS_UNIX;
 
-    int result = reach_places(places, &way->address);
+    int result = socket_connect_places(places, &way->address);
     if (result < 0)
         return result;
     socket_connect_begin(&attempt, places, (size_t)result);
