@@ -30,17 +30,32 @@ static _Unwind_Reason_Code step(struct _Unwind_Context *context, void *arg)
     return walk->visit(&call, walk->arg) ? _URC_NO_REASON : _URC_NORMAL_STOP;
 }
 
-void os_stack_walk(bool (*visit)(const struct os_stack_call *call, void *arg), void *arg)
-{
-    struct walk walk = {.visit = visit, .arg = arg};
-    _Unwind_Backtrace(step, &walk);
-}
-
 static bool go_on(const struct os_stack_call *call, void *arg)
 {
     (void)call;
     (void)arg;
     return true;
+}
+
+/* Of libgcc, in no header of it. */
+struct unwind_bases {
+    void *text, *data, *function;
+};
+extern const void *_Unwind_Find_FDE(void *address, struct unwind_bases *bases); /* NOLINT */
+
+/* A static program tells the unwinder of its tables in a constructor without a number. Before that, and in what was
+ * forked before that, the unwinder would abort. */
+static bool has_tables(void)
+{
+    struct unwind_bases bases;
+    return _Unwind_Find_FDE((void *)(uintptr_t)go_on, &bases) != NULL;
+}
+
+void os_stack_walk(bool (*visit)(const struct os_stack_call *call, void *arg), void *arg)
+{
+    struct walk walk = {.visit = visit, .arg = arg};
+    if (has_tables())
+        _Unwind_Backtrace(step, &walk);
 }
 
 void os_stack_prepare(void)

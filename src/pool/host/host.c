@@ -357,7 +357,7 @@ int host_start(mproc_pool *pool)
         result = load_acquire(&shared->started);
         if (result != POOL_STARTING)
             return result;
-        result = lives ? 0 : -EAGAIN;
+        result = lives ? 0 : failure(-EAGAIN, "the server of the pool ended before it was ready: see stderr");
         if (!result)
             wait_cell_sleep(&shared->changed, seen, OS_NEVER);
     }
