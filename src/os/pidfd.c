@@ -12,6 +12,7 @@
 #include "os/refused.h"
 #include "os/signal.h"
 #include "os/uncancelled.h"
+#include "os/waitid.h"
 #include "util/atomic.h"
 #include "util/failure.h"
 #include <errno.h>
@@ -81,7 +82,7 @@ int os_pidfd_of_child(pid_t pid)
     int fault = os_fault(OS_WAITID);
     if (fault)
         return fault;
-    if (uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL))
+    if (os_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL))
         return failed_call("waitid");
     return os_pidfd_open(pid);
 }
@@ -166,7 +167,7 @@ static bool try_end_by_descriptor(void)
     os_signals_restore(&before);
     if (pid < 0)
         return false;
-    while (uncancelled_waitid(P_PIDFD, (id_t)fd, &(siginfo_t){.si_pid = 0}, WEXITED | __WALL) < 0 && errno == EINTR) {
+    while (os_waitid(P_PIDFD, (id_t)fd, &(siginfo_t){.si_pid = 0}, WEXITED | __WALL, NULL) < 0 && errno == EINTR) {
     }
     told = end_by_descriptor(fd, &exitcode);
     os_close(fd);
@@ -207,7 +208,6 @@ int os_pidfd_reap(int fd, int *exitcode)
     return result;
 }
 
-/* The library's waitid() does not ask for the usage, which the kernel tells too. */
 int os_pidfd_reap_end(int fd, struct os_end *end)
 {
     siginfo_t info = {.si_pid = 0};
@@ -219,7 +219,7 @@ int os_pidfd_reap_end(int fd, struct os_end *end)
     struct wanted wanted = wanted_of(fd);
     do {
         result = os_fault(OS_WAITID);
-        if (!result && syscall(SYS_waitid, wanted.type, wanted.id, &info, WEXITED | WNOHANG | __WALL, &usage))
+        if (!result && os_waitid(wanted.type, wanted.id, &info, WEXITED | WNOHANG | __WALL, &usage))
             result = failed_call("waitid");
     } while (result == -EINTR);
     if (result == -ECHILD)
@@ -238,7 +238,7 @@ int os_pidfd_reap_end(int fd, struct os_end *end)
 static bool is_child(idtype_t type, id_t id)
 {
     siginfo_t info;
-    return uncancelled_waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+    return os_waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) == 0;
 }
 
 bool os_pidfd_is_child(int fd)
@@ -257,7 +257,7 @@ bool os_child_has_ended(pid_t pid)
     siginfo_t info = {.si_pid = 0};
     if (os_fault(OS_WAITID))
         return false;
-    return uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD
+    return os_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) ? errno == ECHILD
                                                                                     : info.si_pid == pid;
 }
 
@@ -267,7 +267,7 @@ int os_reap(pid_t pid, int *exitcode)
     int result;
     do {
         result = os_fault(OS_WAITID);
-        if (!result && uncancelled_waitid(P_PID, (id_t)pid, &info, WEXITED))
+        if (!result && os_waitid(P_PID, (id_t)pid, &info, WEXITED, NULL))
             result = failed_call("waitid");
     } while (result == -EINTR);
     if (!result && exitcode)

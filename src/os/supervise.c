@@ -3,16 +3,15 @@
 
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/waitid.h"
 #include "util/failure.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The library's waitid() does not ask for the usage, which the kernel tells too. */
 int os_reap_any(struct os_end *end)
 {
     struct rusage usage = {.ru_maxrss = 0};
@@ -20,7 +19,7 @@ int os_reap_any(struct os_end *end)
     if (fault)
         return fault;
     siginfo_t info = {.si_pid = 0};
-    if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage))
+    if (os_waitid(P_ALL, 0, &info, WEXITED | WNOHANG, &usage))
         return failed_call("waitid");
     if (info.si_pid == 0)
         return 0;

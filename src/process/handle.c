@@ -10,6 +10,7 @@
 #include "os/eventfd.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "os/refused.h"
 #include "os/say.h"
 #include "os/supervise.h"
 #include "process/parent_tie.h"
@@ -279,6 +280,12 @@ int handle_foreign(void)
     return failure(MPROC_FOREIGN, "process was started by another process, which alone can wait for it");
 }
 
+/* Whether it has ended and can be reaped by no call: a filter refuses them all. */
+static bool is_out_of_reach(const struct mproc_process *handle, int result)
+{
+    return result < 0 && os_is_refused(-result) && os_pidfd_wait(handle->pidfd, 0) == 1;
+}
+
 /* Reap it if it has ended. With the lock. Returns whether it has ended just now. */
 static bool handle_reap(struct mproc_process *handle)
 {
@@ -297,7 +304,7 @@ static bool handle_reap(struct mproc_process *handle)
         handle->state = HANDLE_ENDED;
         handle->exitcode = end.exit;
         process_postmortem_note(handle, &end);
-    } else if (result == -ECHILD) {
+    } else if (result == -ECHILD || is_out_of_reach(handle, result)) {
         handle->state = HANDLE_LOST;
     }
     if (handle->state == HANDLE_RUNNING)

@@ -49,6 +49,9 @@ static const struct call calls[] = {
     {"fstatfs", SYS_fstatfs, false},
     {"rseq", SYS_rseq, false},
     {"membarrier", SYS_membarrier, false},
+    {"waitid", SYS_waitid, false},
+    {"gettid", SYS_gettid, false},
+    {"tgkill", SYS_tgkill, false},
     {"pipe2", SYS_pipe2, true},
     {"fallocate", SYS_fallocate, true},
     {"eventfd2", SYS_eventfd2, true},
@@ -190,6 +193,38 @@ static int queue(void)
     return result;
 }
 
+static int dies_with_lock(void *arg)
+{
+    if (mproc_lock_acquire(arg, SOON))
+        return 1;
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int lock(void)
+{
+    mproc_process *process;
+    int code = 0;
+    mproc_lock *taken = mproc_calloc(1, sizeof *taken);
+    int result = taken ? mproc_lock_init(taken) : -errno;
+    if (!result)
+        result = mproc_process_start(&process, dies_with_lock, taken, NULL);
+    if (result)
+        return result;
+    result = mproc_process_join(process, SOON);
+    if (!result)
+        result = mproc_process_exitcode(process, &code);
+    mproc_process_free(process);
+    if (result || code != -SIGKILL)
+        return result ? result : 1001;
+    result = mproc_lock_acquire(taken, SOON);
+    if (result != MPROC_OWNER_DIED)
+        return result ? result : 1002;
+    result = mproc_lock_release(taken);
+    mproc_free(taken);
+    return result;
+}
+
 static int exchange(bool duplex)
 {
     char text[8] = "";
@@ -220,7 +255,7 @@ static int dies(void *ctx, const void *in, void *out)
     (void)ctx;
     (void)out;
     if (*(const int *)in == 3)
-        raise(SIGKILL);
+        kill(getpid(), SIGKILL); /* raise() needs the calls of threads */
     return 0;
 }
 
@@ -304,6 +339,7 @@ static const struct {
     {"parent", parent},
     {"group", group},
     {"queue", queue},
+    {"lock", lock},
     {"pipe", pipe_one_way},
     {"duplex pipe", pipe_duplex},
     {"pool", pool_by_fork},
