@@ -112,7 +112,7 @@ static int in_use(void)
     return failure(-EADDRINUSE, "somebody listens at the path of address already, or it is no socket");
 }
 
-/* Under the folder's lock, so that nobody else takes a file for stale: remove it if it is, and put ours there. */
+/* Under the folder's lock, so that no other process takes a file for stale: remove it if it is, and put ours there. */
 static int endpoint_replace(const char *hidden, const char *path)
 {
     struct os_file_identity file;

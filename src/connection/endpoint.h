@@ -1,6 +1,6 @@
 /* The place where a listener can be found: a socket that listens at an address, and for a unix socket its file.
  *
- * A file of that name is seen by others only when somebody listens: the socket gets a name that nobody knows,
+ * Others see a file of that name only when a process listens: the socket gets a name that nobody knows,
  * listens, and is then linked to the one that was asked for, which fails where there is a file. A file that an ended
  * listener left is replaced under a lock on its folder, so that of several processes that want it one gets it. A
  * process that is killed on the way leaves a hidden file behind, and no lock.

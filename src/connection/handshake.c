@@ -84,7 +84,7 @@ static int make_challenge(struct handshake *handshake)
     return result;
 }
 
-/* Whether somebody hands us a challenge that we, or any client with this key, have made: 1, 0 or -errno. */
+/* Whether the peer sends a challenge that we, or any client with this key, have made: 1, 0 or -errno. */
 static int is_handed_on(const struct handshake *handshake, const unsigned char *challenge, size_t size)
 {
     unsigned char mac[MAC_SHA256_SIZE];

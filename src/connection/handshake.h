@@ -11,10 +11,10 @@
  *
  * Each is a message as frame.h has them, of at most 256 bytes. The mac is an HMAC by the key. Python up to 3.11 knows
  * MD5 alone: its challenge is 20 bytes without a prefix, and its answer to any challenge a bare mac of 16 bytes. That
- * is spoken only where it is allowed; without, no answer by anything but SHA-256 is given or taken, so that nobody in
+ * is spoken only where it is allowed; without, no answer by anything but SHA-256 is given or taken, so that nothing in
  * between can talk two ends down to less.
  *
- * Whoever has no key may hand a challenge on to one that has it, and come back with the answer. A listener answers
+ * A peer without the key may pass a challenge on to one that has it, and come back with the answer. A listener answers
  * nothing before the peer has proved itself. A client answers first; so the second half of a client's challenge is a
  * mac of the first by which every client with that key knows it, and does not answer. */
 #ifndef MPROC_CONNECTION_HANDSHAKE_H

@@ -164,7 +164,7 @@ static int socket_connect_give(struct attempt *attempt, size_t place,
     return result;
 }
 
-/* Whether another place is to be begun: none is being tried, or those have had their time. */
+/* Whether to begin with another place: none is being tried, or those have had their time. */
 static bool socket_connect_is_due(const struct attempt *attempt)
 {
     if (attempt->begun == attempt->count)

@@ -21,7 +21,7 @@ struct attempt {
     const struct os_address *places;
     size_t count;
     size_t begun;                /* how many of the places were tried, or are */
-    int64_t next_at;             /* when to begin with the next one, though nobody has failed */
+    int64_t next_at;             /* when to begin with the next one, though none has failed */
     int64_t room_at;             /* when to ask the one listener again that had no room */
     int result;                  /* of the last one that failed */
     int fds[SOCKET_CONNECT_MAX]; /* of those that are being tried, by place; -1: none */

@@ -94,7 +94,7 @@ void coverage_look(void)
     changes_seen = changes;
 }
 
-/* The object's first mapped byte: where its file is to be asked for. */
+/* The object's first mapped byte, by which its file is found. */
 static int find_begin(struct dl_phdr_info *object, size_t size, void *arg)
 {
     ElfW(Addr) *base = arg;

@@ -25,7 +25,7 @@ struct descendants {
     int error;        /* the first thing that went wrong, or 0 */
 };
 
-/* Begin with nobody. Where there is no /proc the error is noted, and the tree is blind. */
+/* Begin with an empty tree. Where there is no /proc the error is noted, and the tree is blind. */
 void descendants_begin(struct descendants *tree, uint64_t since, uint32_t id, const char *mark);
 
 /* Add a child of ours that has not ended, by its number here and its pidfd, which must stay open. */

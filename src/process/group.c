@@ -328,7 +328,7 @@ static bool has_failed(const struct mproc_process *member)
     return member->state == HANDLE_LOST || member->exitcode != 0;
 }
 
-/* Where nobody is told an error. */
+/* Where no caller gets the error. */
 static void log_error(const struct descendants *tree)
 {
     if (tree->error)
@@ -397,7 +397,7 @@ static bool group_take(struct mproc_process *member)
     return first;
 }
 
-/* The first of the selection that has ended and that nobody was told of, or NULL. */
+/* The first of the selection that has ended and was not reported yet, or NULL. */
 static struct mproc_process *take_ended(struct selection *selection)
 {
     for (size_t i = 0; i < selection->count; i++) {

@@ -236,7 +236,7 @@ static bool handle_is_of_this_process(const struct mproc_process *handle)
     return handle->generation == process_generation();
 }
 
-/* What becomes of a freed handle that nobody uses: it is destroyed, unless there is still a child to be reaped. With
+/* What becomes of a freed handle that no call uses: it is destroyed, unless there is still a child to be reaped. With
  * the lock. */
 static void handle_settle(struct mproc_process *handle)
 {

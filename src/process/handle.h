@@ -11,7 +11,7 @@
 enum handle_state {
     HANDLE_RUNNING,
     HANDLE_ENDED, /* reaped; exitcode is known */
-    HANDLE_LOST   /* ended, and reaped by somebody else */
+    HANDLE_LOST   /* ended, and reaped by other code than this library */
 };
 
 /* Memory of this process alone. The fields of the first part do not change once it is listed; the others are under the
@@ -25,7 +25,7 @@ struct mproc_process {
     struct mproc_group *group;
     char name[PROCESS_NAME_SIZE];
 
-    int sentinel; /* what is polled where the pidfd cannot be, once somebody wants that; or -1 */
+    int sentinel; /* what is polled where the pidfd cannot be, once that was asked for; or -1 */
     int64_t started_at;
     struct crash_report *words; /* see process_postmortem.h; or NULL */
 

@@ -1,6 +1,6 @@
 /* Whether it was the kernel's OOM killer that killed a worker. The kernel does not say so, but it counts what it has
- * killed, in the whole machine: a SIGKILL that nobody of the pool has sent is taken for its doing when that count has
- * grown. Memory of the server alone. */
+ * killed, in the whole machine: a SIGKILL that no process of the pool has sent is taken for its doing when that count
+ * has grown. Memory of the server alone. */
 #ifndef MPROC_PROCESS_OOM_H
 #define MPROC_PROCESS_OOM_H
 

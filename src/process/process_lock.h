@@ -2,8 +2,8 @@
 #ifndef MPROC_PROCESS_PROCESS_LOCK_H
 #define MPROC_PROCESS_PROCESS_LOCK_H
 
-/* Held for short stretches only: while it is held nobody waits, forks, or calls into the arena. It is held across every
- * fork(), so that a child finds the state whole. */
+/* Held for short stretches only: the thread that holds it does not wait, fork, or call into the arena. It is held
+ * across every fork(), so that a child finds the state whole. */
 void process_lock(void);
 void process_unlock(void);
 

@@ -4,7 +4,8 @@
 
 #include "process/self.h"
 
-/* Made by the parent, read by the child. The descriptors belong to whoever made it; in the child they are its own. */
+/* Made by the parent, read by the child. The descriptors belong to the process that made it; in the child they are its
+ * own. */
 struct start {
     mproc_target *fn;
     void *arg;
