@@ -10,6 +10,8 @@
 #include "os/uncancelled.h"
 #include "util/failure.h"
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -104,9 +106,20 @@ void os_crash_guard(int number, int64_t span, void (*over)(int number))
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* Where a filter refuses gettid(): "PID/task/TID". */
+static pid_t shown_thread_id(void)
+{
+    char text[64];
+    ssize_t length = readlink("/proc/thread-self", text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    const char *number = strrchr(text, '/');
+    return number ? (pid_t)atoi(number + 1) : getpid();
+}
+
 pid_t os_thread_id(void)
 {
-    return (pid_t)syscall(SYS_gettid);
+    pid_t thread = (pid_t)syscall(SYS_gettid);
+    return thread > 0 ? thread : shown_thread_id();
 }
 
 void os_signal_thread(pid_t thread, int number)

@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <mproc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,6 +297,39 @@ static int manager(void)
     return result;
 }
 
+static void *tries(void *arg)
+{
+    return (void *)(intptr_t)mproc_remote_acquire(arg, MPROC_NOWAIT);
+}
+
+/* A thread cannot be made, or aborts the process, without these calls of the C library's. */
+static bool threads_are_to_be_had(void)
+{
+    bool has_rseq = syscall(SYS_rseq, NULL, 0, 0, 0) == 0 || errno == EINVAL;
+    return has_rseq && (syscall(SYS_clone3, NULL, 0) == 0 || errno == EINVAL);
+}
+
+/* Threads are told apart. */
+static int rlock(void)
+{
+    mproc_manager *manager;
+    mproc_remote *taken = NULL;
+    pthread_t thread;
+    void *other = NULL;
+    int result = mproc_manager_create(&manager, NULL);
+    if (result)
+        return result;
+    result = mproc_manager_remote(manager, &taken, MPROC_REMOTE_RLOCK, 0, NULL, SOON);
+    if (!result)
+        result = mproc_remote_acquire(taken, SOON);
+    if (!result && threads_are_to_be_had() && pthread_create(&thread, NULL, tries, taken) == 0) {
+        pthread_join(thread, &other);
+        result = (intptr_t)other == MPROC_TIMEOUT ? 0 : 1001;
+    }
+    mproc_manager_free(manager);
+    return result;
+}
+
 static int connects(void *arg)
 {
     mproc_connection *connection;
@@ -332,19 +366,13 @@ static const struct {
     const char *name;
     int (*run)(void);
 } steps[] = {
-    {"fork", by_fork},
-    {"spawn", by_spawn},
-    {"forkserver", by_server},
-    {"kill", killed},
-    {"parent", parent},
-    {"group", group},
-    {"queue", queue},
-    {"lock", lock},
-    {"pipe", pipe_one_way},
-    {"duplex pipe", pipe_duplex},
-    {"pool", pool_by_fork},
-    {"spawned pool", pool_by_spawn},
-    {"manager", manager},
+    {"fork", by_fork},         {"spawn", by_spawn},
+    {"forkserver", by_server}, {"kill", killed},
+    {"parent", parent},        {"group", group},
+    {"queue", queue},          {"lock", lock},
+    {"pipe", pipe_one_way},    {"duplex pipe", pipe_duplex},
+    {"pool", pool_by_fork},    {"spawned pool", pool_by_spawn},
+    {"manager", manager},      {"rlock", rlock},
     {"listener", listener},
 };
 
