@@ -33,7 +33,7 @@ static void end_turn(mproc_pool *pool)
 }
 
 /* The promise keeps the workers of a pool that is closed meanwhile: the list does not. */
-static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wish, int64_t deadline)
+static int broadcast_run(mproc_pool *pool, const mproc_map *map, const struct host_job *wish, int64_t deadline)
 {
     int result = host_promise(pool);
     if (result)
@@ -44,8 +44,8 @@ static int run(mproc_pool *pool, const mproc_map *map, const struct host_job *wi
 }
 
 /* The job of a call to as many workers as the map says, or all; *all is its map. */
-static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
-                struct host_job *wish)
+static int broadcast_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_map *map, mproc_map *all,
+                          struct host_job *wish)
 {
     if (!map)
         return failure(-EINVAL, "map is NULL");
@@ -70,13 +70,13 @@ int mproc_pool_run_on_all(mproc_pool *pool, mproc_task *fn, void *ctx, const mpr
     mproc_map all;
     struct host_job wish;
     int64_t deadline = os_deadline(timeout);
-    int result =
-        os_timeout_is_valid(timeout) ? plan(pool, fn, ctx, map, &all, &wish) : failure(-EINVAL, "timeout is negative");
+    int result = os_timeout_is_valid(timeout) ? broadcast_plan(pool, fn, ctx, map, &all, &wish)
+                                              : failure(-EINVAL, "timeout is negative");
     if (!result)
         result = take_turn(pool, deadline);
     if (result)
         return outcome(__func__, os_outcome(result, timeout));
-    result = run(pool, &all, &wish, deadline);
+    result = broadcast_run(pool, &all, &wish, deadline);
     end_turn(pool);
     return outcome(__func__, result == MPROC_CLOSED ? host_closed() : os_outcome(result, timeout));
 }

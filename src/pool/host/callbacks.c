@@ -1,10 +1,9 @@
 /* Callbacks of futures. A pool has one thread for them in its host, from the first that is asked for until the pool is
- * freed. Called by future.c, and by those who stop, join and free a pool; the thread itself calls the program's
- * functions, with no lock held, and nothing of the pool but what any thread may.
+ * freed. The thread calls the program's functions with no lock held, and uses the pool only as any other thread may.
  *
  * The thread sleeps in the pool's cell `changed`, which workers wake when they leave a job, and looks which futures
  * have ended. Jobs are begun in the order in which they are dealt out. So no more unsettled ones than there are workers
- * stand before a settled one, as long as all goes well: it looks at so many, and a few more, each time it is woken, and
+ * stand before a settled one, as long as all goes well: each time it is woken it looks at that many and a few more, and
  * at all of them every tick. Where a job overtook others, was stopped, or asked about late, its callback comes after a
  * tick at most. */
 #include "pool/host/callbacks.h"
@@ -29,7 +28,7 @@ void callbacks_leave(void)
 
 /* ---- lists ---- */
 
-static void insert(struct callback_list *list, struct callback *callback, struct callback *previous)
+static void callbacks_insert(struct callback_list *list, struct callback *callback, struct callback *previous)
 {
     struct callback *next = previous ? previous->next : list->first;
     callback->next = next;
@@ -38,16 +37,16 @@ static void insert(struct callback_list *list, struct callback *callback, struct
     *(next ? &next->previous : &list->last) = callback;
 }
 
-static void take_out(struct callback_list *list, struct callback *callback)
+static void callbacks_take_out(struct callback_list *list, struct callback *callback)
 {
     *(callback->previous ? &callback->previous->next : &list->first) = callback->next;
     *(callback->next ? &callback->next->previous : &list->last) = callback->previous;
 }
 
-static void settle(struct callbacks *callbacks, struct callback *callback)
+static void callbacks_settle(struct callbacks *callbacks, struct callback *callback)
 {
     callback->is_settled = true;
-    insert(&callbacks->settled, callback, callbacks->settled.last);
+    callbacks_insert(&callbacks->settled, callback, callbacks->settled.last);
 }
 
 /* As the list of jobs has them. */
@@ -56,14 +55,14 @@ static void add_pending(struct callbacks *callbacks, struct callback *callback)
     struct callback *previous = callbacks->pending.last;
     while (previous && previous->job->priority < callback->job->priority)
         previous = previous->previous;
-    insert(&callbacks->pending, callback, previous);
+    callbacks_insert(&callbacks->pending, callback, previous);
 }
 
 /* ---- the thread ---- */
 
-/* Sort out which have ended of those that are pending before one, or of all, until so many have not. Those that were
- * looked at first may have ended since when a later one has: so they are looked at once more, and come before it. With
- * the mutex. */
+/* Move pending callbacks before `end` (NULL: all) whose job has ended to the settled list, until `looks` have been
+ * found that have not ended. When a later one has ended, earlier ones may have ended since they were looked at: so they
+ * are looked at again, and come before it. With the mutex. */
 static void sort_out(struct callbacks *callbacks, const struct callback *end, size_t looks, size_t looks_again)
 {
     size_t left = looks;
@@ -76,13 +75,13 @@ static void sort_out(struct callbacks *callbacks, const struct callback *end, si
         }
         if (looks_again && left < looks)
             sort_out(callbacks, callback, looks_again, 0);
-        take_out(&callbacks->pending, callback);
-        settle(callbacks, callback);
+        callbacks_take_out(&callbacks->pending, callback);
+        callbacks_settle(callbacks, callback);
     }
 }
 
 /* all: of all of them. With the mutex. */
-static void collect(mproc_pool *pool, bool all)
+static void callbacks_collect(mproc_pool *pool, bool all)
 {
     size_t few = pool->shared->worker_count + (size_t)LOOKS_MORE;
     sort_out(&pool->callbacks, NULL, all ? SIZE_MAX : few, few);
@@ -99,7 +98,7 @@ static bool is_time_for_all(struct callbacks *callbacks)
     return true;
 }
 
-static void call(const struct callback *callback)
+static void callbacks_call(const struct callback *callback)
 {
     mproc_item_status status = {0};
     int result = mproc_future_status(callback->future, &status);
@@ -114,11 +113,11 @@ static void call_first(struct callbacks *callbacks)
 {
     struct callback *callback = callbacks->settled.first;
     const struct callback copy = *callback;
-    take_out(&callbacks->settled, callback);
+    callbacks_take_out(&callbacks->settled, callback);
     callback->state = CALLBACK_OVER;
     callbacks->running = callback;
     pthread_mutex_unlock(&callbacks->mutex);
-    call(&copy);
+    callbacks_call(&copy);
     pthread_mutex_lock(&callbacks->mutex);
     callbacks->running = NULL;
     wait_cell_wake(&callbacks->idle, WAIT_CELL_ALL);
@@ -133,11 +132,11 @@ static bool has_pending(struct callbacks *callbacks)
 }
 
 /* Look at everything once, and call what is due. Returns whether the thread is to end. */
-static bool look(mproc_pool *pool)
+static bool callbacks_look_over(mproc_pool *pool)
 {
     struct callbacks *callbacks = &pool->callbacks;
     pthread_mutex_lock(&callbacks->mutex);
-    collect(pool, is_time_for_all(callbacks));
+    callbacks_collect(pool, is_time_for_all(callbacks));
     bool is_last = callbacks->ends && !callbacks->settled.first;
     while (callbacks->settled.first)
         call_first(callbacks);
@@ -146,7 +145,7 @@ static bool look(mproc_pool *pool)
 }
 
 /* While nothing is pending, workers that leave a job need not wake it. */
-static void *run(void *arg)
+static void *callbacks_run(void *arg)
 {
     mproc_pool *pool = arg;
     for (;;) {
@@ -156,7 +155,7 @@ static void *run(void *arg)
             cell = &pool->shared->changed;
             seen = wait_cell_prepare(cell);
         }
-        if (look(pool))
+        if (callbacks_look_over(pool))
             return NULL;
         host_sleep(pool, cell, seen, OS_NEVER);
     }
@@ -174,7 +173,7 @@ static int need_thread(mproc_pool *pool)
     struct callbacks *callbacks = &pool->callbacks;
     if (callbacks->has_thread)
         return 0;
-    int result = os_thread_create(&callbacks->thread, run, pool);
+    int result = os_thread_create(&callbacks->thread, callbacks_run, pool);
     callbacks->has_thread = result == 0;
     return result;
 }
@@ -182,11 +181,11 @@ static int need_thread(mproc_pool *pool)
 /* ---- the others ---- */
 
 /* One that has ended comes behind those that had ended before. With the mutex. */
-static void add(mproc_pool *pool, struct callback *callback)
+static void callbacks_append(mproc_pool *pool, struct callback *callback)
 {
     if (job_is_settled(callback->job, &callback->from)) {
-        collect(pool, false);
-        settle(&pool->callbacks, callback);
+        callbacks_collect(pool, false);
+        callbacks_settle(&pool->callbacks, callback);
     } else {
         add_pending(&pool->callbacks, callback);
     }
@@ -201,7 +200,7 @@ int callbacks_add(mproc_pool *pool, struct callback *callback, const struct call
     if (!result) {
         *callback = *wish;
         callback->state = CALLBACK_WAITS;
-        add(pool, callback);
+        callbacks_append(pool, callback);
     }
     pthread_mutex_unlock(&callbacks->mutex);
     if (!result)
@@ -243,7 +242,7 @@ void callbacks_remove(mproc_pool *pool, struct callback *callback)
     struct callbacks *callbacks = &pool->callbacks;
     pthread_mutex_lock(&callbacks->mutex);
     if (callback->state == CALLBACK_WAITS)
-        take_out(callback->is_settled ? &callbacks->settled : &callbacks->pending, callback);
+        callbacks_take_out(callback->is_settled ? &callbacks->settled : &callbacks->pending, callback);
     callback->state = CALLBACK_OVER;
     if (callbacks->running == callback && is_caller(callbacks))
         callbacks->running = NULL; /* another future may get its memory while the callback goes on */

@@ -36,7 +36,7 @@ struct callback_list {
 
 /* Of a pool; memory of the host alone. */
 struct callbacks {
-    pthread_mutex_t mutex; /* for what follows, but for the cells and look_at_all; no other lock is taken with it */
+    pthread_mutex_t mutex; /* for what follows, except the cells and look_at_all; no other lock is taken with it */
     bool has_thread;
     bool ends; /* the thread is to end */
     pthread_t thread;
@@ -49,12 +49,11 @@ struct callbacks {
     struct wait_cell idle;        /* woken after each callback */
 };
 
-/* Have it called when the job, which is that of a future of this pool, has ended. Starts the thread. 0; -EINVAL: that
- * was asked for before; -EAGAIN: there is no thread to be had, and nothing has changed. */
+/* Arrange for it to be called when the job, that of a future of this pool, has ended. Starts the thread. 0; -EINVAL:
+ * that was asked for before; -EAGAIN: there is no thread to be had, and nothing has changed. */
 int callbacks_add(mproc_pool *pool, struct callback *callback, const struct callback *wish);
 
-/* Have it not called, and wait for it where it is being called; not in the callback itself. Its memory may be freed
- * then. */
+/* Cancel it, and wait while it is being called, except in the callback itself. Its memory may be freed then. */
 void callbacks_remove(mproc_pool *pool, struct callback *callback);
 
 /* Whether this thread is the one that calls. */

@@ -20,7 +20,7 @@ struct mproc_future {
     struct callback callback;
 };
 
-static int launch(mproc_pool *pool, const struct host_job *wish, struct job **job)
+static int future_launch(mproc_pool *pool, const struct host_job *wish, struct job **job)
 {
     int result = host_make_job(pool, wish, wish->count, job);
     if (result)
@@ -40,7 +40,7 @@ static int submit(mproc_pool *pool, const struct host_job *wish, mproc_future **
     if (!made)
         return -ENOMEM;
     *made = (mproc_future){.tag.kind = TAG_FUTURE, .pool = pool};
-    int result = launch(pool, wish, &made->job);
+    int result = future_launch(pool, wish, &made->job);
     if (result) {
         free(made);
     } else {
@@ -59,7 +59,7 @@ int mproc_pool_submit(mproc_pool *pool, mproc_future **future, mproc_task *fn, v
 }
 
 /* What is wrong with them, or NULL. */
-static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_submit_options *options)
+static const char *future_wrong_options(mproc_task *fn, const void *ctx, const mproc_submit_options *options)
 {
     if (!fn)
         return "fn is NULL";
@@ -93,7 +93,7 @@ int mproc_pool_submit_with(mproc_pool *pool, mproc_future **future, mproc_task *
     if (!future)
         return refuse(__func__, "future is NULL");
     *future = NULL;
-    const char *wrong = wrong_options(fn, ctx, options);
+    const char *wrong = future_wrong_options(fn, ctx, options);
     if (wrong)
         return refuse(__func__, "%s", wrong);
     int result = host_limit_items(&wish, "options", options->item_timeout, options->retries, options->retry_on);
@@ -124,13 +124,13 @@ int mproc_pool_map_async(mproc_pool *pool, mproc_future **future, mproc_task *fn
 }
 
 /* 0; -EINVAL; -EPERM; -ESTALE: it was freed, or its pool. */
-static int check(const mproc_future *future)
+static int future_check(const mproc_future *future)
 {
     int result = tag_check(future ? &future->tag : NULL, TAG_FUTURE);
     return result ? result : host_check(future->pool);
 }
 
-static bool is_settled(void *arg)
+static bool future_is_settled(void *arg)
 {
     size_t from = 0;
     return job_is_settled(arg, &from);
@@ -138,12 +138,12 @@ static bool is_settled(void *arg)
 
 /* Whether the one chunk of a future's job is done in whatever way. A program may ask this in a loop and never wait, so
  * it is also a look at the pool's server. */
-static bool is_done(const mproc_future *future)
+static bool future_is_done(const mproc_future *future)
 {
-    if (is_settled(future->job))
+    if (future_is_settled(future->job))
         return true;
     host_look(future->pool);
-    return is_settled(future->job);
+    return future_is_settled(future->job);
 }
 
 /* How it ended. A job that was cancelled has written no status; a map has one for each item. */
@@ -156,7 +156,7 @@ static mproc_item_status end_of(const mproc_future *future)
 }
 
 /* Write the results of a settled map where its caller wants them. */
-static void deliver(mproc_future *future)
+static void future_deliver(mproc_future *future)
 {
     pthread_mutex_lock(&future->pool->mutex);
     if (!future->delivered) {
@@ -167,24 +167,24 @@ static void deliver(mproc_future *future)
     pthread_mutex_unlock(&future->pool->mutex);
 }
 
-static int wait_for(mproc_future *future, mproc_time timeout)
+static int future_await(mproc_future *future, mproc_time timeout)
 {
-    int result = os_timeout_is_valid(timeout) ? check(future) : failure(-EINVAL, "timeout is negative");
+    int result = os_timeout_is_valid(timeout) ? future_check(future) : failure(-EINVAL, "timeout is negative");
     if (!result)
-        result = host_wait(future->pool, &future->job->cell, is_settled, future->job, os_deadline(timeout));
+        result = host_wait(future->pool, &future->job->cell, future_is_settled, future->job, os_deadline(timeout));
     if (!result && future->map.count)
-        deliver(future);
+        future_deliver(future);
     return os_outcome(result, timeout);
 }
 
 int mproc_future_wait(mproc_future *future, mproc_time timeout)
 {
-    return outcome(__func__, wait_for(future, timeout));
+    return outcome(__func__, future_await(future, timeout));
 }
 
 int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
 {
-    int result = wait_for(future, timeout);
+    int result = future_await(future, timeout);
     if (result)
         return outcome(__func__, result);
     mproc_item_status status = end_of(future);
@@ -196,20 +196,20 @@ int mproc_future_get(mproc_future *future, void *out, mproc_time timeout)
 /* What a task, not a map, has left in blocks of its own; NULL when it is not done. */
 static struct yield *yield_of(mproc_future *future)
 {
-    if (check(future) || future->map.count || !is_done(future))
+    if (future_check(future) || future->map.count || !future_is_done(future))
         return NULL;
     return future->job->yields;
 }
 
 /* What it has written in place, and how much. */
-static const void *result_of(mproc_future *future, size_t *size)
+static const void *future_result(mproc_future *future, size_t *size)
 {
     const struct yield *yield = yield_of(future);
     const void *result = yield ? yield_result(yield, size) : NULL;
     if (result)
         return result;
     *size = 0;
-    if (check(future) || !is_done(future) || end_of(future).result == MPROC_CANCELLED)
+    if (future_check(future) || !future_is_done(future) || end_of(future).result == MPROC_CANCELLED)
         return NULL;
     *size = future->job->out ? future->job->count * future->job->out_size : 0;
     return future->job->out;
@@ -218,13 +218,13 @@ static const void *result_of(mproc_future *future, size_t *size)
 const void *mproc_future_result(mproc_future *future)
 {
     size_t size;
-    return result_of(future, &size);
+    return future_result(future, &size);
 }
 
 size_t mproc_future_result_size(mproc_future *future)
 {
     size_t size;
-    result_of(future, &size);
+    future_result(future, &size);
     return size;
 }
 
@@ -245,10 +245,10 @@ const char *mproc_future_error(mproc_future *future)
 
 int mproc_future_status(mproc_future *future, mproc_item_status *status)
 {
-    int result = status ? check(future) : failure(-EINVAL, "status is NULL");
+    int result = status ? future_check(future) : failure(-EINVAL, "status is NULL");
     if (result)
         return outcome(__func__, result);
-    if (!is_done(future))
+    if (!future_is_done(future))
         return MPROC_RUNNING;
     *status = end_of(future);
     return 0;
@@ -257,16 +257,16 @@ int mproc_future_status(mproc_future *future, mproc_item_status *status)
 /* One whose pool was freed, or that was freed itself, has nothing that could be waited for. */
 bool mproc_future_is_done(mproc_future *future)
 {
-    int result = check(future);
-    return result == -ESTALE || (result == 0 && is_done(future));
+    int result = future_check(future);
+    return result == -ESTALE || (result == 0 && future_is_done(future));
 }
 
 int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmortem *postmortem)
 {
-    int result = postmortem ? check(future) : failure(-EINVAL, "postmortem is NULL");
+    int result = postmortem ? future_check(future) : failure(-EINVAL, "postmortem is NULL");
     if (result)
         return outcome(__func__, result);
-    bool done = is_done(future); /* before the look, so that there is none to come */
+    bool done = future_is_done(future); /* before the look, so that there is none to come */
     if (job_postmortem_read(future->job, number, 0, postmortem))
         return 0;
     return outcome(__func__, done ? MPROC_CLOSED : MPROC_RUNNING);
@@ -274,7 +274,7 @@ int mproc_future_postmortem(mproc_future *future, size_t number, mproc_postmorte
 
 int mproc_future_cancel(mproc_future *future)
 {
-    int result = check(future);
+    int result = future_check(future);
     if (!result)
         host_stop(future->pool, future->job);
     return outcome(__func__, result);
@@ -282,16 +282,16 @@ int mproc_future_cancel(mproc_future *future)
 
 int mproc_future_on_end(mproc_future *future, mproc_callback *success, mproc_callback *error, void *arg)
 {
-    int result = check(future);
+    int result = future_check(future);
     if (result)
         return outcome(__func__, result);
     const struct callback wish = {.future = future, .job = future->job, .success = success, .error = error, .arg = arg};
     return outcome(__func__, callbacks_add(future->pool, &future->callback, &wish));
 }
 
-static void give_up(mproc_future *future)
+static void future_give_up(mproc_future *future)
 {
-    if (check(future) == 0) {
+    if (future_check(future) == 0) {
         callbacks_remove(future->pool, &future->callback);
         host_give_up_job(future->pool, future->job);
     }
@@ -304,14 +304,14 @@ mproc_future *mproc_future_free(mproc_future *future)
 {
     failure_hold();
     if (future && tag_check(&future->tag, TAG_FUTURE) == 0)
-        give_up(future);
+        future_give_up(future);
     failure_release();
     return NULL;
 }
 
 struct wait_cell *future_wait_cell(mproc_future *future)
 {
-    return check(future) ? NULL : &future->job->cell;
+    return future_check(future) ? NULL : &future->job->cell;
 }
 
 bool future_is_ready(mproc_future *future)

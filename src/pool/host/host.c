@@ -85,7 +85,7 @@ void host_let_go(mproc_pool *pool)
 /* ---- the server ---- */
 
 /* The server gets none of the host's connections: it would hide their end from the other side. */
-static int start_server(mproc_pool *pool)
+static int host_start_server(mproc_pool *pool)
 {
     static mproc_connection *const no_connections[1];
     struct pool *shared = pool->shared;
@@ -136,7 +136,7 @@ static bool settle_workers(struct pool *shared)
 }
 
 /* Sleep for a moment. 0, or MPROC_TIMEOUT when the deadline has come. */
-static int nap(struct pool *shared, int64_t deadline)
+static int host_doze(struct pool *shared, int64_t deadline)
 {
     int64_t end = os_now() + OS_MS(1);
     wait_cell_sleep(&shared->changed, wait_cell_prepare(&shared->changed), end < deadline ? end : deadline);
@@ -147,7 +147,7 @@ static bool wait_for_workers(struct pool *shared)
 {
     int64_t end = os_now() + SETTLE_TIME;
     while (!settle_workers(shared))
-        if (nap(shared, end) == MPROC_TIMEOUT)
+        if (host_doze(shared, end) == MPROC_TIMEOUT)
             return false;
     return true;
 }
@@ -158,7 +158,7 @@ static void set_ended(struct pool *shared)
     wait_cell_wake(&shared->changed, WAIT_CELL_ALL);
 }
 
-static bool has_ended(struct pool *shared)
+static bool host_has_ended(struct pool *shared)
 {
     return load_acquire(&shared->ended);
 }
@@ -268,7 +268,7 @@ static bool replace_server(mproc_pool *pool)
     }
     if (!may_restart(pool))
         return false;
-    int result = start_server(pool);
+    int result = host_start_server(pool);
     if (result)
         pool_note_trouble(shared, result);
     return result == 0;
@@ -282,16 +282,16 @@ static void mend_server(mproc_pool *pool)
         threads_mend(pool);
         return;
     }
-    if (has_ended(shared))
+    if (host_has_ended(shared))
         return;
     if (is_cut_off(pool))
         end_all_cut_off(pool);
-    bool is_gone = server_is_gone(pool) && !has_ended(shared);
+    bool is_gone = server_is_gone(pool) && !host_has_ended(shared);
     bool mends = is_gone && !replace_server(pool);
     store_relaxed(&pool->mends, mends);
 }
 
-/* Tell the log what nobody gets as a result. Without the mutex: the program's own function may be called. */
+/* Log what no call returns. Without the mutex: the program's own log function may be called. */
 static void tell_log(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
@@ -350,7 +350,7 @@ int host_start(mproc_pool *pool)
     struct pool *shared = pool->shared;
     if (shared->threads)
         return threads_start(pool);
-    int result = start_server(pool);
+    int result = host_start_server(pool);
     while (!result) {
         uint32_t seen = wait_cell_prepare(&shared->changed);
         bool lives = mproc_process_is_alive(pool->server); /* before the look, so that nothing more is said after it */
@@ -370,7 +370,7 @@ static int wait_for_server(mproc_pool *pool, int64_t deadline)
     pthread_mutex_lock(&pool->mutex);
     int result = mproc_process_join(pool->server, os_timeout_left(deadline));
     while (result != MPROC_TIMEOUT && !server_is_gone(pool))
-        result = nap(pool->shared, deadline);
+        result = host_doze(pool->shared, deadline);
     pthread_mutex_unlock(&pool->mutex);
     return result == MPROC_TIMEOUT ? result : 0;
 }
@@ -388,11 +388,11 @@ int host_wait_end(mproc_pool *pool, int64_t deadline)
     struct pool *shared = pool->shared;
     if (shared->threads)
         return threads_wait_end(pool, deadline);
-    while (!has_ended(shared)) {
+    while (!host_has_ended(shared)) {
         uint32_t seen = wait_cell_prepare(&shared->changed);
-        if (has_ended(shared))
+        if (host_has_ended(shared))
             break;
-        if (!host_sleep(pool, &shared->changed, seen, deadline) && !has_ended(shared))
+        if (!host_sleep(pool, &shared->changed, seen, deadline) && !host_has_ended(shared))
             return MPROC_TIMEOUT;
         if (is_cut_off(pool))
             return failure(-EBADF, "the program has closed the library's descriptors, and the pool's server went with "
@@ -455,6 +455,6 @@ int host_wait(mproc_pool *pool, struct wait_cell *cell, bool (*condition)(void *
 
 void host_nap(mproc_pool *pool)
 {
-    nap(pool->shared, OS_NEVER);
+    host_doze(pool->shared, OS_NEVER);
     host_look(pool);
 }

@@ -1,5 +1,5 @@
-/* The host's side of a pool: its handle, its jobs, and the life of its server. Called by the files of this folder that
- * implement the public functions. */
+/* The host's side of a pool: its handle, its jobs, and the life of its server. The files that implement the public
+ * functions use it. */
 #ifndef MPROC_POOL_HOST_HOST_H
 #define MPROC_POOL_HOST_HOST_H
 
@@ -32,9 +32,9 @@ struct mproc_pool {
     bool calls;                  /* a thread calls all workers */
     struct pool_thread *threads; /* of a pool whose workers are threads: one for each slot; or NULL */
     sigset_t mask;               /* what these block */
-    _Atomic(uint32_t) troubles;  /* of the pool's, those that the log was told of */
-    _Atomic(int64_t) tell_at;    /* no further ones are told before */
-    _Atomic(bool) told_broken;   /* the log was told that the pool is broken, */
+    _Atomic(uint32_t) troubles;  /* of the pool's, those that were logged */
+    _Atomic(int64_t) tell_at;    /* no further ones are logged before */
+    _Atomic(bool) told_broken;   /* it was logged that the pool is broken, */
     _Atomic(bool) told_cut_off;  /* and that it is cut off */
     int64_t started_at;          /* when the present server was started, or was to be */
     uint32_t begins;             /* what shared->begins was then */
@@ -43,7 +43,7 @@ struct mproc_pool {
     _Atomic(bool) is_cut_off; /* and that the workers are: no job can be done any more. Set by host.c, for good */
     struct os_privileges rights; /* what the host had when it started the server, and the workers have */
     _Atomic(int64_t) rights_at;  /* when they were last compared with the host's; of the coarse clock */
-    _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so to look for its end is in vain */
+    _Atomic(bool) woke;          /* hint: the last job was for workers that slept, so do not spin for its end */
     _Atomic(int64_t) look_at;    /* when to look at the server's life next; of the clock of os/clock.h */
     struct callbacks callbacks;
     struct interrupt interrupt;
@@ -140,7 +140,7 @@ struct host_job {
 int host_limit_items(struct host_job *wish, const char *name, mproc_time item_timeout, unsigned retries,
                      unsigned retry_on);
 
-/* Choose the chunk of a job of so many items: sets chunk and runs. wanted: the caller's, or 0. */
+/* Choose the chunk size of a job: sets chunk and runs. wanted: the caller's wish, or 0. */
 void host_choose_chunk(struct host_job *wish, size_t wanted);
 
 /* Decide what is copied, once the arrays of a wish are as they will be. A job is made and launched by that. */
@@ -155,7 +155,7 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
  * last. */
 int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t count, struct job *first, struct job **job);
 
-/* Whether workers can use so many bytes where they are. */
+/* Whether workers can use these bytes where they are. */
 bool host_is_usable(const struct host_job *wish, const void *bytes, size_t size);
 
 /* Put a job that no worker knows in the list, with these items of the wish. promised: a promise was made for it. 0;

@@ -1,5 +1,4 @@
-/* Jobs as the host makes, launches and frees them: their memory, what is copied into it, how they are dealt out. Called
- * by map_run.c and future.c. */
+/* Jobs as the host makes, launches and frees them: their memory, what is copied into it, how they are dealt out. */
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "pool/host/inputs.h"
@@ -8,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* A chosen chunk makes about so many, so that long items are spread evenly: workers draw many at a time as long as they
- * run quickly. */
+/* A chosen chunk size makes about this many chunks, so that long items are spread evenly: workers draw many at a time
+ * as long as they run quickly. */
 #define CHUNKS_WANTED ((size_t)16384)
 
 /* A chosen chunk has no more items, so that the last ones do not take long. */
@@ -55,14 +54,14 @@ void host_choose_chunk(struct host_job *wish, size_t wanted)
 
 /* ---- memory ---- */
 
-static bool is_shared(const void *array, size_t size)
+static bool host_jobs_is_shared(const void *array, size_t size)
 {
     return size == 0 || (region_contains(array) && region_contains((const unsigned char *)array + (size - 1)));
 }
 
 bool host_is_usable(const struct host_job *wish, const void *bytes, size_t size)
 {
-    return wish->in_place || is_shared(bytes, size);
+    return wish->in_place || host_jobs_is_shared(bytes, size);
 }
 
 static bool is_usable(const struct host_job *wish, const void *array, size_t size)
@@ -76,11 +75,11 @@ void host_decide_copies(struct host_job *wish)
     bool out = wish->out_size && (!wish->out || !is_usable(wish, wish->out, wish->out_size));
     bool status = wish->own_status || (wish->status && !is_usable(wish, wish->status, sizeof *wish->status));
     size_t bytes = (in ? wish->in_size : 0) + (out ? wish->out_size : 0) + (status ? sizeof *wish->status : 0);
-    bytes += wish->count ? wish->input_bytes / wish->count : 0; /* inputs differ: the mean is told */
+    bytes += wish->count ? wish->input_bytes / wish->count : 0; /* inputs differ in size: the mean */
     wish->copies = (struct host_copies){.in = in, .out = out, .status = status, .bytes_per_item = bytes};
 }
 
-/* Add a part of count * size bytes at the end. False when there are not so many numbers. */
+/* Add a part of count * size bytes at the end. False on overflow. */
 static bool add_part(struct layout *layout, size_t *begin, size_t count, size_t size)
 {
     size_t bytes;
@@ -103,7 +102,7 @@ static size_t home_count(struct pool *pool, const struct host_job *wish, size_t 
     return wish->runs && in_place && suffice ? workers : 0;
 }
 
-static int lay_out(struct pool *pool, struct layout *layout, const struct host_job *wish, size_t count)
+static int host_jobs_lay_out(struct pool *pool, struct layout *layout, const struct host_job *wish, size_t count)
 {
     *layout = (struct layout){.home_count = home_count(pool, wish, count)};
     bool fits = add_part(layout, &layout->chunks, chunk_count(count, wish->chunk), sizeof(uint64_t)) &&
@@ -175,7 +174,7 @@ static void furnish(struct job *job, const struct host_job *wish, const struct l
     make_yields(job, wish, memory + layout->yields);
 }
 
-static void discard(mproc_pool *pool, struct job *job)
+static void host_jobs_discard(mproc_pool *pool, struct job *job)
 {
     pthread_mutex_lock(&pool->mutex);
     store_free_job(pool->shared, job);
@@ -187,7 +186,7 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
     struct layout layout;
     if (pool->shared->threads && wish->item_timeout)
         return failure(-EINVAL, "item_timeout is not for a pool of threads");
-    int result = lay_out(pool->shared, &layout, wish, count);
+    int result = host_jobs_lay_out(pool->shared, &layout, wish, count);
     if (!result && !wish->ctx_size && !host_can_pass(pool, wish->ctx))
         result = failure(MPROC_NOT_SHARED, "ctx is not in shared memory: set ctx_size, or take it from mproc_alloc()");
     if (!result)
@@ -198,7 +197,7 @@ int host_make_job(mproc_pool *pool, const struct host_job *wish, size_t count, s
     if (layout.size > INLINE_LARGEST)
         result = heap_alloc(layout.size, &(*job)->payload, &memory);
     if (result)
-        discard(pool, *job);
+        host_jobs_discard(pool, *job);
     else
         furnish(*job, wish, &layout, memory);
     return result;
@@ -223,7 +222,7 @@ int host_make_sibling(mproc_pool *pool, const struct host_job *wish, size_t coun
 /* ---- launching ---- */
 
 /* Give a job that nobody else knows its items. out and status are zeroed by the workers, chunk by chunk. */
-static int load(struct job *job, const struct host_job *wish, size_t first, size_t count)
+static int host_jobs_load(struct job *job, const struct host_job *wish, size_t first, size_t count)
 {
     const unsigned char *in = wish->in ? (const unsigned char *)wish->in + first * wish->in_size : NULL;
     int result = wish->has_inputs ? inputs_load(job, wish, first, count) : 0;
@@ -266,7 +265,7 @@ static void try_once_more(struct pool *shared)
     wait_cell_wake(&shared->work, WAIT_CELL_ALL); /* threads that have failed to begin */
 }
 
-static int publish(struct pool *shared, struct job *job, bool promised)
+static int host_jobs_publish(struct pool *shared, struct job *job, bool promised)
 {
     int result = pool_lock(shared);
     if (result)
@@ -322,9 +321,9 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
                                      "with them");
     if (load_relaxed(&job->postmortems))
         forget_postmortems(pool, job);
-    int result = load(job, wish, first, count);
+    int result = host_jobs_load(job, wish, first, count);
     if (!result)
-        result = publish(pool->shared, job, promised);
+        result = host_jobs_publish(pool->shared, job, promised);
     if (!result)
         wake_workers(pool, job);
     return result;
@@ -399,11 +398,11 @@ void host_free_job(mproc_pool *pool, struct job *job)
         is_back = host_withdraw(pool, job);
     }
     if (is_back) /* else its memory goes with the family */
-        discard(pool, job);
+        host_jobs_discard(pool, job);
 }
 
 /* With the mutex. */
-static bool is_over(mproc_pool *pool, struct job *job)
+static bool host_jobs_is_over(mproc_pool *pool, struct job *job)
 {
     size_t from = 0;
     if (!job_is_settled(job, &from))
@@ -421,7 +420,7 @@ static void free_given_up(mproc_pool *pool)
     while (*at) {
         struct job *job = *at;
         struct job *next = job->given_up;
-        if (is_over(pool, job))
+        if (host_jobs_is_over(pool, job))
             *at = next;
         else
             at = &job->given_up;
@@ -433,7 +432,7 @@ void host_give_up_job(mproc_pool *pool, struct job *job)
     fetch_or_acq_rel(&job->flags, JOB_STOPPED);
     pthread_mutex_lock(&pool->mutex);
     free_given_up(pool);
-    if (!is_over(pool, job)) {
+    if (!host_jobs_is_over(pool, job)) {
         job->given_up = pool->given_up;
         pool->given_up = job;
     }

@@ -16,7 +16,7 @@
 #define WINDOWS_FOR_EACH_WORKER 4
 
 /* Whether neither it nor its pool was freed: 0, -EINVAL, -ESTALE. */
-static int check(const mproc_imap *imap)
+static int imap_check(const mproc_imap *imap)
 {
     int result = tag_check(imap ? &imap->tag : NULL, TAG_IMAP);
     return result ? result : tag_check(&imap->pool->tag, TAG_POOL);
@@ -24,18 +24,18 @@ static int check(const mproc_imap *imap)
 
 /* ---- deaths ---- */
 
-static bool has_untold_deaths(const mproc_imap *imap, const struct imap_window *window)
+static bool imap_has_untold_deaths(const mproc_imap *imap, const struct imap_window *window)
 {
     return imap->options.died && window->count && job_postmortem_count(window->job) > window->deaths;
 }
 
 /* A window whose last result is handed out has told all: its deaths were noted before it was settled. */
-static void tell_deaths(mproc_imap *imap)
+static void imap_tell_deaths(mproc_imap *imap)
 {
     mproc_postmortem postmortem;
     for (size_t i = 0; imap->options.died && i < imap->window_count; i++) {
         struct imap_window *window = &imap->windows[i];
-        while (has_untold_deaths(imap, window) &&
+        while (imap_has_untold_deaths(imap, window) &&
                job_postmortem_read(window->job, window->deaths, window->first, &postmortem)) {
             window->deaths++;
             imap->options.died(imap->options.died_arg, &postmortem);
@@ -45,7 +45,7 @@ static void tell_deaths(mproc_imap *imap)
 
 /* ---- progress ---- */
 
-static void tell(mproc_imap *imap)
+static void imap_tell(mproc_imap *imap)
 {
     size_t done, failed;
     imap_count_items(imap, &done, &failed);
@@ -66,13 +66,13 @@ static void tell_end(mproc_imap *imap, bool is_whole)
 
 /* ---- waiting ---- */
 
-static bool has_news(void *arg)
+static bool imap_has_news(void *arg)
 {
     mproc_imap *imap = arg;
     if (imap_settled_window(imap))
         return true;
     for (size_t i = 0; imap->options.died && i < imap->window_count; i++)
-        if (has_untold_deaths(imap, &imap->windows[i]))
+        if (imap_has_untold_deaths(imap, &imap->windows[i]))
             return true;
     return false;
 }
@@ -83,10 +83,10 @@ static int await_result(mproc_imap *imap, int64_t deadline)
     for (;;) {
         int64_t tell_at = imap->telling.at;
         bool is_to_tell = tell_at < OS_NEVER && tell_at < deadline;
-        int result = host_wait(imap->pool, imap_cell(imap), has_news, imap, is_to_tell ? tell_at : deadline);
-        tell_deaths(imap);
+        int result = host_wait(imap->pool, imap_cell(imap), imap_has_news, imap, is_to_tell ? tell_at : deadline);
+        imap_tell_deaths(imap);
         if (telling_is_due(&imap->telling))
-            tell(imap);
+            imap_tell(imap);
         if (imap_settled_window(imap))
             return 0;
         if (result && (!is_to_tell || os_until(deadline) == 0))
@@ -94,7 +94,7 @@ static int await_result(mproc_imap *imap, int64_t deadline)
     }
 }
 
-static mproc_item_status status_of(const struct imap_window *window, size_t item)
+static mproc_item_status imap_status(const struct imap_window *window, size_t item)
 {
     const struct job *job = window->job;
     if (job_flags(job) & JOB_NO_FUNCTION)
@@ -108,7 +108,7 @@ static mproc_item_status status_of(const struct imap_window *window, size_t item
 static int hand_out(mproc_imap *imap, struct imap_window *window, void *out, size_t *index)
 {
     size_t item = window->handed++;
-    imap->last = status_of(window, item);
+    imap->last = imap_status(window, item);
     imap->has_status = true;
     imap->last_window = window;
     imap->last_item = item;
@@ -128,7 +128,7 @@ static int hand_out(mproc_imap *imap, struct imap_window *window, void *out, siz
 
 static struct yield *last_yield(const mproc_imap *imap)
 {
-    const struct imap_window *window = check(imap) ? NULL : imap->last_window;
+    const struct imap_window *window = imap_check(imap) ? NULL : imap->last_window;
     return window && window->job->yields ? &window->job->yields[imap->last_item] : NULL;
 }
 
@@ -141,7 +141,7 @@ static void forget_last(mproc_imap *imap)
 }
 
 /* There are no more results. Returns why, once. */
-static int end(mproc_imap *imap)
+static int imap_end(mproc_imap *imap)
 {
     int result = imap->end;
     tell_end(imap, result == MPROC_CLOSED);
@@ -151,7 +151,7 @@ static int end(mproc_imap *imap)
 
 int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeout)
 {
-    int result = os_timeout_is_valid(timeout) ? check(imap) : failure(-EINVAL, "timeout is negative");
+    int result = os_timeout_is_valid(timeout) ? imap_check(imap) : failure(-EINVAL, "timeout is negative");
     if (!result)
         result = host_check(imap->pool);
     if (result)
@@ -166,7 +166,7 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
                                             : hand_out(imap, imap_settled_window(imap), out, index));
         }
         if (imap->end)
-            return outcome(__func__, end(imap));
+            return outcome(__func__, imap_end(imap));
         if (os_until(deadline) == 0) {
             host_look(imap->pool);
             return outcome(__func__, os_outcome(MPROC_TIMEOUT, timeout));
@@ -175,13 +175,13 @@ int mproc_imap_next(mproc_imap *imap, void *out, size_t *index, mproc_time timeo
     }
 }
 
-static const void *result_of(const mproc_imap *imap, size_t *size)
+static const void *imap_result(const mproc_imap *imap, size_t *size)
 {
     const struct yield *yield = last_yield(imap);
     const void *result = yield ? yield_result(yield, size) : NULL;
     if (result)
         return result;
-    bool has_out = check(imap) == 0 && imap->last_window && imap->options.out_size;
+    bool has_out = imap_check(imap) == 0 && imap->last_window && imap->options.out_size;
     *size = has_out ? imap->options.out_size : 0;
     return has_out ? imap->last_window->job->own_out + imap->last_item * imap->options.out_size : NULL;
 }
@@ -189,13 +189,13 @@ static const void *result_of(const mproc_imap *imap, size_t *size)
 const void *mproc_imap_result(const mproc_imap *imap)
 {
     size_t size;
-    return result_of(imap, &size);
+    return imap_result(imap, &size);
 }
 
 size_t mproc_imap_result_size(const mproc_imap *imap)
 {
     size_t size;
-    result_of(imap, &size);
+    imap_result(imap, &size);
     return size;
 }
 
@@ -227,7 +227,7 @@ const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
     size_t unused;
     size = size ? size : &unused;
     *size = 0;
-    if (check(imap))
+    if (imap_check(imap))
         return NULL;
     for (size_t i = 0; i < imap->made; i++) {
         const struct imap_window *window = &imap->windows[i];
@@ -239,7 +239,7 @@ const void *mproc_imap_input(const mproc_imap *imap, size_t index, size_t *size)
 
 int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 {
-    int result = check(imap);
+    int result = imap_check(imap);
     if (result)
         return outcome(__func__, result);
     if (!status)
@@ -252,7 +252,7 @@ int mproc_imap_status(const mproc_imap *imap, mproc_item_status *status)
 
 int mproc_imap_postmortem(const mproc_imap *imap, mproc_postmortem *postmortem)
 {
-    int result = check(imap);
+    int result = imap_check(imap);
     if (result)
         return outcome(__func__, result);
     if (!postmortem)
@@ -280,7 +280,7 @@ static bool chunk_is_too_large(const mproc_imap_options *options)
 }
 
 /* What is wrong with them, or NULL. */
-static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_imap_options *options)
+static const char *imap_wrong_options(mproc_task *fn, const void *ctx, const mproc_imap_options *options)
 {
     if (!fn || !options)
         return fn ? "options is NULL" : "fn is NULL";
@@ -299,8 +299,9 @@ static const char *wrong_options(mproc_task *fn, const void *ctx, const mproc_im
     return NULL;
 }
 
-/* The job of each window, but for the memory from which it copies its inputs. 0, or why there can be none. */
-static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options, struct host_job *wish)
+/* The job of each window, without the memory from which it copies its inputs. 0, or why there can be none. */
+static int imap_plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_options *options,
+                     struct host_job *wish)
 {
     size_t chunk = chunk_of(options);
     *wish = (struct host_job){.task = fn,
@@ -324,7 +325,7 @@ static int plan(mproc_pool *pool, mproc_task *fn, void *ctx, const mproc_imap_op
     return result ? result : host_check_privileges(pool, false);
 }
 
-static void discard(mproc_imap *imap)
+static void imap_discard(mproc_imap *imap)
 {
     free(imap->windows);
     free(imap->inputs);
@@ -333,7 +334,8 @@ static void discard(mproc_imap *imap)
     tag_free(&imap->tag);
 }
 
-static int make(mproc_pool *pool, const mproc_imap_options *options, const struct host_job *wish, mproc_imap **imap)
+static int imap_make(mproc_pool *pool, const mproc_imap_options *options, const struct host_job *wish,
+                     mproc_imap **imap)
 {
     size_t chunk = wish->chunk;
     mproc_imap *made = os_malloc(sizeof *made);
@@ -349,7 +351,7 @@ static int make(mproc_pool *pool, const mproc_imap_options *options, const struc
         made->windows = os_malloc(bytes);
     made->inputs = made->windows ? os_malloc(chunk * wish->in_size) : NULL;
     if (!made->inputs) {
-        discard(made);
+        imap_discard(made);
         return -ENOMEM;
     }
     memset(made->windows, 0, bytes);
@@ -365,19 +367,19 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     if (!imap)
         return refuse(__func__, "imap is NULL");
     *imap = NULL;
-    const char *wrong = wrong_options(fn, ctx, options);
+    const char *wrong = imap_wrong_options(fn, ctx, options);
     if (wrong)
         return refuse(__func__, "%s", wrong);
     mproc_imap *made;
     struct host_job wish;
-    int result = plan(pool, fn, ctx, options, &wish);
+    int result = imap_plan(pool, fn, ctx, options, &wish);
     if (!result)
-        result = make(pool, options, &wish, &made);
+        result = imap_make(pool, options, &wish, &made);
     if (result)
         return outcome(__func__, result);
     result = host_promise(pool);
     if (result) {
-        discard(made);
+        imap_discard(made);
         return outcome(__func__, result == MPROC_CLOSED ? host_closed() : result);
     }
     result = imap_make_jobs(made);
@@ -390,21 +392,21 @@ int mproc_pool_imap(mproc_pool *pool, mproc_imap **imap, mproc_task *fn, void *c
     return outcome(__func__, result);
 }
 
-static void give_up(mproc_imap *imap)
+static void imap_give_up(mproc_imap *imap)
 {
     if (host_check(imap->pool) == 0) {
         tell_end(imap, false);
         imap_end_jobs(imap);
         host_end_promise(imap->pool);
     }
-    discard(imap);
+    imap_discard(imap);
 }
 
 mproc_imap *mproc_imap_free(mproc_imap *imap)
 {
     failure_hold();
     if (imap && tag_check(&imap->tag, TAG_IMAP) == 0)
-        give_up(imap);
+        imap_give_up(imap);
     failure_release();
     return NULL;
 }

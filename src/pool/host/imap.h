@@ -10,7 +10,7 @@ struct imap_window {
     size_t first;  /* the number of its first input */
     size_t length; /* inputs that it was last launched with; they are there until it is launched again */
     size_t count;  /* the same until all results were handed out; then 0, as at first */
-    size_t deaths; /* that the caller was told of */
+    size_t deaths; /* reported to the caller */
     size_t handed; /* results that were handed out */
     size_t bytes;  /* of its inputs, as they were weighed */
     size_t from;   /* for job_is_settled() */

@@ -1,5 +1,5 @@
-/* The windows of an imap: each takes inputs, is launched with them, and again when its results were handed out. Called
- * by imap.c, by the caller's thread. */
+/* The windows of an imap: each takes inputs, is launched with them, and again when its results were handed out. Only
+ * the caller's thread is here. */
 #include "os/allocate.h"
 #include "pool/host/imap.h"
 #include "pool/host/inputs.h"
@@ -15,7 +15,7 @@ struct wait_cell *imap_cell(const mproc_imap *imap)
     return &imap->windows[0].job->cell;
 }
 
-static bool is_full(const mproc_imap *imap)
+static bool imap_window_is_full(const mproc_imap *imap)
 {
     return imap->options.bytes_in_flight && imap->bytes >= imap->options.bytes_in_flight;
 }
@@ -70,7 +70,7 @@ static void weigh(mproc_imap *imap, const unsigned char *in)
 static size_t take_inputs(mproc_imap *imap)
 {
     size_t count = 0;
-    while (count < imap->wish.chunk && !is_full(imap)) {
+    while (count < imap->wish.chunk && !imap_window_is_full(imap)) {
         unsigned char *in = imap->inputs + count * imap->wish.in_size;
         imap->end = ask_source(imap, in);
         if (!imap->end && imap->wish.has_inputs)
@@ -83,7 +83,7 @@ static size_t take_inputs(mproc_imap *imap)
     return count;
 }
 
-static int launch(mproc_imap *imap, struct imap_window *window)
+static int imap_window_launch(mproc_imap *imap, struct imap_window *window)
 {
     if (job_flags(window->job) & JOB_BROKEN) {
         imap->end = MPROC_BROKEN;
@@ -111,12 +111,12 @@ static int launch(mproc_imap *imap, struct imap_window *window)
 int imap_fill(mproc_imap *imap)
 {
     int result = 0;
-    for (size_t i = 0; i < imap->window_count && !imap->end && !result && !is_full(imap); i++) {
+    for (size_t i = 0; i < imap->window_count && !imap->end && !result && !imap_window_is_full(imap); i++) {
         struct imap_window *window = &imap->windows[(imap->head + i) % imap->window_count];
         if (window->count)
             continue;
         if (host_take_back(imap->pool, window->job)) /* else a worker is still about to leave it */
-            result = launch(imap, window);
+            result = imap_window_launch(imap, window);
         else if (!imap->options.unordered)
             break; /* those behind it would be before it */
     }
@@ -150,7 +150,7 @@ size_t imap_items_failed(const struct imap_window *window)
     return load_relaxed(&window->job->failures);
 }
 
-static size_t items_settled(const struct imap_window *window)
+static size_t imap_window_items_settled(const struct imap_window *window)
 {
     uint64_t word = load_acquire(&window->job->chunks[0]);
     return job_chunk_is_settled(word) ? window->count : job_chunk_settled(word);
@@ -164,7 +164,7 @@ void imap_count_items(const mproc_imap *imap, size_t *done, size_t *failed)
         const struct imap_window *window = &imap->windows[i];
         if (!window->count)
             continue;
-        *done -= window->count - items_settled(window);
+        *done -= window->count - imap_window_items_settled(window);
         *failed += imap_items_failed(window);
     }
 }

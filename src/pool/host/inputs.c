@@ -1,6 +1,6 @@
 /* Inputs of any size. The job's own array has a copy of the caller's entries; what these point to is copied into one
  * block for all, unless workers can use it where it is. The block stays for the next launch when it is large enough.
- * Called by the host alone, for jobs that no worker knows; the job names the block, so a sweep finds it. */
+ * This is done only for jobs that no worker knows. The job names the block, so a sweep finds it. */
 #include "pool/host/inputs.h"
 
 #include "util/atomic.h"

@@ -8,7 +8,7 @@
  * as they will be. False when these are no inputs. */
 bool inputs_plan(struct host_job *wish, const mproc_input *inputs, size_t count);
 
-/* How many inputs from first on, at most so many and at least one, have no more than so many bytes to be copied. */
+/* How many inputs from first on, at least one and at most `most`, need no more than `bytes` to be copied. */
 size_t inputs_that_fit(const struct host_job *wish, size_t first, size_t most, size_t bytes);
 
 /* Give a job that nobody else knows its inputs. 0 or -ENOMEM. */

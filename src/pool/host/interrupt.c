@@ -1,6 +1,6 @@
-/* Ctrl-C: what pools of this process do at SIGINT. The handler only counts; who gives a pool work, or waits for it,
- * finds the count higher than what the pool has answered, and closes or terminates it. So the signal may come to any
- * thread at any instruction, and each pool acts once upon each.
+/* Ctrl-C: what pools of this process do at SIGINT. The handler only counts; a thread that gives a pool work, or waits
+ * for it, finds the count higher than what the pool has answered, and closes or terminates it. So the signal may come
+ * to any thread at any instruction, and each pool acts once upon each.
  *
  * The handler stands while there are pools that want it, unless the program ignores SIGINT, as one does that was
  * started in the background. An interrupt beyond the last step of every pool does what SIGINT does by default, in the
@@ -54,7 +54,7 @@ static uint64_t steps(enum mproc_interrupt kind)
 }
 
 /* With the mutex. */
-static void find_last(void)
+static void interrupt_find_last(void)
 {
     uint64_t end = 0;
     for (const struct interrupt *each = first; each; each = each->next)
@@ -74,7 +74,7 @@ void interrupt_add(mproc_pool *pool, enum mproc_interrupt kind)
     own->before = load_acquire(&interrupts);
     own->next = first;
     first = own;
-    find_last();
+    interrupt_find_last();
     if (is_first) {
         struct sigaction before;
         answered = own->before;
@@ -95,7 +95,7 @@ void interrupt_remove(mproc_pool *pool)
         place = &(*place)->next;
     if (*place) {
         *place = pool->interrupt.next;
-        find_last();
+        interrupt_find_last();
         if (!first && is_caught) {
             os_signal_put_back(SIGINT, on_interrupt, &former);
             is_open = load_acquire(&interrupts) > answered;

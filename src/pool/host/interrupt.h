@@ -14,8 +14,8 @@ struct interrupt {
     struct interrupt *next;     /* the list of all that are not MPROC_INTERRUPT_DEFAULT; under the mutex of the file */
 };
 
-/* Have a pool answer interrupts from now on, and no longer. Where nobody has answered the last one, it happens when the
- * last pool has gone. */
+/* Let a pool answer interrupts, and end that. If no pool has answered the last interrupt, it takes effect when the last
+ * pool has gone. */
 void interrupt_add(mproc_pool *pool, enum mproc_interrupt kind);
 void interrupt_remove(mproc_pool *pool);
 

@@ -66,7 +66,7 @@ static void end_all(void)
 }
 
 /* In each process that makes pools: a child leaves without running what its parent has registered. */
-static void watch_exit(void)
+static void lifecycle_watch_exit(void)
 {
     static _Atomic(member_owner) watching;
     if (exchange_relaxed(&watching, member_current()) != member_current())
@@ -75,7 +75,7 @@ static void watch_exit(void)
 
 /* ---- pools ---- */
 
-static void destroy(mproc_pool *pool)
+static void lifecycle_destroy(mproc_pool *pool)
 {
     mproc_process_free(pool->server);
     store_free_pool(pool->shared);
@@ -130,7 +130,7 @@ static int equip(const mproc_pool *pool, const mproc_pool_options *options)
 }
 
 /* Make a pool that has no process yet. */
-static int make(mproc_pool **pool, const mproc_pool_options *options)
+static int lifecycle_make(mproc_pool **pool, const mproc_pool_options *options)
 {
     unsigned workers = options->workers ? options->workers : (unsigned)os_cpu_count();
     mproc_pool *made = os_malloc(sizeof *made);
@@ -152,7 +152,7 @@ static int make(mproc_pool **pool, const mproc_pool_options *options)
     made->shared->full = workers;
     result = equip(made, options);
     if (result)
-        destroy(made);
+        lifecycle_destroy(made);
     else
         *pool = made;
     return result;
@@ -210,7 +210,7 @@ static const char *wrong_kind(const mproc_pool_options *options)
     return NULL;
 }
 
-static const char *wrong_options(const mproc_pool_options *options)
+static const char *lifecycle_wrong_options(const mproc_pool_options *options)
 {
     const char *wrong = wrong_kind(options);
     wrong = wrong ? wrong : wrong_workers(options);
@@ -227,10 +227,10 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
     if (!pool)
         return refuse(__func__, "pool is NULL");
     *pool = NULL;
-    const char *wrong = wrong_options(options);
+    const char *wrong = lifecycle_wrong_options(options);
     if (wrong)
         return refuse(__func__, "%s", wrong);
-    int result = make(&made, options);
+    int result = lifecycle_make(&made, options);
     if (result)
         return retold(__func__, before, result);
     result = host_start(made);
@@ -239,7 +239,7 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
         return retold(__func__, before, result);
     }
     interrupt_add(made, options->interrupt);
-    watch_exit();
+    lifecycle_watch_exit();
     *pool = made;
     return 0;
 }
@@ -284,7 +284,7 @@ mproc_pool *mproc_pool_free(mproc_pool *pool)
         interrupt_remove(pool);
         if (result != -EBADF) { /* else its memory may still be used, and goes with the family */
             callbacks_end(pool);
-            destroy(pool);
+            lifecycle_destroy(pool);
         }
     }
     failure_release();

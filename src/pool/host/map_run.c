@@ -28,7 +28,7 @@ struct portion {
     struct job *job; /* NULL: not made yet */
     size_t first;    /* where its items begin in the map */
     size_t from;     /* for job_is_settled() */
-    size_t deaths;   /* that its caller was told of */
+    size_t deaths;   /* reported to the caller */
     bool busy;       /* launched and not yet emptied */
 };
 
@@ -58,12 +58,12 @@ static bool is_last(const struct run *run)
 
 /* ---- filling ---- */
 
-static struct wait_cell *cell_of(const struct run *run)
+static struct wait_cell *run_cell(const struct run *run)
 {
     return &run->portions[0].job->cell;
 }
 
-static int make(struct run *run, struct portion *portion)
+static int portion_make(struct run *run, struct portion *portion)
 {
     int result = host_make_sibling(run->pool, run->wish, run->portion_size, run->portions[0].job, &portion->job);
     if (result)
@@ -72,7 +72,7 @@ static int make(struct run *run, struct portion *portion)
 }
 
 /* Whether a portion that was emptied can be launched again. A worker may still be about to leave it. */
-static bool is_free(const struct run *run, const struct portion *portion)
+static bool portion_is_free(const struct run *run, const struct portion *portion)
 {
     return !portion->busy && host_take_back(run->pool, portion->job);
 }
@@ -86,7 +86,7 @@ static size_t next_count(const struct run *run)
     return differ ? inputs_that_fit(run->wish, run->next, count, PORTION_BYTES * 2) : count;
 }
 
-static int launch(struct run *run, struct portion *portion)
+static int run_launch(struct run *run, struct portion *portion)
 {
     size_t count = next_count(run);
     int result = host_launch(run->pool, portion->job, run->wish, run->next, count, run->portion_count > 1);
@@ -99,35 +99,35 @@ static int launch(struct run *run, struct portion *portion)
 }
 
 /* Launch what can be launched. Memory that cannot be had makes for fewer portions; the first one is needed. */
-static int fill(struct run *run)
+static int portion_fill(struct run *run)
 {
     int result = 0;
     for (size_t i = 0; i < run->portion_count && !result && !is_last(run); i++) {
         struct portion *portion = &run->portions[i];
-        bool can_launch = portion->job ? is_free(run, portion) : true;
+        bool can_launch = portion->job ? portion_is_free(run, portion) : true;
         if (!portion->job)
-            result = make(run, portion);
+            result = portion_make(run, portion);
         if (result && i > 0) {
             run->portion_count = i < 2 ? 2 : i; /* it stays a map of several, to which a promise was made */
             return 0;
         }
         if (!result && can_launch)
-            result = launch(run, portion);
+            result = run_launch(run, portion);
     }
     return result == -ENOMEM && run->busy ? 0 : result; /* those that are busy will have given memory back */
 }
 
 /* ---- deaths ---- */
 
-static bool has_untold_deaths(const struct run *run, const struct portion *portion)
+static bool portion_has_untold_deaths(const struct run *run, const struct portion *portion)
 {
     return run->map->died && portion->busy && job_postmortem_count(portion->job) > portion->deaths;
 }
 
-static void tell_deaths(struct run *run, struct portion *portion)
+static void portion_tell_deaths(struct run *run, struct portion *portion)
 {
     mproc_postmortem postmortem;
-    while (has_untold_deaths(run, portion) &&
+    while (portion_has_untold_deaths(run, portion) &&
            job_postmortem_read(portion->job, portion->deaths, portion->first, &postmortem)) {
         portion->deaths++;
         run->map->died(run->map->died_arg, &postmortem);
@@ -137,7 +137,7 @@ static void tell_deaths(struct run *run, struct portion *portion)
 /* ---- emptying ---- */
 
 /* Items that have their outcome, by the words of their chunks. */
-static size_t items_settled(const struct job *job)
+static size_t portion_items_settled(const struct job *job)
 {
     size_t items = 0;
     for (size_t chunk = 0; chunk < job->chunk_count; chunk++) {
@@ -152,33 +152,33 @@ static size_t items_failed(const struct job *job)
     return load_relaxed(&job->failures);
 }
 
-static void empty(struct run *run, struct portion *portion)
+static void portion_empty(struct run *run, struct portion *portion)
 {
     const struct job *job = portion->job;
-    tell_deaths(run, portion);
+    portion_tell_deaths(run, portion);
     map_empty(run->map, job, portion->first);
     run->flags |= job_flags(job);
     bool whole = job_is_whole(job);
     run->whole = run->whole && whole;
     run->stopped = run->stopped || (job_flags(job) & JOB_STOPPED);
     run->emptied += job->count;
-    run->settled += whole ? job->count : items_settled(job);
+    run->settled += whole ? job->count : portion_items_settled(job);
     run->failed += items_failed(job);
     run->busy--;
     portion->busy = false;
 }
 
-static bool is_settled(struct portion *portion)
+static bool portion_is_settled(struct portion *portion)
 {
     return portion->busy && job_is_settled(portion->job, &portion->from);
 }
 
 /* Whether there is something to do: a portion is settled, or a worker has died. */
-static bool has_news(void *arg)
+static bool run_has_news(void *arg)
 {
     struct run *run = arg;
     for (size_t i = 0; i < run->portion_count; i++)
-        if (is_settled(&run->portions[i]) || has_untold_deaths(run, &run->portions[i]))
+        if (portion_is_settled(&run->portions[i]) || portion_has_untold_deaths(run, &run->portions[i]))
             return true;
     return false;
 }
@@ -186,9 +186,9 @@ static bool has_news(void *arg)
 static void empty_settled(struct run *run)
 {
     for (size_t i = 0; i < run->portion_count; i++) {
-        tell_deaths(run, &run->portions[i]);
-        if (is_settled(&run->portions[i]))
-            empty(run, &run->portions[i]);
+        portion_tell_deaths(run, &run->portions[i]);
+        if (portion_is_settled(&run->portions[i]))
+            portion_empty(run, &run->portions[i]);
     }
 }
 
@@ -198,7 +198,7 @@ static void empty_settled(struct run *run)
 static size_t items_told(const struct job *job)
 {
     if (job_flags(job) & JOB_SCARRED)
-        return items_settled(job);
+        return portion_items_settled(job);
     size_t chunks = load_relaxed(&job->finished);
     return chunks < job->chunk_count ? chunks * job->chunk_size : job->count;
 }
@@ -215,7 +215,7 @@ static void count_items(const struct run *run, size_t *done, size_t *failed)
     }
 }
 
-static void tell(struct run *run)
+static void run_tell(struct run *run)
 {
     size_t done, failed;
     count_items(run, &done, &failed);
@@ -223,15 +223,15 @@ static void tell(struct run *run)
 }
 
 /* Wait until there is something to do. 0 or MPROC_TIMEOUT. */
-static int await(struct run *run, int64_t deadline)
+static int run_await(struct run *run, int64_t deadline)
 {
     for (;;) {
         int64_t tell_at = run->telling.at;
         bool is_to_tell = tell_at < OS_NEVER && tell_at < deadline;
-        int result = host_wait(run->pool, cell_of(run), has_news, run, is_to_tell ? tell_at : deadline);
+        int result = host_wait(run->pool, run_cell(run), run_has_news, run, is_to_tell ? tell_at : deadline);
         if (result == 0 || !is_to_tell)
             return result;
-        tell(run);
+        run_tell(run);
     }
 }
 
@@ -250,7 +250,7 @@ static int work_portions(struct run *run, int64_t deadline)
 {
     bool timed_out = false;
     while (run->busy || !is_last(run)) {
-        int result = is_last(run) ? 0 : fill(run);
+        int result = is_last(run) ? 0 : portion_fill(run);
         if (result && run->next == 0)
             return result;
         if (result == MPROC_CLOSED) { /* the pool's jobs are stopped, and this one's with them */
@@ -259,7 +259,7 @@ static int work_portions(struct run *run, int64_t deadline)
             run->error = result;
             stop(run);
         }
-        if (run->busy && await(run, timed_out ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
+        if (run->busy && run_await(run, timed_out ? OS_NEVER : deadline) == MPROC_TIMEOUT) {
             timed_out = true;
             stop(run);
         } else if (!run->busy && !is_last(run)) {
@@ -267,7 +267,7 @@ static int work_portions(struct run *run, int64_t deadline)
         }
         empty_settled(run);
         if (!run->stopped && telling_is_due(&run->telling) && run->emptied < run->map->count)
-            tell(run);
+            run_tell(run);
     }
     map_cancel_items(run->map, run->next, run->map->count);
     map_hand_over(run->map, run->portions[0].job);

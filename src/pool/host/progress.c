@@ -1,6 +1,6 @@
 /* The line that shows on stderr how a map goes on: on a terminal one that is written over and over, elsewhere a new one
- * now and then. Called by map_run.c and imap.c in the caller's thread. It owns neither stderr nor the terminal: what
- * cannot be written is not written, and no error of it is an error of the map. */
+ * now and then. It runs in the caller's thread. It owns neither stderr nor the terminal: what cannot be written is not
+ * written, and no error of it is an error of the map. */
 #include "pool/host/progress.h"
 
 #include "os/clock.h"
@@ -17,7 +17,7 @@
 /* Of a terminal that does not tell its width. */
 #define USUAL_COLUMNS ((size_t)80)
 
-/* A label is shortened to so many columns before something else is left out for it. */
+/* A label is shortened to this many columns before something else is left out for it. */
 #define LABEL_LEAST ((size_t)8)
 
 #define SECOND INT64_C(1000000000)
@@ -194,7 +194,7 @@ static size_t columns_without_label(const struct fields *fields, unsigned kept)
     return columns;
 }
 
-static size_t join(char *line, struct fields *fields, unsigned kept, size_t label)
+static size_t progress_join(char *line, struct fields *fields, unsigned kept, size_t label)
 {
     size_t columns = 0, length = 0;
     *line = '\0';
@@ -230,9 +230,9 @@ size_t progress_format(char line[PROGRESS_BYTES], size_t columns, const struct p
         bool has_label = (kept & 1U << LABEL) && own;
         size_t least = own < LABEL_LEAST ? own : LABEL_LEAST;
         if (!has_label && rest <= columns)
-            return join(line, &fields, kept, 0);
+            return progress_join(line, &fields, kept, 0);
         if (has_label && rest + least + strlen(": ") <= columns)
-            return join(line, &fields, kept, columns - rest - strlen(": "));
+            return progress_join(line, &fields, kept, columns - rest - strlen(": "));
         if (next == sizeof dropped / sizeof *dropped)
             return copy_columns(line, PROGRESS_BYTES, fields.text[figures->total ? PER_CENT : COUNT], columns);
         kept &= ~(1U << dropped[next]);
@@ -243,7 +243,7 @@ size_t progress_format(char line[PROGRESS_BYTES], size_t columns, const struct p
 
 /* Write it in one call, which does not wait and raises no SIGPIPE; only for the last line of all it waits a little.
  * Returns whether all of it was taken. */
-static bool put(const char *text, size_t length, bool is_last)
+static bool progress_put(const char *text, size_t length, bool is_last)
 {
     const struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = length};
     for (int left = is_last ? LAST_TRIES : 1; left > 0; left--) {
@@ -266,7 +266,7 @@ static void put_over(struct progress *progress, size_t width, const struct progr
     size_t old = progress->columns < width ? progress->columns : width - 1;
     int blanks = old > columns ? (int)(old - columns) : 0;
     int length = snprintf(text, sizeof text, "\r%s%*s%s", line, blanks, "", is_last ? "\n" : "");
-    if (put(text, (size_t)length, is_last) || columns > progress->columns)
+    if (progress_put(text, (size_t)length, is_last) || columns > progress->columns)
         progress->columns = columns;
 }
 
@@ -280,10 +280,10 @@ static void put_line(struct progress *progress, const struct progress_figures *f
     progress_format(line, PROGRESS_COLUMNS, figures);
     size_t length = strlen(line);
     line[length++] = '\n'; /* for which the string's end makes room */
-    put(line, length, figures->state != PROGRESS_GOES_ON);
+    progress_put(line, length, figures->state != PROGRESS_GOES_ON);
 }
 
-static void tell(struct progress *progress, size_t done, size_t failed, enum progress_state state)
+static void progress_tell(struct progress *progress, size_t done, size_t failed, enum progress_state state)
 {
     const struct progress_figures figures = {.label = progress->label,
                                              .done = done,
@@ -306,10 +306,10 @@ void progress_begin(struct progress *progress, const char *label, size_t total)
 
 void progress_show(struct progress *progress, size_t done, size_t failed)
 {
-    tell(progress, done, failed, PROGRESS_GOES_ON);
+    progress_tell(progress, done, failed, PROGRESS_GOES_ON);
 }
 
 void progress_end(struct progress *progress, size_t done, size_t failed, bool is_whole)
 {
-    tell(progress, done, failed, is_whole ? PROGRESS_DONE : PROGRESS_STOPPED);
+    progress_tell(progress, done, failed, is_whole ? PROGRESS_DONE : PROGRESS_STOPPED);
 }

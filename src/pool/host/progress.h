@@ -26,8 +26,8 @@ struct progress_figures {
     enum progress_state state;
 };
 
-/* Write the line, of so many columns at most, as a string. Where they are few, what matters less is left out. Returns
- * how many columns it has. A character beyond ASCII counts as two. */
+/* Write the line, at most `columns` wide, as a string. If that is narrow, what matters less is left out. Returns how
+ * many columns it has. A character beyond ASCII counts as two. */
 size_t progress_format(char line[PROGRESS_BYTES], size_t columns, const struct progress_figures *figures);
 
 /* A line that is being shown. By one thread. */

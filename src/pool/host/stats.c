@@ -57,7 +57,7 @@ int mproc_pool_resize(mproc_pool *pool, unsigned workers)
     return 0;
 }
 
-static int64_t load(_Atomic(int64_t) *word)
+static int64_t stats_load(_Atomic(int64_t) *word)
 {
     return load_relaxed(word);
 }
@@ -74,16 +74,16 @@ static size_t peak_memory_of(uint64_t word)
     return bytes;
 }
 
-static mproc_worker_stats look_at(struct worker_slot *slot, pid_t pid)
+static mproc_worker_stats stats_look_at(struct worker_slot *slot, pid_t pid)
 {
     mproc_worker_stats stats = {.pid = pid, .items = load_relaxed(&slot->items)};
-    int64_t begun = load(&slot->begun);
-    int64_t since = load(&slot->since);
+    int64_t begun = stats_load(&slot->begun);
+    int64_t since = stats_load(&slot->since);
     int64_t now = os_now();
     if (begun) {
-        nanoseconds busy = load(&slot->busy) + (since ? now - since : 0);
+        nanoseconds busy = stats_load(&slot->busy) + (since ? now - since : 0);
         nanoseconds idle = now - begun - busy;
-        stats.startup = MPROC_NS(begun - load(&slot->forked));
+        stats.startup = MPROC_NS(begun - stats_load(&slot->forked));
         stats.busy = MPROC_NS(busy);
         stats.idle = MPROC_NS(idle > 0 ? idle : 0); /* less than 0: it went on while we looked */
     }
@@ -107,7 +107,7 @@ int mproc_pool_stats(mproc_pool *pool, mproc_pool_statistics *statistics, mproc_
         pid_t pid = pid_in(slot);
         items += load_relaxed(&slot->items);
         if (pid && alive < capacity)
-            workers[alive] = look_at(slot, pid);
+            workers[alive] = stats_look_at(slot, pid);
         alive += pid != 0;
     }
     if (statistics)

@@ -1,4 +1,4 @@
-/* Where the memory of handles goes that were freed. Called by host.c, future.c and imap.c. */
+/* What becomes of the memory of handles that were freed. */
 #include "pool/host/tag.h"
 
 #include "os/allocate.h"

@@ -21,7 +21,7 @@ struct tag {
     _Atomic(uint32_t) kind; /* enum tag_kind */
 };
 
-/* Note why it is not, with what it is or 0. */
+/* Note for mproc_last_error() why it is not of the wanted kind. kind: what it is, or 0. */
 void tag_note(uint32_t kind, enum tag_kind wanted) __attribute__((cold));
 
 /* Whether the handle is of that kind, and not freed: 0, -EINVAL, -ESTALE. */

@@ -1,7 +1,7 @@
 /* The progress of a map or an imap, as telling.h says. */
 #include "pool/host/telling.h"
 
-/* Between two reports but for the last one, which comes when it comes: so there are never more than ten in a second. */
+/* Between two reports, except before the last one: so there are never more than ten in a second. */
 #define PAUSE OS_MS(112)
 
 void telling_begin(struct telling *telling, telling_report *report, void *arg, const char *label, size_t total)

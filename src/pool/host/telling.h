@@ -1,4 +1,4 @@
-/* What the caller of a map or an imap is told while it waits: how many items are done, by its function, by a line on
+/* What the caller of a map or an imap learns while it waits: how many items are done, by its function, by a line on
  * stderr, or by both. */
 #ifndef MPROC_POOL_HOST_TELLING_H
 #define MPROC_POOL_HOST_TELLING_H
@@ -29,7 +29,7 @@ static inline bool telling_is_due(const struct telling *telling)
 /* Tell how far it is. Next when it is due: never more than ten times in a second. */
 void telling_go_on(struct telling *telling, size_t done, size_t failed);
 
-/* Report so many as done, if they are more than was reported. */
+/* Report that `done` items are done, if that is more than was reported. */
 void telling_report_done(struct telling *telling, size_t done);
 
 /* Show the last line, which stays. is_whole: all was done. */

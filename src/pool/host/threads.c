@@ -66,7 +66,7 @@ static bool live(struct pool_thread *thread)
     return more;
 }
 
-static void leave(struct pool_thread *thread)
+static void threads_leave(struct pool_thread *thread)
 {
     struct pool *pool = thread->pool->shared;
     store_release(&thread->gone, true);
@@ -80,10 +80,10 @@ static void bury(void *arg)
     struct pool *pool = thread->pool->shared;
     fetch_add_relaxed(&pool->deaths, 1);
     pool_settle_worker(pool, thread->index, 0);
-    leave(thread);
+    threads_leave(thread);
 }
 
-static void *run(void *arg)
+static void *threads_run(void *arg)
 {
     struct pool_thread *thread = arg;
     os_signals_restore(&thread->pool->mask);
@@ -93,7 +93,7 @@ static void *run(void *arg)
     while (live(thread))
         ;
     pthread_cleanup_pop(0);
-    leave(thread);
+    threads_leave(thread);
     return NULL;
 }
 
@@ -107,25 +107,25 @@ static void join_gone(struct pool_thread *thread)
     thread->exists = false;
 }
 
-static int start(mproc_pool *pool, unsigned index)
+static int threads_start_one(mproc_pool *pool, unsigned index)
 {
     struct pool_thread *thread = &pool->threads[index];
     thread->pool = pool;
     thread->index = index;
     store_relaxed(&thread->gone, false);
-    int result = os_thread_create(&thread->id, run, thread);
+    int result = os_thread_create(&thread->id, threads_run, thread);
     thread->exists = result == 0;
     return result;
 }
 
 /* With the mutex. 0, or why one could not be started. */
-static int start_missing(mproc_pool *pool)
+static int threads_start_missing(mproc_pool *pool)
 {
     int result = 0;
     for (unsigned i = 0; i < pool_wanted(pool->shared) && !result; i++) {
         join_gone(&pool->threads[i]);
         if (!pool->threads[i].exists)
-            result = start(pool, i);
+            result = threads_start_one(pool, i);
     }
     return result;
 }
@@ -135,7 +135,7 @@ void threads_mend(mproc_pool *pool)
     struct pool *shared = pool->shared;
     bool exists = false;
     if (load_relaxed(&shared->started) == 0 && pool_wants_workers(shared))
-        start_missing(pool);
+        threads_start_missing(pool);
     for (unsigned i = 0; pool->threads && i < shared->worker_count; i++) {
         join_gone(&pool->threads[i]);
         exists = exists || pool->threads[i].exists;
@@ -166,7 +166,7 @@ int threads_start(mproc_pool *pool)
     os_signals_block(&pool->mask);
     os_signals_restore(&pool->mask);
     pthread_mutex_lock(&pool->mutex);
-    int result = start_missing(pool);
+    int result = threads_start_missing(pool);
     pthread_mutex_unlock(&pool->mutex);
     while (!result) {
         uint32_t seen = wait_cell_prepare(&shared->changed);
@@ -179,7 +179,7 @@ int threads_start(mproc_pool *pool)
     return result;
 }
 
-static bool is_over(mproc_pool *pool)
+static bool threads_is_over(mproc_pool *pool)
 {
     host_mend(pool);
     return load_acquire(&pool->shared->ended);
@@ -190,9 +190,9 @@ int threads_wait_end(mproc_pool *pool, int64_t deadline)
     for (;;) {
         uint32_t seen = wait_cell_prepare(&pool->shared->changed);
         interrupt_look(pool);
-        if (is_over(pool))
+        if (threads_is_over(pool))
             return 0;
         if (wait_cell_sleep(&pool->shared->changed, seen, deadline) == MPROC_TIMEOUT)
-            return is_over(pool) ? 0 : MPROC_TIMEOUT;
+            return threads_is_over(pool) ? 0 : MPROC_TIMEOUT;
     }
 }

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* When the server looks later than it was to by so much, it was stopped. */
+/* When the server runs later than it was due by this much, it was stopped. */
 #define STOP_LEAST OS_MS(50)
 #define STOP_LONG  OS_MS(300)
 
@@ -30,13 +30,13 @@
 #define FEW_IN_A_ROW 16
 #define FIRST_PAUSE  OS_MS(1)
 #define LAST_PAUSE   OS_MS(500)
-#define FAILURE_AGE  OS_SEC(1) /* after so long without another one they are forgotten */
+#define FAILURE_AGE  OS_SEC(1) /* they are forgotten after this time without another */
 
 /* What the server keeps of a slot. */
 struct watch {
     int64_t kill_at; /* when SIGKILL follows SIGTERM, or 0 */
     int64_t item_at; /* the begin of the item to which the next belongs */
-    int64_t stopped; /* so long this server was stopped since then, and so, most likely, was the worker */
+    int64_t stopped; /* how long this server was stopped since then, and most likely the worker too */
 };
 
 struct server {
@@ -98,8 +98,8 @@ static void note_failure(struct server *server)
 
 /* ---- deaths ---- */
 
-/* Why the pool cannot be started when a worker ends so before it is ready; 0 when another is to be tried. Before it had
- * its place it exits with an errno. */
+/* Why the pool cannot be started when a worker ends with this exit code before it is ready; 0 when another is to be
+ * tried. Before it has taken its slot a worker exits with an errno. */
 static int why_not_ready(const struct server *server, struct worker_slot *slot, int exit)
 {
     if (exit > 0 && !pool_word_is_owner(word_of(slot)))
@@ -128,7 +128,7 @@ static void note_vain_start(struct server *server, struct worker_slot *slot, int
 }
 
 /* For the post-mortem. */
-static void note_costs(struct server *server, struct worker_slot *slot, const struct os_end *end)
+static void pool_server_note_costs(struct server *server, struct worker_slot *slot, const struct os_end *end)
 {
     struct crash_report *words = pool_crash_report(server->pool, (unsigned)(slot - server->pool->workers));
     bool is_ours = load_relaxed(&slot->kill) == POOL_KILL_SENT || pool_state(server->pool) == POOL_TERMINATED;
@@ -139,7 +139,7 @@ static void note_costs(struct server *server, struct worker_slot *slot, const st
         store_relaxed(&words->by_oom_killer, true);
 }
 
-static void note_end(struct server *server, struct worker_slot *slot, int exit)
+static void pool_server_note_end(struct server *server, struct worker_slot *slot, int exit)
 {
     store_relaxed(&slot->exit, exit);
     store_release(&slot->ended, 1);
@@ -154,15 +154,15 @@ static void note_end(struct server *server, struct worker_slot *slot, int exit)
         note_vain_start(server, slot, exit);
 }
 
-static void reap(struct server *server)
+static void pool_server_reap(struct server *server)
 {
     struct os_end end;
     while (server->alive && os_reap_any(&end) == 1) {
         for (unsigned i = 0; i < server->pool->worker_count; i++) {
             struct worker_slot *slot = &server->pool->workers[i];
             if (word_of(slot) && load_relaxed(&slot->pid) == end.pid) {
-                note_costs(server, slot, &end);
-                note_end(server, slot, end.exit);
+                pool_server_note_costs(server, slot, &end);
+                pool_server_note_end(server, slot, end.exit);
             }
         }
     }
@@ -185,16 +185,16 @@ static bool may_signal(struct worker_slot *slot)
     return word_of(slot) && !load_relaxed(&slot->ended);
 }
 
-static int send(struct worker_slot *slot, int signal)
+static int pool_server_send(struct worker_slot *slot, int signal)
 {
     return os_signal_child(load_relaxed(&slot->pid), signal);
 }
 
-static void kill_all(struct server *server)
+static void pool_server_kill_all(struct server *server)
 {
     for (unsigned i = 0; i < server->pool->worker_count; i++)
         if (may_signal(&server->pool->workers[i]))
-            send(&server->pool->workers[i], SIGKILL);
+            pool_server_send(&server->pool->workers[i], SIGKILL);
 }
 
 static void set_kill(struct worker_slot *slot, enum pool_kill kill)
@@ -208,10 +208,10 @@ static void look_again_at(struct server *server, int64_t moment)
         server->look_at = moment;
 }
 
-/* Have a worker end, that was asked for. False: to be tried again. */
+/* Begin to end a worker: SIGTERM, and SIGKILL after the grace. False: try again. */
 static bool end_worker(struct server *server, struct worker_slot *slot)
 {
-    if (send(slot, SIGTERM))
+    if (pool_server_send(slot, SIGTERM))
         return false;
     set_kill(slot, POOL_KILL_SENT);
     server->watches[slot - server->pool->workers].kill_at = os_now() + server->pool->grace;
@@ -229,7 +229,7 @@ static void kill_overdue(struct server *server)
         } else if (watch->kill_at > server->now) {
             look_again_at(server, watch->kill_at);
         } else {
-            send(slot, SIGKILL);
+            pool_server_send(slot, SIGKILL);
             watch->kill_at += OS_TICK;
             look_again_at(server, watch->kill_at);
         }
@@ -242,7 +242,7 @@ static bool is_at_killed_job(struct worker_slot *slot)
     return job && (job_flags(job) & JOB_KILL);
 }
 
-/* It may go on. */
+/* Let it go on. */
 static void spare(struct worker_slot *slot)
 {
     set_kill(slot, POOL_KILL_NOT);
@@ -250,7 +250,7 @@ static void spare(struct worker_slot *slot)
 }
 
 /* Kill a worker if it is at a job that is to be killed, and none that has just gone on to another job: it begins none
- * while kill is set. The pool's lock is held, so the jobs that slots name are not freed. False: to be tried again. */
+ * while kill is set. The pool's lock is held, so the jobs that slots name are not freed. False: try again. */
 static bool kill_if_wanted(struct server *server, struct worker_slot *slot)
 {
     uint32_t kill = load_relaxed(&slot->kill);
@@ -285,7 +285,7 @@ static int64_t time_stopped(const struct server *server, const struct worker_slo
 }
 
 /* From a moment on this server did not run, though it should have looked then: it was stopped, as by Ctrl-Z, and with
- * it the workers. That is no time that an item took. Where the server alone was held up, some items may take that much
+ * it the workers. That time does not count for items. If only the server was held up, some items may take that much
  * longer. */
 static void excuse_stop(struct server *server, int64_t from)
 {
@@ -318,9 +318,9 @@ static int64_t first_limited(const struct server *server)
 
 /* Begin to look: note the time, and whether it has stood still since the last look, which said when this one was due.
  * Where no moment was waited for, a worker has woken this server before it began its first item with a limit. A long
- * stop began most likely right after the last look; where looks come late because there is no CPU for this process,
- * items must be late some time all the same. */
-static void begin_look(struct server *server)
+ * stop began most likely right after the last look; where looks come late for want of a CPU, items must become late
+ * some time all the same. */
+static void pool_server_begin_look(struct server *server)
 {
     int64_t last = server->now;
     int64_t due = server->look_at;
@@ -402,7 +402,7 @@ static bool is_short(const struct server *server)
     return false;
 }
 
-/* Nobody gets a result, so the log has a line when it begins and when it is over. */
+/* No call returns this, so it is logged when it begins and when it is over. */
 static void note_start(struct server *server, unsigned index, int result)
 {
     if (result && result != server->refusal)
@@ -413,7 +413,7 @@ static void note_start(struct server *server, unsigned index, int result)
     server->refusal = result;
 }
 
-static void start_missing(struct server *server)
+static void pool_server_start_missing(struct server *server)
 {
     struct pool *pool = server->pool;
     if (!is_short(server) || !pool_wants_workers(pool) || os_now() < server->start_at)
@@ -447,7 +447,7 @@ static void tell_started(struct server *server)
     wait_cell_wake(&pool->changed, WAIT_CELL_ALL);
 }
 
-/* Break the pool when all tries are used up. One that was mended by another job has one more. */
+/* Break the pool when all tries are used up. A broken pool that gets another job has one more try. */
 static void look_if_broken(struct server *server)
 {
     if (server->alive == 0 && !is_starting(server) && !server->was_broken)
@@ -475,36 +475,36 @@ static bool all_is_done(struct server *server)
 }
 
 /* Tell the host why its pool cannot be started. */
-static void refuse(struct pool *pool, int result)
+static void pool_server_refuse(struct pool *pool, int result)
 {
     int32_t starting = POOL_STARTING;
     compare_exchange_release(&pool->started, &starting, result);
 }
 
-static void end(struct server *server)
+static void pool_server_end(struct server *server)
 {
     struct pool *pool = server->pool;
     if (server->failure)
-        refuse(pool, server->failure);
+        pool_server_refuse(pool, server->failure);
     store_release(&pool->ended, 1);
     wait_cell_wake(&pool->changed, WAIT_CELL_ALL);
 }
 
 /* One look at everything. Returns whether the server's work is over. */
-static bool look(struct server *server)
+static bool pool_server_look(struct server *server)
 {
-    begin_look(server);
-    reap(server);
+    pool_server_begin_look(server);
+    pool_server_reap(server);
     settle_ended(server);
     if (pool_state(server->pool) == POOL_TERMINATED || server->failure || member_is_dead(server->pool->host)) {
-        kill_all(server);
+        pool_server_kill_all(server);
         return server->alive == 0;
     }
     kill_wanted(server);
     end_late(server);
     kill_overdue(server);
     look_if_broken(server);
-    start_missing(server);
+    pool_server_start_missing(server);
     tell_started(server);
     return all_is_done(server);
 }
@@ -518,7 +518,7 @@ int pool_server(void *arg)
     if (!result && !server.watches)
         result = -ENOMEM;
     if (result)
-        refuse(start->pool, result);
+        pool_server_refuse(start->pool, result);
     if (result || !pool_take_place(&start->pool->server_word, start->serial)) {
         free(server.watches);
         return EXIT_FAILURE;
@@ -535,14 +535,14 @@ int pool_server(void *arg)
     os_on_child(on_child);
     for (;;) {
         uint32_t seen = wait_cell_prepare(&server.pool->server);
-        if (look(&server))
+        if (pool_server_look(&server))
             break;
         bool waits = is_short(&server) && pool_wants_workers(server.pool);
         if (waits)
             look_again_at(&server, server.start_at);
         wait_cell_sleep(&server.pool->server, seen, end_look(&server));
     }
-    end(&server);
+    pool_server_end(&server);
     free(server.watches);
     return 0;
 }

@@ -1,8 +1,8 @@
-/* Jobs: their chunks and their end. Called by workers, by the server and by the host. Making and freeing jobs is the
- * host's alone, see host.c. */
+/* Jobs: their chunks and their end, for workers, server and host. Only the host makes and frees jobs: see store.c. */
 #include "pool/shared/job.h"
 
 #include "util/atomic.h"
+
 bool job_is_settled(struct job *job, size_t *from)
 {
     bool stopped = job_flags(job) & JOB_STOPPED;

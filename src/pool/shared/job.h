@@ -11,9 +11,9 @@
  *     FREE(settled)  ->  CANCELLED                                  by the host, when it cancels
  *
  * settled counts the chunk's first items that have their outcome, and the word also counts how often a worker has died
- * at the one behind them, where it may be tried again. Within a chunk the worker's own word `current` (see pool.h)
- * tells which item it is at: those before it have their outcome, and those after it were not begun. So a death costs
- * the item at which it struck, no item runs twice, and a chunk goes on where the dead worker left it.
+ * in the next one, if that may be tried again. Within a chunk the worker's own word `current` (see pool.h) tells which
+ * item it is running: those before it have their outcome, and those after it were not begun. So a death costs the item
+ * that was running, no item runs twice, and a chunk goes on where the dead worker left it.
  *
  * A job is settled when each chunk is DONE or CANCELLED; nobody but the host that made it touches its arrays then. Its
  * memory is freed once it is neither in the list nor named by any worker's slot. */
@@ -38,7 +38,7 @@ enum job_chunk_state {
 /* Flags of a job. They are only ever set. */
 enum job_flag {
     JOB_STOPPED = 1,      /* no further item is begun */
-    JOB_KILL = 2,         /* with STOPPED: workers that are at an item of it are to be killed */
+    JOB_KILL = 2,         /* with STOPPED: workers that run an item of it are to be killed */
     JOB_FAILED = 4,       /* a function returned other than 0 */
     JOB_DIED = 8,         /* a worker died at an item */
     JOB_SCARRED = 16,     /* a worker died in it: finished may be too low */
@@ -58,7 +58,7 @@ struct job_function {
 /* Field by field: who writes it, and when. "Before" means before the job is put in the list; it is constant then, until
  * the job is settled, out of the list and named by no slot. The host may then put it there again with other items. */
 struct job {
-    const struct job_function *function; /* before; so are the next twenty-three */
+    const struct job_function *function; /* before; so is all up to waiter */
     void *ctx;
     const unsigned char *in;
     unsigned char *out;
@@ -100,9 +100,9 @@ struct job {
     _Atomic(bool) published;                   /* whether workers may come to it; under the pool's lock */
     struct job *given_up;                      /* by the host alone: the next of its jobs that wait to be freed */
     _Atomic(uint32_t) flags;                   /* enum job_flag; by anybody, only by fetch_or */
-    _Atomic(uint64_t) failures;                /* for show alone: items that ended badly; fetch_add by who says so of
-                                                  one. A death in between may have one counted twice */
-    struct wait_cell cell;                     /* who waits for this job, or for several, sleeps here */
+    _Atomic(uint64_t) failures;                /* for show alone: items that ended badly; fetch_add by whoever writes
+                                                  such an outcome. A death may count one twice */
+    struct wait_cell cell;                     /* waiters for this job, or for several, sleep here */
     _Alignas(64) _Atomic(uint64_t) next_chunk; /* hint: the chunks below were drawn. fetch_add by a worker that draws;
                                                   store by whoever gives back a dead worker's chunk. JOB_AT_HOME: draw
                                                   at the homes first */
@@ -173,8 +173,9 @@ static inline bool job_is_dealt_out(const struct job *job)
 /* Homes. The chunks of a large job over arrays that workers use in place are divided into as many parts as there are
  * workers, and each worker draws from its own first, then from the others'. So when the same arrays are mapped again a
  * worker comes back to the pages that it has in its page table, and in its cache; each other page would cost it a
- * fault. home_next, one word in each line, says like next_chunk which chunks of a part were drawn. Who finds all drawn
- * turns JOB_AT_HOME into chunk_count; from then on, or when a chunk was given back before, next_chunk counts. */
+ * fault. home_next, one word in each line, says like next_chunk which chunks of a part were drawn. A worker that finds
+ * all drawn turns JOB_AT_HOME into chunk_count; from then on, or when a chunk was given back before, next_chunk
+ * counts. */
 #define JOB_HOME_STRIDE (64 / sizeof(uint64_t))
 
 static inline _Atomic(uint64_t) *job_home_next(const struct job *job, size_t home)
@@ -182,18 +183,18 @@ static inline _Atomic(uint64_t) *job_home_next(const struct job *job, size_t hom
     return &job->home_next[home * JOB_HOME_STRIDE];
 }
 
-/* The first chunk of a home; of the one behind the last: the number of chunks. */
+/* The first chunk of a home; for the index after the last home, the number of chunks. */
 static inline size_t job_home_begin(const struct job *job, size_t home)
 {
     size_t each = job->chunk_count / job->homes, rest = job->chunk_count % job->homes;
     return each * home + (home < rest ? home : rest);
 }
 
-/* Whether the job is settled. *from is where to begin to look, and is moved over what is settled for good; 0 at first.
- * Cancels on its way what is FREE in a stopped job, so that whoever waits for a stopped job sees its end. */
+/* Whether the job is settled. *from is the chunk to begin with, and is advanced past chunks that are settled; 0 at
+ * first. Cancels on its way what is FREE in a stopped job, so that whoever waits for a stopped job sees its end. */
 bool job_is_settled(struct job *job, size_t *from);
 
-/* Count chunks as finished, and wake who waits when there may be no other left. */
+/* Count chunks as finished, and wake the waiters when these may have been the last. */
 void job_add_finished(struct job *job, size_t chunks);
 
 /* Whether all items of a settled job have their outcome. */
@@ -205,14 +206,15 @@ int job_result(uint32_t flags, bool whole);
 /* How a worker ended. */
 struct job_death {
     unsigned worker;  /* its slot's number */
-    size_t chunk;     /* its slot's last words: chunk */
+    size_t chunk;     /* what its slot says last: chunk */
     uint64_t current; /* and current */
     int exit;         /* its exit code or minus its signal */
     bool is_wanted;   /* it was killed on the host's behalf: the item is cancelled */
     bool is_late;     /* it was ended because the item took too long */
 };
 
-/* Whether the worker died at an item that pays for it: which, and how many workers had died at it before. */
+/* Whether the death is the outcome of an item, or a failed try of it: which item, and how many workers died in it
+ * before. */
 bool job_lost_item(const struct job *job, const struct job_death *death, size_t *item, unsigned *attempt);
 
 /* Mend the chunk that a worker died in. Idempotent. */

@@ -10,16 +10,14 @@
  * or some slot names it, and the worker of that slot tries every chunk that is FREE, or gives it back, before it takes
  * the job out of its slot. So as long as there is work, some worker looks at it:
  *
- * - A job enters by publish(), with nothing drawn.
- * - It is dealt out by a draw. Who draws has named the job before, and runs all that it drew, gives it back by
- *   pool_offer_again(), or ends with the job in its slot. Nobody leaves a job with drawn chunks for the sake of
- * another.
- * - It leaves the list when it is dealt out, by which it loses nothing; or, where it has one chunk only, when a worker
- *   names it. That is as good as a draw, so the worker must make this draw good: it looks at urgency and at calls to
- * all workers only after it has drawn. Else the chunk would be FREE, the job off the list, and nobody would look for
- * it.
+ * - A job enters by host_jobs_publish(), with nothing drawn.
+ * - It is dealt out by a draw. The worker that draws has named the job before. It runs all that it drew, gives it back
+ *   by pool_offer_again(), or ends with the job in its slot. It does not leave a job with drawn chunks for another job.
+ * - It leaves the list when it is dealt out, by which it loses nothing; or, if it has only one chunk, when a worker
+ *   names it. That counts as a draw, so the worker must really draw: it checks urgency and calls to all workers only
+ *   afterwards. Otherwise the chunk would be FREE with the job off the list, and nobody would ever run it.
  * - A chunk turns FREE again when the death of a worker is settled, which then calls offer_again(), in the same hold of
- *   the lock. Who settles may die in between: the slot still names the job then, and it is settled again.
+ *   the lock. The process that settles may die in between: the slot still names the job then, and it is settled again.
  * - A job that is stopped may leave the list with FREE chunks; whoever waits for it cancels these.
  *
  * pool->call holds the same for the job of a call to all workers: chunk i is FREE only while the worker of slot i, or

@@ -1,5 +1,4 @@
-/* Post-mortems of workers, as job_postmortem.h says. Called by server and host where they settle a death, and by the host
- * where it is asked. */
+/* Post-mortems of workers: see job_postmortem.h. Whoever settles a death adds them, and the host reads them. */
 #include "pool/shared/job_postmortem.h"
 
 #include "util/atomic.h"
@@ -12,7 +11,7 @@ static struct job_postmortem *newest_of(const struct job *job)
     return load_acquire(&job->postmortems);
 }
 
-static bool is_listed(const struct job *job, uintptr_t address)
+static bool job_postmortem_is_listed(const struct job *job, uintptr_t address)
 {
     const struct job_postmortem *entry = newest_of(job);
     while (entry && (uintptr_t)entry != address)
@@ -22,8 +21,8 @@ static bool is_listed(const struct job *job, uintptr_t address)
 
 /* ---- making ---- */
 
-static enum mproc_cause cause_of(const struct pool *pool, const struct crash_report *words,
-                                 const struct job_death *death)
+static enum mproc_cause job_postmortem_cause(const struct pool *pool, const struct crash_report *words,
+                                             const struct job_death *death)
 {
     if (death->is_late)
         return MPROC_CAUSE_LATE;
@@ -40,9 +39,9 @@ static mproc_time span(int64_t from, int64_t to)
     return MPROC_NS(to > from ? to - from : 0);
 }
 
-/* A worker whose server has died was not reaped by anybody who tells: its end is now, and what it used is not known. */
-static void note_costs(mproc_postmortem *text, struct worker_slot *slot, const struct crash_report *words,
-                       const struct job *job)
+/* If the server has died too, nobody reports when its worker ended or what it used: the end is taken to be now. */
+static void job_postmortem_note_costs(mproc_postmortem *text, struct worker_slot *slot,
+                                      const struct crash_report *words, const struct job *job)
 {
     int64_t ended = load_relaxed(&words->ended_at);
     int64_t item_at = load_relaxed(&slot->item_at);
@@ -63,7 +62,8 @@ void job_postmortem_add(struct pool *pool, unsigned index, struct job *job, size
     size_t number = newest ? newest->number + 1 : 0;
     uintptr_t made = load_acquire(&words->postmortem);
     void *block;
-    if (number >= POSTMORTEMS_MAX || (made && is_listed(job, made)) || heap_free_from(&words->postmortem))
+    if (number >= POSTMORTEMS_MAX || (made && job_postmortem_is_listed(job, made)) ||
+        heap_free_from(&words->postmortem))
         return;
     size_t head = offsetof(struct job_postmortem, text.frames);
     if (heap_alloc(head + crash_report_frames(words) * sizeof *words->frames, &words->postmortem, &block))
@@ -79,8 +79,8 @@ void job_postmortem_add(struct pool *pool, unsigned index, struct job *job, size
     snprintf(text->name, sizeof text->name, "Worker-%u", index + 1);
     text->pid = load_relaxed(&slot->pid);
     text->exit = death->exit;
-    text->cause = cause_of(pool, words, death);
-    note_costs(text, slot, words, job);
+    text->cause = job_postmortem_cause(pool, words, death);
+    job_postmortem_note_costs(text, slot, words, job);
     crash_report_tell(words, text);
     store_release(&job->postmortems, entry); /* commit */
 }
@@ -89,7 +89,7 @@ void job_postmortem_end(struct pool *pool, unsigned index, struct job *job)
 {
     heap_place *place = &pool_crash_report(pool, index)->postmortem;
     uintptr_t made = load_acquire(place);
-    if (made && job && is_listed(job, made))
+    if (made && job && job_postmortem_is_listed(job, made))
         store_release(place, 0);
     else
         heap_free_from(place);
@@ -103,7 +103,7 @@ size_t job_postmortem_count(const struct job *job)
     return newest ? newest->number + 1 : 0;
 }
 
-static bool copy(const struct job_postmortem *entry, size_t first, mproc_postmortem *postmortem)
+static bool job_postmortem_copy(const struct job_postmortem *entry, size_t first, mproc_postmortem *postmortem)
 {
     size_t head = offsetof(mproc_postmortem, frames);
     if (!entry)
@@ -121,7 +121,7 @@ bool job_postmortem_read(const struct job *job, size_t number, size_t first, mpr
     const struct job_postmortem *entry = newest_of(job);
     while (entry && entry->number != number)
         entry = entry->older;
-    return copy(entry, first, postmortem);
+    return job_postmortem_copy(entry, first, postmortem);
 }
 
 bool job_postmortem_read_item(const struct job *job, size_t item, size_t first, mproc_postmortem *postmortem)
@@ -129,5 +129,5 @@ bool job_postmortem_read_item(const struct job *job, size_t item, size_t first, 
     const struct job_postmortem *entry = newest_of(job);
     while (entry && entry->text.index != item)
         entry = entry->older;
-    return copy(entry, first, postmortem);
+    return job_postmortem_copy(entry, first, postmortem);
 }

@@ -5,7 +5,7 @@
  *
  * Invariant: a post-mortem is in the list of the job that its worker's slot names, or the place `postmortem` of that
  * worker names it, or both, or nobody has it. Commit: one store, to the job's postmortems, before the store that
- * settles the chunk. Recovery: who settles the same death again finds the place, and the chunk still TAKEN when the
+ * settles the chunk. Recovery: whoever settles the same death again finds the place, and the chunk still TAKEN when the
  * item was not accounted for. So it adds none when the place names one that is in the list, and frees it when it is
  * not. The slot names the job until the place is 0 again, so the job is there. */
 #ifndef MPROC_POOL_SHARED_JOB_POSTMORTEM_H

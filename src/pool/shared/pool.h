@@ -15,12 +15,13 @@
 /* What stands in pool->started until the server knows whether the workers could be started. */
 #define POOL_STARTING INT32_MIN
 
-/* Exit codes of a worker that a task has made unfit to go on, whose initializer failed, and that did not find it. */
+/* Exit codes of a worker that a task made unfit to go on; whose initializer failed; that did not find its
+ * initializer. */
 #define POOL_WORKER_UNFIT       125
 #define POOL_INITIALIZER_FAILED 124
 #define POOL_INITIALIZER_LOST   123
 
-/* After so many workers in a row have ended in their initializer, with none that lives, the pool is broken. */
+/* When this many workers in a row have ended in their initializer and none lives, the pool is broken. */
 #define POOL_TRIES 32
 
 enum pool_state {
@@ -30,10 +31,10 @@ enum pool_state {
     POOL_TERMINATED = 3 /* workers are killed as well */
 };
 
-/* What the server does to a worker that may have to be killed: see kill_if_wanted() in server.c. */
+/* What the server does to a worker that may have to be killed: see kill_if_wanted() in pool/server/server.c. */
 enum pool_kill {
     POOL_KILL_NOT = 0,
-    POOL_KILL_ASKED = 1, /* it looks whether the worker is still at the job; the worker begins no other meanwhile */
+    POOL_KILL_ASKED = 1, /* it checks whether the worker still runs the job; the worker begins no other meanwhile */
     POOL_KILL_SENT = 2   /* the signal is on its way */
 };
 
@@ -51,7 +52,7 @@ enum pool_kill {
  * did. */
 struct worker_slot {
     _Alignas(64) _Atomic(uint64_t) word;
-    _Atomic(int32_t) pid;     /* by server and worker (the same value); of the last one who lived here */
+    _Atomic(int32_t) pid;     /* by server and worker (the same value); of the last worker here */
     _Atomic(uint32_t) ended;  /* by the server: 1 when exit tells how the worker here ended */
     _Atomic(int32_t) exit;    /* by the server, before ended: exit code or minus the signal */
     _Atomic(uint32_t) kill;   /* by the server: enum pool_kill */
@@ -104,19 +105,19 @@ struct pool {
                                       that was not told so. Under lock: set by the server, or a worker that is a thread,
                                       when none lives and POOL_TRIES in a row have ended in their initializer; back to 0
                                       by the host with the next job, for which they are to try once more */
-    _Atomic(uint32_t) vain;       /* so many workers in a row have ended in their initializer; POOL_TRIES at most. Up by
-                                     the server, or a worker that is a thread; back to 0 by a worker that is ready */
-    _Atomic(uint32_t) begins;     /* so many workers were ready so far; by them */
-    _Atomic(int32_t) trouble;     /* why the last process could not be started or begin, for the host's log; by the
+    _Atomic(uint32_t) vain;        /* workers in a row that ended in their initializer; POOL_TRIES at most. Raised by
+                                     the server, or a worker that is a thread; set to 0 by a worker that is ready */
+    _Atomic(uint32_t) begins;      /* workers that have become ready so far; by them */
+    _Atomic(int32_t) trouble;      /* why the last process could not be started or begin, for the host's log; by the
                                      same, and by the host for the server */
-    _Atomic(uint32_t) troubles;   /* and how often that was; grows after trouble is set */
-    _Atomic(uint32_t) cancels;    /* by the host: grows when jobs are to be killed; the server looks for them then */
-    _Atomic(uint32_t) serial;     /* of the last server or worker that was started; fetch_add by its parent */
-    struct wait_cell server;      /* the server sleeps here */
-    _Atomic(uint64_t) starts;     /* for mproc_pool_stats() alone, as the next two: workers that were started, */
-    _Atomic(uint64_t) deaths;     /* that ended badly, */
-    _Atomic(uint64_t) past_items; /* and items that were run by those who have ended */
-    struct wait_cell changed;     /* host threads sleep here until a worker came, ended, or left a job */
+    _Atomic(uint32_t) troubles;    /* and how often that has happened; grows after trouble is set */
+    _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
+    _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
+    struct wait_cell server;       /* the server sleeps here */
+    _Atomic(uint64_t) starts;      /* for mproc_pool_stats() alone, as the next two: workers that were started, */
+    _Atomic(uint64_t) deaths;      /* that ended badly, */
+    _Atomic(uint64_t) past_items;  /* and items that were run by workers that have ended */
+    struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
     _Alignas(64) struct owner_lock lock; /* for list */
     struct job_list list;                /* jobs with work */
     struct job *_Atomic call;            /* the job of which each worker runs the item of its own number, or NULL; under
@@ -175,7 +176,7 @@ static inline void pool_note_vain(struct pool *pool)
         compare_exchange_relaxed(&pool->vain, &vain, vain + 1);
 }
 
-/* A process could not be started or begin. To be told by the host's log. */
+/* A process could not be started, or ended before it was ready. The host logs it. */
 static inline void pool_note_trouble(struct pool *pool, int reason)
 {
     store_relaxed(&pool->trouble, reason);
@@ -189,8 +190,8 @@ static inline int pool_broken(struct pool *pool)
     return load_acquire(&pool->broken);
 }
 
-/* Break the pool for this reason if all of the last tries were in vain. For one who knows that no worker lives or is on
- * its way. */
+/* Break the pool for this reason if the last POOL_TRIES workers ended in their initializer. The caller knows that no
+ * worker lives or is starting. */
 void pool_break_if_vain(struct pool *pool, int reason);
 
 /* A worker is about to be started in a slot where nobody is. */
@@ -199,11 +200,11 @@ void pool_clear_slot(struct pool *pool, unsigned index);
 /* When no more jobs will come, a worker is wanted only for what a dead one left. */
 bool pool_wants_workers(struct pool *pool);
 
-/* Have more workers, where idle ones have ended and those that are left cannot begin so many chunks at once. With the
+/* Want more workers, if idle ones have ended and those that are left cannot begin this many chunks at once. With the
  * pool's lock held. */
 void pool_grow(struct pool *pool, size_t chunks);
 
-/* In a call to all workers: cancel the items of those that the pool does without. With the pool's lock held. */
+/* In a call to all workers: cancel the items of workers that are no longer wanted. With the pool's lock held. */
 void pool_excuse_surplus(struct pool *pool);
 
 /* The first job that has work left, or NULL; with the pool's lock held. Jobs that are dealt out leave the list. */

@@ -1,11 +1,14 @@
-/* What a host keeps in the arena for its pools. Called by the host, and by whoever sweeps a dead one.
+/* What a host keeps in the arena for its pools. The host uses it while it lives; when it is dead, the sweep does.
  *
- * There are three lists: the pools of a member, which begin in its ledger, and the jobs and the functions of a pool;
- * and the post-mortems of a job, which are listed by others (job_postmortem.h) and taken out here. Each is written by the
- * host alone, under a mutex of its own process, so only a death of the host can leave one half done. Invariant: a block
- * is listed, or its place `moving` names it, or nobody has it. A block is made as moving, filled, listed by one store
- * and then no longer moving; it goes the same way back. So the sweep frees what is listed, and a moving block that is
- * not. It may die itself and be done again. */
+ * There are three lists: the pools of a member, which begin in its ledger, and the jobs and the functions of a pool.
+ * Only the host writes them, under a mutex of its own process, so only a death of the host can leave a change half
+ * done. The post-mortems of a job are a fourth list: others add to it (job_postmortem.h), and the host removes from it
+ * here.
+ *
+ * Invariant: a block is listed, or its place `moving` names it, or nobody has it. Commit: the store that lists or
+ * unlists the block. A new block is named by `moving`, filled, listed, and then `moving` is cleared; a block is freed
+ * by naming it there, unlisting it and giving it back to the heap. Recovery: the sweep frees what is listed, and a
+ * block in `moving` that is not listed. The sweeping process may die, and the sweep is done again. */
 #include "pool/shared/store.h"
 
 #include "arena/ledger.h"
@@ -31,7 +34,7 @@ static struct ledger *own_ledger(void)
     return ledger_at(member_slot(member_current()));
 }
 
-static void is_listed(heap_place *moving)
+static void store_end_move(heap_place *moving)
 {
     store_release(moving, 0);
 }
@@ -77,13 +80,13 @@ int store_new_pool(struct pool **pool, unsigned worker_count)
         job_list_init(&(*pool)->list);
         store_relaxed(&(*pool)->next, (uintptr_t)first_pool(ledger));
         store_release(&ledger->pools, (uintptr_t)block); /* commit */
-        is_listed(&ledger->moving_pool);
+        store_end_move(&ledger->moving_pool);
     }
     pthread_mutex_unlock(&pools_mutex);
     return result;
 }
 
-static void free_contents(struct pool *pool)
+static void store_free_contents(struct pool *pool)
 {
     heap_free_from(&pool->own_arg);
     for (unsigned i = 0; i < pool->worker_count; i++) /* a death that was not settled */
@@ -103,7 +106,7 @@ static void free_contents(struct pool *pool)
 
 void store_free_pool(struct pool *pool)
 {
-    free_contents(pool);
+    store_free_contents(pool);
     pthread_mutex_lock(&pools_mutex);
     remove_pool(own_ledger(), pool);
     pthread_mutex_unlock(&pools_mutex);
@@ -134,7 +137,7 @@ int store_new_job(struct pool *pool, size_t size, struct job **job)
     store_release(&pool->newest, *job); /* commit */
     if (older)
         older->newer = *job;
-    is_listed(&pool->moving);
+    store_end_move(&pool->moving);
     return 0;
 }
 
@@ -176,7 +179,7 @@ void store_free_job(struct pool *pool, struct job *job)
 
 /* ---- functions ---- */
 
-static bool is_same(const struct function_reference *a, const struct function_reference *b)
+static bool store_is_same(const struct function_reference *a, const struct function_reference *b)
 {
     return a->offset == b->offset && a->extent == b->extent && a->id_size == b->id_size &&
            memcmp(a->id, b->id, a->id_size) == 0 && strcmp(a->path, b->path) == 0;
@@ -186,12 +189,12 @@ static const struct job_function *known_function(struct pool *pool, mproc_task *
                                                  const struct function_reference *reference)
 {
     struct job_function *entry = load_relaxed(&pool->functions);
-    while (entry && (entry->address != task || !is_same(&entry->reference, reference)))
+    while (entry && (entry->address != task || !store_is_same(&entry->reference, reference)))
         entry = entry->older;
     return entry;
 }
 
-/* A function is referred to anew each time: another object file may lie at its address by now. */
+/* The reference is made anew each time: another object file may lie at the function's address by now. */
 int store_function(struct pool *pool, mproc_task *task, const struct job_function **entry)
 {
     void *block;
@@ -210,7 +213,7 @@ int store_function(struct pool *pool, mproc_task *task, const struct job_functio
     *made = (struct job_function){
         .older = older, .number = older ? older->number + 1 : 0, .address = task, .reference = reference};
     store_release(&pool->functions, made); /* commit */
-    is_listed(&pool->moving);
+    store_end_move(&pool->moving);
     *entry = made;
     return 0;
 }
@@ -226,16 +229,16 @@ static bool is_deserted(struct pool *pool)
     return deserted;
 }
 
-/* The rest of what moved when the host died: listed, or the list's no more. */
+/* Finish the move that the host died in: the block is listed, or it is freed. */
 static void sweep_moving_job(struct pool *pool)
 {
     uintptr_t moving = load_acquire(&pool->moving);
     for (struct job *job = load_acquire(&pool->newest); job; job = job->older)
         if ((uintptr_t)job == moving || (uintptr_t)load_acquire(&job->postmortems) == moving)
-            is_listed(&pool->moving);
+            store_end_move(&pool->moving);
     for (struct job_function *entry = load_acquire(&pool->functions); entry; entry = entry->older)
         if ((uintptr_t)entry == moving)
-            is_listed(&pool->moving);
+            store_end_move(&pool->moving);
     heap_free_from(&pool->moving);
 }
 
@@ -244,7 +247,7 @@ static void sweep_moving_pool(struct ledger *ledger)
     uintptr_t moving = load_acquire(&ledger->moving_pool);
     for (struct pool *pool = first_pool(ledger); pool; pool = (struct pool *)load_acquire(&pool->next))
         if ((uintptr_t)pool == moving)
-            is_listed(&ledger->moving_pool);
+            store_end_move(&ledger->moving_pool);
     heap_free_from(&ledger->moving_pool);
 }
 
@@ -258,7 +261,7 @@ static bool sweep_pools(unsigned slot, member_owner owner)
         if (!is_deserted(pool))
             return false;
         sweep_moving_job(pool);
-        free_contents(pool);
+        store_free_contents(pool);
         remove_pool(ledger, pool);
     }
     return true;

@@ -1,11 +1,11 @@
 /* What a host keeps in the arena for its pools: the pools themselves, their jobs and the functions these run. Nothing
- * of it outlives the host: when it dies, whoever sweeps it frees all this, once server and workers are gone too. */
+ * of it outlives the host: when it dies, the sweep frees all this, once server and workers are gone too. */
 #ifndef MPROC_POOL_SHARED_STORE_H
 #define MPROC_POOL_SHARED_STORE_H
 
 #include "pool/shared/pool.h"
 
-/* Make a pool, all zero but for host and worker_count, and list it; and free it with all that it has, once none of its
+/* Make a pool, all zero except host and worker_count, and list it; and free it with all that it has, once none of its
  * processes is left. 0, -ENOMEM, -errno. */
 int store_new_pool(struct pool **pool, unsigned worker_count);
 void store_free_pool(struct pool *pool);
@@ -13,7 +13,7 @@ void store_free_pool(struct pool *pool);
 /* Visit each pool of this process. The visitor makes and frees none. */
 void store_each_pool(void (*visit)(struct pool *pool));
 
-/* Make a job with room for size bytes at its end, all zero but for the room, and list it. With the mutex of the pool's
+/* Make a job with room for size bytes at its end, all zero except that room, and list it. With the mutex of the pool's
  * handle, as all that follow. */
 int store_new_job(struct pool *pool, size_t size, struct job **job);
 

@@ -1,5 +1,4 @@
-/* Results of any size and texts of errors; argument in yield.h. Called by workers in a task, by whoever settles a
- * death, and by the host. */
+/* Results of any size and texts of errors: see yield.h. */
 #include "pool/shared/yield.h"
 
 #include "util/atomic.h"
@@ -7,26 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
-static uintptr_t get(const heap_place *place)
+static uintptr_t yield_get(const heap_place *place)
 {
     return load_acquire(place);
 }
 
-static void set(heap_place *place, const void *block)
+static void yield_set(heap_place *place, const void *block)
 {
     store_release(place, (uintptr_t)block);
 }
 
 void yield_free(struct yield *yield)
 {
-    if (get(&yield->former) == get(&yield->result))
-        set(&yield->former, NULL);
+    if (yield_get(&yield->former) == yield_get(&yield->result))
+        yield_set(&yield->former, NULL);
     heap_free_from(&yield->former);
     heap_free_from(&yield->result);
     heap_free_from(&yield->text);
 }
 
-static void set_size(struct yield *yield, size_t size)
+static void yield_set_size(struct yield *yield, size_t size)
 {
     store_relaxed(&yield->size, size);
 }
@@ -39,14 +38,14 @@ static bool suffices(void *block, size_t size)
 }
 
 /* Put another block in the place of the old one. 0 or -errno; nothing has changed then. */
-static int exchange(struct yield *yield, const void *old, size_t kept, size_t size)
+static int yield_exchange(struct yield *yield, const void *old, size_t kept, size_t size)
 {
     void *block;
-    set(&yield->former, old);
+    yield_set(&yield->former, old);
     int result = heap_alloc(size, &yield->result, &block);
     if (result) {
-        set(&yield->result, old);
-        set(&yield->former, NULL);
+        yield_set(&yield->result, old);
+        yield_set(&yield->former, NULL);
         return result;
     }
     if (old)
@@ -60,13 +59,13 @@ void *yield_resize(struct yield *yield, size_t size)
     size_t old_size;
     void *old = yield_result(yield, &old_size);
     if (!old || size == 0 || !suffices(old, size)) {
-        int result = exchange(yield, old, old_size < size ? old_size : size, size);
+        int result = yield_exchange(yield, old, old_size < size ? old_size : size, size);
         if (result) {
             errno = -result;
             return NULL;
         }
     }
-    set_size(yield, size);
+    yield_set_size(yield, size);
     return yield_result(yield, &old_size);
 }
 
@@ -84,20 +83,20 @@ void yield_set_text(struct yield *yield, const char *format, va_list values)
 
 void yield_drop_text(struct yield *yield)
 {
-    if (get(&yield->text))
+    if (yield_get(&yield->text))
         heap_free_from(&yield->text);
 }
 
 void *yield_result(const struct yield *yield, size_t *size)
 {
-    void *block = (void *)get(&yield->result);
+    void *block = (void *)yield_get(&yield->result);
     *size = block ? load_relaxed(&yield->size) : 0;
     return block;
 }
 
 const char *yield_text(const struct yield *yield)
 {
-    return (const char *)get(&yield->text);
+    return (const char *)yield_get(&yield->text);
 }
 
 void *yield_take_result(struct yield *yield, size_t *size)

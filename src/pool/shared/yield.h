@@ -25,7 +25,7 @@ struct yield {
     _Atomic(size_t) size; /* of the result, as the task asked for it; means nothing where there is none */
 };
 
-/* Free all that it names; mostly that is nothing. */
+/* Free all that it names, which usually is nothing. */
 void yield_free(struct yield *yield);
 
 static inline void yield_clear(struct yield *yield)
@@ -34,8 +34,8 @@ static inline void yield_clear(struct yield *yield)
         yield_free(yield);
 }
 
-/* Make the result so large; what it holds up to the smaller size stays. NULL with errno when it cannot; then it is as
- * it was. */
+/* Resize the result. Its contents up to the smaller of the two sizes are kept. NULL with errno on failure; the result
+ * is unchanged then. */
 void *yield_resize(struct yield *yield, size_t size);
 
 /* Set the text, in place of what was there; without memory there is none. */

@@ -1,15 +1,15 @@
-/* A worker without work: it looks for some without sleeping for a moment, then it sleeps. Called by worker.c. */
+/* A worker without work: it spins for a moment, then it sleeps. */
 #include "os/clock.h"
 #include "os/cpu.h"
 #include "os/spin.h"
 #include "pool/worker/worker.h"
 #include "util/atomic.h"
 
-/* How long an idle worker looks for work before it sleeps. About what a sleep and a wake-up cost. */
+/* How long an idle worker spins before it sleeps: about what a sleep and a wake-up cost. */
 #define SPIN_TIME OS_US(20)
 
-/* Whether there is something to do, be it to end. */
-static bool has_news(struct worker *worker)
+/* Whether there is something to do, even if only to end. */
+static bool idle_has_news(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     return job_list_first(&pool->list) || !pool_expects_jobs(pool) || worker_is_surplus(worker) ||
@@ -41,7 +41,7 @@ static void idle_spin(struct worker *worker)
     if (!worker->looks)
         return;
     struct os_spin spin = os_spin_begin_for(SPIN_TIME);
-    while (!has_news(worker) && os_spin_pause(&spin))
+    while (!idle_has_news(worker) && os_spin_pause(&spin))
         ;
     worker_end_look(worker);
 }
@@ -53,14 +53,14 @@ static int64_t end_of_patience(const struct worker *worker)
     return pool->idle_time && worker->index >= pool->least ? worker->idle_since + pool->idle_time : OS_NEVER;
 }
 
-/* The worker has waited for its time. It becomes one that the pool does without, if it is the last of those wanted and
- * there is still nothing to do. Returns whether it does. */
+/* The worker has been idle for idle_time. It becomes surplus if it is the last one wanted and there is still nothing to
+ * do. Returns whether it does. */
 static bool give_up_place(struct worker *worker)
 {
     struct pool *pool = worker->pool;
     if (pool_lock(pool))
         return false;
-    bool gives_up = !has_news(worker) && worker->index + 1 == pool_wanted(pool);
+    bool gives_up = !idle_has_news(worker) && worker->index + 1 == pool_wanted(pool);
     if (gives_up)
         store_release(&pool->wanted, worker->index);
     pool_unlock(pool);
@@ -72,9 +72,9 @@ bool worker_await_work(struct worker *worker)
     struct pool *pool = worker->pool;
     idle_spin(worker);
     int64_t end = end_of_patience(worker);
-    while (!has_news(worker)) {
+    while (!idle_has_news(worker)) {
         uint32_t seen = wait_cell_prepare(&pool->work);
-        if (has_news(worker))
+        if (idle_has_news(worker))
             break;
         bool is_over = os_until(end) == 0;
         if (is_over && give_up_place(worker))

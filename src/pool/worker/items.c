@@ -1,5 +1,4 @@
-/* The items of a chunk that a worker has taken: run one after another, tried again, given their outcome. Called by
- * worker.c. */
+/* The items of a chunk that a worker has taken: run one after another, tried again, given their outcome. */
 #include "os/clock.h"
 #include "os/futex.h"
 #include "os/memory.h"
@@ -13,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Results are zeroed so many bytes ahead of the items: so few that they are still in the nearest cache, and that
- * memset() does not begin with its preparations for large sizes. */
+/* Results are zeroed this many bytes ahead of the items: few enough that they are still in the nearest cache, and that
+ * memset() does not take its path for large sizes. */
 #define ZERO_AHEAD ((size_t)1024)
 
 static void item_failed(struct job *job, size_t item, int code)
@@ -81,8 +80,8 @@ void worker_await_verdict(struct worker_slot *slot)
         os_futex_wait(&slot->kill, POOL_KILL_ASKED, OS_TICK);
 }
 
-/* The same for items that may take only so long. Between two of them current says that the last one has its outcome and
- * the next was not begun: where the server comes too late for an item, that has counted, and no other pays for it. */
+/* The same for items with a time limit. Between two of them current says that the last one has its outcome and the next
+ * was not begun: where the server comes too late for an item, that has counted, and no other pays for it. */
 static size_t run_limited_items(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     struct worker_slot *slot = worker->slot;
@@ -96,7 +95,8 @@ static size_t run_limited_items(struct worker *worker, struct job *job, size_t i
     return item;
 }
 
-/* The same where memory is limited: an item that dies with ENOMEM in errno is to have got it itself. */
+/* The same where memory is limited: errno is cleared before each item, so if one dies with ENOMEM there, it was its
+ * own. */
 static size_t run_each(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     for (; item < end && !is_stopped(worker); item++) {
@@ -106,7 +106,7 @@ static size_t run_each(struct worker *worker, struct job *job, size_t item, size
     return item;
 }
 
-static size_t run(struct worker *worker, struct job *job, size_t item, size_t end)
+static size_t items_run(struct worker *worker, struct job *job, size_t item, size_t end)
 {
     if (job->item_timeout)
         return run_limited_items(worker, job, item, end);
@@ -115,7 +115,7 @@ static size_t run(struct worker *worker, struct job *job, size_t item, size_t en
 
 /* ---- first touches ---- */
 
-/* Ranges below this are not worth a look; and what is touched at a time, unless one item is larger. */
+/* Ranges below this are not worth the check; and what is touched at a time, unless one item is larger. */
 #define TOUCH_LEAST ((size_t)64 << 10)
 #define TOUCH_MOST  ((size_t)4 << 20)
 
@@ -169,7 +169,7 @@ static size_t run_chunk_items(struct worker *worker, struct job *job, size_t ite
             memset(job->out + item * job->out_size, 0, (stop - item) * job->out_size);
         if (job->status)
             memset(job->status + item, 0, (stop - item) * sizeof *job->status);
-        item = run(worker, job, item, stop);
+        item = items_run(worker, job, item, stop);
     }
     return item;
 }

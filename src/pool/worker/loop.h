@@ -1,4 +1,4 @@
-/* The loop over the items of a chunk: all that is done for a tiny item. Called by items.c. */
+/* The loop over the items of a chunk: all that is done for a tiny item. */
 #ifndef MPROC_POOL_WORKER_LOOP_H
 #define MPROC_POOL_WORKER_LOOP_H
 
@@ -27,7 +27,7 @@ loop_function loop_run;
 /* The same loop where it is best called with this task. A call to code that is more than 2 GiB away, as a program's is
  * from a shared library, costs more than all the rest of the loop, on processors that predict such jumps less well. So
  * there is a copy of the loop beside the first task that is so far; where there can be none, the loop itself does. The
- * unwinder and gdb are told of the copy, see os/code_frames.h, so that stacks of tasks are whole. */
+ * copy is announced to the unwinder and gdb, see os/code_frames.h, so that stacks of tasks are whole. */
 loop_function *loop_for(mproc_task *task);
 
 #endif

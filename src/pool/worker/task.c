@@ -33,7 +33,7 @@ int worker_run_task(void *ctx, const void *in, void *out)
     return code;
 }
 
-/* The worker whose item the calling thread is at, or is a helper of; NULL where there is none. */
+/* The worker whose item the calling thread runs, or helps to run; NULL if there is none. */
 static struct worker *worker_at_item(void)
 {
     struct worker *worker = worker_of_thread();

@@ -1,9 +1,9 @@
-/* A worker of a pool: takes chunks of jobs and runs their items, until the pool is closed and empty. Called by
- * worker_process.c, where the worker may die at any instruction, and by threads.c.
+/* A worker of a pool: takes chunks of jobs and runs their items, until the pool is closed and empty. A worker is a
+ * process, which may die at any instruction, or a thread of the host.
  *
- * What a worker holds is told by its slot: see struct worker_slot. What it promises: job is in the slot before the job
- * is touched and until it is no more, chunk before the chunk is taken, current before the item is begun, and 0 before
- * the next chunk is taken. */
+ * The slot says what a worker holds: see struct worker_slot. Invariant: job is in the slot before the job is touched
+ * and until the worker is done with it, chunk before the chunk is taken, current before the item is begun; current is 0
+ * again before the next chunk is taken. */
 #include "pool/worker/worker.h"
 
 #include "arena/member.h"
@@ -62,7 +62,7 @@ void worker_become(struct worker *worker)
         process_worker = worker;
 }
 
-/* A process that is no worker does not look at its thread's data: that would cost it a page of the dynamic linker. */
+/* A process that is no worker does not read its thread's data: that would cost it a page of the dynamic linker. */
 static OS_FORK_PATH void become_copy(void)
 {
     if (!load_relaxed(&has_workers))
@@ -82,7 +82,7 @@ void *mproc_worker_state(void)
 
 /* ---- chunks ---- */
 
-static bool take(struct worker *worker, struct job *job, size_t chunk, size_t *settled)
+static bool worker_take(struct worker *worker, struct job *job, size_t chunk, size_t *settled)
 {
     uint64_t word = load_relaxed(&job->chunks[chunk]);
     if (job_chunk_state(word) != JOB_FREE)
@@ -93,14 +93,14 @@ static bool take(struct worker *worker, struct job *job, size_t chunk, size_t *s
                                     job_chunk_word(JOB_TAKEN, worker->index, *settled, job_chunk_deaths(word)));
 }
 
-static void report(struct worker *worker, struct job *job)
+static void worker_report(struct worker *worker, struct job *job)
 {
     if (worker->unreported)
         job_add_finished(job, worker->unreported);
     worker->unreported = 0;
 }
 
-/* How many chunks to draw: twice as many while they are quickly run, but never so many that the others starve. */
+/* How many chunks to draw: twice as many while they run quickly, but not more than leaves work for the others. */
 static void adapt_run(struct worker *worker, struct job *job)
 {
     int64_t now = os_now();
@@ -140,9 +140,9 @@ static bool draw_at_home(struct worker *worker, struct job *job)
 }
 
 /* Draw the next chunks. False when all were drawn. */
-static bool draw(struct worker *worker, struct job *job)
+static bool worker_draw(struct worker *worker, struct job *job)
 {
-    report(worker, job);
+    worker_report(worker, job);
     if (job_is_dealt_out(job))
         return false;
     if (job->runs)
@@ -159,25 +159,25 @@ static bool is_called_away(const struct worker *worker, const struct job *job)
 }
 
 /* Take a chunk of the job, if there is one that nobody has and the job may go on: of those drawn; else draw; else one
- * that another worker has drawn and not begun, from the far end of what it drew. What goes before this job is looked
+ * that another worker has drawn and not begun, from the far end of what it drew. Calls and more urgent jobs are looked
  * for only after the first draw: pick() may have taken the job off the list for this worker, see job_list.h. */
 static bool take_next(struct worker *worker, struct job *job, size_t *chunk, size_t *settled)
 {
     do {
         while (worker->run_at < worker->run_end) {
             *chunk = worker->run_at++;
-            if (take(worker, job, *chunk, settled))
+            if (worker_take(worker, job, *chunk, settled))
                 return true;
         }
         if (worker->has_drawn && is_called_away(worker, job))
             return false;
         worker->has_drawn = true;
-    } while (draw(worker, job));
+    } while (worker_draw(worker, job));
     if (!job->runs || (job_flags(job) & JOB_STOPPED) || load_relaxed(&job->finished) >= job->chunk_count)
         return false;
     while (worker->steal_at > 0) {
         *chunk = --worker->steal_at;
-        if (take(worker, job, *chunk, settled))
+        if (worker_take(worker, job, *chunk, settled))
             return true;
     }
     return false;
@@ -199,7 +199,7 @@ static mproc_task *find_task(struct worker *worker, const struct job *job)
     return known->address;
 }
 
-/* The worker has got too large. */
+/* Whether the worker uses too much memory. */
 static bool is_bloated(struct worker *worker)
 {
     size_t bytes;
@@ -210,7 +210,7 @@ static bool is_bloated(struct worker *worker)
     return os_proc_own_memory(&bytes) == 0 && bytes > worker->pool->max_memory;
 }
 
-/* The server looks from now on, or no longer, how long items take. */
+/* Have the server watch how long items take, or stop watching. */
 static void set_limit(struct worker *worker, int64_t limit)
 {
     store_seq_cst(&worker->slot->limit, limit);
@@ -226,11 +226,11 @@ static void give_back_stale(struct worker *worker, struct job *job)
         return;
     worker->run_end = worker->run_at;
     worker->run_length = 1;
-    report(worker, job);
+    worker_report(worker, job);
     pool_offer_again(worker->pool, job); /* where it cannot, the others find it as they find what a dead one drew */
 }
 
-/* False: the worker is to end, and what it drew beside is left to others. */
+/* Run chunks of the job. False: the worker is to end, and leaves the rest of what it drew to others. */
 static bool run_job(struct worker *worker, struct job *job)
 {
     bool more = true;
@@ -269,13 +269,13 @@ static bool run_job(struct worker *worker, struct job *job)
     }
     if (job->item_timeout)
         set_limit(worker, 0);
-    report(worker, job);
+    worker_report(worker, job);
     streams_flush();
     return more;
 }
 
-/* The job of a call to all workers, if this one was not heard yet; with the pool's lock held. The chunk of one that
- * replaces a dead worker may have its outcome already. */
+/* The job of a call to all workers, if this one has not answered it yet; with the pool's lock held. The chunk of one
+ * that replaces a dead worker may have its outcome already. */
 static struct job *answer_call(struct worker *worker)
 {
     struct job *job = load_relaxed(&worker->pool->call);
@@ -327,7 +327,7 @@ static void leave_job(struct worker *worker)
 
 /* ---- the whole ---- */
 
-static void *find(const struct worker *worker, const struct job_function *function)
+static void *worker_find_function(const struct worker *worker, const struct job_function *function)
 {
     if (!function)
         return NULL;
@@ -337,8 +337,8 @@ static void *find(const struct worker *worker, const struct job_function *functi
 int worker_initialize(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    mproc_initializer *initializer = (mproc_initializer *)find(worker, pool->initializer);
-    worker->finalizer = (mproc_finalizer *)find(worker, pool->finalizer);
+    mproc_initializer *initializer = (mproc_initializer *)worker_find_function(worker, pool->initializer);
+    worker->finalizer = (mproc_finalizer *)worker_find_function(worker, pool->finalizer);
     worker->items = pool->max_items;
     if (!initializer != !pool->initializer || !worker->finalizer != !pool->finalizer)
         return POOL_INITIALIZER_LOST;

@@ -47,8 +47,7 @@ struct worker {
     size_t unreported; /* chunks finished that job->finished does not count yet */
 };
 
-/* The flags that a copy of a worker finds, which a task has made by fork(): stopped. It must not go on as the worker.
- */
+/* The flags that a copy of a worker, made by a task's fork(), finds: stopped. It must not go on as the worker. */
 extern const _Atomic(uint32_t) worker_flags_of_copy;
 
 /* The pool was made smaller, and does without this worker. */
@@ -88,7 +87,7 @@ bool worker_serve(struct worker *worker);
  * be done. Returns whether the worker may run more items. */
 bool worker_run_chunk(struct worker *worker, struct job *job, size_t chunk, size_t settled);
 
-/* Wait while the server makes up its mind whether to end this worker. */
+/* Wait while the server decides whether to end this worker. */
 void worker_await_verdict(struct worker_slot *slot);
 
 /* ---- task.c ---- */
@@ -98,8 +97,8 @@ mproc_task worker_run_task;
 
 /* ---- idle.c ---- */
 
-/* Say that this worker is about to look for work without sleeping, if nobody else does: whoever adds a job of one chunk
- * need wake nobody. To be taken back where it does not come to that. */
+/* Announce that this worker is about to spin for work, if no other does: whoever adds a job of one chunk then need wake
+ * nobody. worker_end_look() takes it back. */
 void worker_begin_look(struct worker *worker);
 void worker_end_look(struct worker *worker);
 

@@ -1,5 +1,5 @@
 /* The process of a worker, from its fork by the pool's server to its end. It is killed by the server, or by the kernel
- * when the server is gone; it may die at any instruction. What it does all its life stands in worker.c. */
+ * when the server is gone; it may die at any instruction. Its work is in worker.c. */
 #include "os/cpu.h"
 #include "os/proc.h"
 #include "os/signal.h"
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* What the process is called from now on. Its tasks may start processes of any kind; it joins them when it ends. */
-static void take_name(unsigned index)
+static void worker_take_name(unsigned index)
 {
     char name[PROCESS_NAME_SIZE];
     snprintf(name, sizeof name, "Worker-%u", index + 1);
@@ -50,7 +50,7 @@ _Noreturn void pool_worker(struct pool *pool, unsigned index, uint32_t serial, p
         .pool = pool, .slot = &pool->workers[index], .words = pool_crash_report(pool, index), .index = index};
     worker_become(&worker);
     os_forget_children();
-    take_name(index);
+    worker_take_name(index);
     if (pool->leaves_signals)
         os_signal_obey_parent(SIGTERM); /* by which the server ends it */
     int result = os_die_with_parent(parent);
