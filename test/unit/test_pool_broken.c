@@ -34,7 +34,7 @@ static int begin(void *arg, void **state)
         _exit(0);
     if (atomic_load(&plan->how) == CRASH)
         raise(SIGKILL);
-    return 1;
+    return 77;
 }
 
 static int die(void *ctx, const void *in, void *out)
@@ -69,6 +69,7 @@ static mproc_pool *make_fragile_pool(struct plan *plan, bool threads)
 }
 
 static _Atomic(int) lines;
+static _Atomic(bool) code_was_logged;
 
 static void hear(void *arg, int level, const char *process, const char *text)
 {
@@ -76,6 +77,15 @@ static void hear(void *arg, int level, const char *process, const char *text)
     (void)process;
     if (level == MPROC_LOG_ERROR && strstr(text, "MPROC_BROKEN"))
         atomic_fetch_add(&lines, 1);
+    if (strstr(text, "the initializer returned 77"))
+        atomic_store(&code_was_logged, true);
+}
+
+/* The last error of this thread has the code that the initializer returned, if that is how it failed. */
+static void assert_code_is_told(const char *function, enum how how)
+{
+    assert_memory_equal(mproc_last_error(), function, strlen(function));
+    assert_int_equal(strstr(mproc_last_error(), "the initializer returned 77") != NULL, how == FAIL);
 }
 
 /* Until no worker lives, and then everything of a pool. */
@@ -87,18 +97,22 @@ static void break_pool(enum how how, bool threads)
     mproc_future *future;
     const mproc_map map = {.count = 10, .status = status, .chunk = 1};
     atomic_store(&lines, 0);
+    atomic_store(&code_was_logged, false);
     mproc_log_set_level(MPROC_LOG_ERROR);
     mproc_log_to_callback(hear, NULL);
     assert_int_equal(mproc_pool_map(pool, die, threads ? plan : NULL, &map, MPROC_FOREVER), MPROC_BROKEN);
+    assert_code_is_told("mproc_pool_map: ", how);
     mproc_log_to_callback(NULL, NULL);
     mproc_log_set_level(MPROC_LOG_OFF);
     assert_int_equal(atomic_load(&lines), 1);
+    assert_int_equal(atomic_load(&code_was_logged), how == FAIL);
     assert_int_equal(status[9].result, MPROC_CANCELLED);
     assert_true(atomic_load(&plan->begun) >= 2 + 32);
     assert_true(atomic_load(&plan->begun) <= 2 + 32 + 4);
 
     assert_int_equal(mproc_pool_submit(pool, &future, count_up, plan, NULL, 0, 0), 0);
     assert_int_equal(mproc_future_get(future, NULL, MPROC_SEC(20)), MPROC_BROKEN);
+    assert_code_is_told("mproc_future_get: ", how);
     mproc_future_free(future);
 
     int64_t began = milliseconds();
@@ -143,6 +157,19 @@ static void a_broken_pool_works_again_when_its_initializer_does(void **state)
     mproc_free(plan);
 }
 
+static void a_pool_whose_initializer_fails_at_once_says_its_code(void **state)
+{
+    struct plan *plan = make_plan(FAIL, 0);
+    (void)state;
+    for (int threads = 0; threads < 2; threads++) {
+        mproc_pool *pool;
+        const mproc_pool_options options = {.workers = 2, .initializer = begin, .arg = plan, .threads = threads};
+        assert_int_equal(mproc_pool_create(&pool, &options), MPROC_TASK_FAILED);
+        assert_code_is_told("mproc_pool_create: ", FAIL);
+    }
+    mproc_free(plan);
+}
+
 struct source {
     int left;
 };
@@ -178,8 +205,11 @@ static void inputs_one_after_another_end_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(jobs_end_when_no_worker_can_begin), unit(an_initializer_may_end_or_kill_the_worker),
-        unit(jobs_end_when_no_thread_can_begin), unit(a_broken_pool_works_again_when_its_initializer_does),
+        unit(a_pool_whose_initializer_fails_at_once_says_its_code),
+        unit(jobs_end_when_no_worker_can_begin),
+        unit(an_initializer_may_end_or_kill_the_worker),
+        unit(jobs_end_when_no_thread_can_begin),
+        unit(a_broken_pool_works_again_when_its_initializer_does),
         unit(inputs_one_after_another_end_too),
     };
     return run_with_each_server(tests, sizeof tests / sizeof *tests);

@@ -150,6 +150,8 @@ static bool future_is_done(const mproc_future *future)
 static mproc_item_status end_of(const mproc_future *future)
 {
     int result = job_result(job_flags(future->job), job_is_whole(future->job));
+    if (result == MPROC_BROKEN)
+        host_broken(future->pool);
     if (future->map.count || result == MPROC_CANCELLED || result == MPROC_BROKEN || result == MPROC_NO_FUNCTION)
         return (mproc_item_status){.result = result};
     return *future->job->status;

@@ -12,6 +12,10 @@
 #include <errno.h>
 #include <mproc/log.h>
 #include <signal.h>
+#include <stdio.h>
+
+/* Enough for what why_not_begun() writes. */
+#define WHY_SIZE 64
 
 /* How long a waiter looks before it sleeps. */
 #define SPIN_TIME OS_US(20)
@@ -69,6 +73,27 @@ int host_check_privileges(mproc_pool *pool, bool often)
 int host_closed(void)
 {
     return failure(MPROC_CLOSED, "pool was closed or terminated, and takes no more work");
+}
+
+/* Why a worker could not be started or begin, as text for people. */
+static const char *why_not_begun(struct pool *shared, int reason, char text[WHY_SIZE])
+{
+    if (reason != MPROC_TASK_FAILED)
+        return mproc_strerror(reason);
+    snprintf(text, WHY_SIZE, "the initializer returned %d", load_relaxed(&shared->initializer_code));
+    return text;
+}
+
+int host_broken(mproc_pool *pool)
+{
+    char text[WHY_SIZE];
+    struct pool *shared = pool->shared;
+    int broken = pool_broken(shared);
+    if (load_acquire(&pool->is_cut_off))
+        return failure(MPROC_BROKEN, "the program has closed the library's descriptors, and the pool's processes went "
+                                     "with them");
+    return failure(MPROC_BROKEN, "%d workers in a row ended in their initializer, the last one with: %s", POOL_TRIES,
+                   why_not_begun(shared, broken ? broken : load_relaxed(&shared->trouble), text));
 }
 
 void host_hold(mproc_pool *pool)
@@ -294,6 +319,7 @@ static void mend_server(mproc_pool *pool)
 /* Log what no call returns. Without the mutex: the program's own log function may be called. */
 static void tell_log(mproc_pool *pool)
 {
+    char text[WHY_SIZE];
     struct pool *shared = pool->shared;
     bool is_lost = load_relaxed(&pool->is_cut_off);
     if (is_lost && !exchange_relaxed(&pool->told_cut_off, true))
@@ -307,7 +333,7 @@ static void tell_log(mproc_pool *pool)
         mproc_log(MPROC_LOG_ERROR,
                   "pool: %d workers in a row ended in their initializer, the last one with: %s. Its "
                   "jobs end with MPROC_BROKEN",
-                  POOL_TRIES, mproc_strerror(broken));
+                  POOL_TRIES, why_not_begun(shared, broken, text));
     uint32_t troubles = load_acquire(&shared->troubles);
     uint32_t told = load_relaxed(&pool->troubles);
     if (troubles == told || os_now_coarse() < load_relaxed(&pool->tell_at) ||
@@ -317,7 +343,7 @@ static void tell_log(mproc_pool *pool)
     mproc_log(MPROC_LOG_WARNING,
               "pool: %u processes could not be started or did not begin, the last one because of: %s. "
               "It is tried again",
-              troubles - told, mproc_strerror(load_relaxed(&shared->trouble)));
+              troubles - told, why_not_begun(shared, load_relaxed(&shared->trouble), text));
 }
 
 void host_mend(mproc_pool *pool)

@@ -63,6 +63,9 @@ int host_check_privileges(mproc_pool *pool, bool often);
 /* The failure that it takes no more work: MPROC_CLOSED. */
 int host_closed(void);
 
+/* The failure that it can run no job: MPROC_BROKEN. */
+int host_broken(mproc_pool *pool);
+
 /* A future or an imap is made, so the memory of the handle stays; and it is freed. */
 void host_hold(mproc_pool *pool);
 void host_let_go(mproc_pool *pool);

@@ -317,8 +317,7 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
 {
     host_look(pool);
     if (load_acquire(&pool->is_cut_off))
-        return failure(MPROC_BROKEN, "the program has closed the library's descriptors, and the pool's processes went "
-                                     "with them");
+        return host_broken(pool);
     if (load_relaxed(&job->postmortems))
         forget_postmortems(pool, job);
     int result = host_jobs_load(job, wish, first, count);

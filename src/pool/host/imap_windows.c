@@ -86,8 +86,8 @@ static size_t take_inputs(mproc_imap *imap)
 static int imap_window_launch(mproc_imap *imap, struct imap_window *window)
 {
     if (job_flags(window->job) & JOB_BROKEN) {
-        imap->end = MPROC_BROKEN;
-        return MPROC_BROKEN;
+        imap->end = host_broken(imap->pool);
+        return imap->end;
     }
     size_t before = imap->bytes;
     size_t count = take_inputs(imap);

@@ -235,7 +235,10 @@ int mproc_pool_create(mproc_pool **pool, const mproc_pool_options *options)
         return retold(__func__, before, result);
     result = host_start(made);
     if (result) {
+        int code = load_relaxed(&made->shared->initializer_code);
         mproc_pool_free(made);
+        if (result == MPROC_TASK_FAILED)
+            failure(result, "the initializer returned %d", code);
         return retold(__func__, before, result);
     }
     interrupt_add(made, options->interrupt);

@@ -278,6 +278,8 @@ static int work_portions(struct run *run, int64_t deadline)
     int result = job_result(run->flags, run->whole);
     if (result == MPROC_CANCELLED && run->error)
         return run->error;
+    if (result == MPROC_BROKEN)
+        return host_broken(run->pool);
     return result == MPROC_CANCELLED && timed_out ? MPROC_TIMEOUT : result;
 }
 

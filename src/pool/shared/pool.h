@@ -110,14 +110,15 @@ struct pool {
     _Atomic(uint32_t) begins;      /* workers that have become ready so far; by them */
     _Atomic(int32_t) trouble;      /* why the last process could not be started or begin, for the host's log; by the
                                      same, and by the host for the server */
-    _Atomic(uint32_t) troubles;    /* and how often that has happened; grows after trouble is set */
-    _Atomic(uint32_t) cancels;     /* by the host: grows when jobs are to be killed; the server looks for them then */
-    _Atomic(uint32_t) serial;      /* of the last server or worker that was started; fetch_add by its parent */
-    struct wait_cell server;       /* the server sleeps here */
-    _Atomic(uint64_t) starts;      /* for mproc_pool_stats() alone, as the next two: workers that were started, */
-    _Atomic(uint64_t) deaths;      /* that ended badly, */
-    _Atomic(uint64_t) past_items;  /* and items that were run by workers that have ended */
-    struct wait_cell changed;      /* host threads sleep here until a worker came, ended, or left a job */
+    _Atomic(int32_t) initializer_code; /* what the last initializer that failed returned; by its worker */
+    _Atomic(uint32_t) troubles;        /* and how often that has happened; grows after trouble is set */
+    _Atomic(uint32_t) cancels;    /* by the host: grows when jobs are to be killed; the server looks for them then */
+    _Atomic(uint32_t) serial;     /* of the last server or worker that was started; fetch_add by its parent */
+    struct wait_cell server;      /* the server sleeps here */
+    _Atomic(uint64_t) starts;     /* for mproc_pool_stats() alone, as the next two: workers that were started, */
+    _Atomic(uint64_t) deaths;     /* that ended badly, */
+    _Atomic(uint64_t) past_items; /* and items that were run by workers that have ended */
+    struct wait_cell changed;     /* host threads sleep here until a worker came, ended, or left a job */
     _Alignas(64) struct owner_lock lock; /* for list */
     struct job_list list;                /* jobs with work */
     struct job *_Atomic call;            /* the job of which each worker runs the item of its own number, or NULL; under

@@ -344,8 +344,10 @@ int worker_initialize(struct worker *worker)
         return POOL_INITIALIZER_LOST;
     int result = initializer ? initializer(pool->arg, &worker->state) : 0;
     streams_flush();
-    if (result)
+    if (result) {
+        store_relaxed(&pool->initializer_code, result);
         return POOL_INITIALIZER_FAILED;
+    }
     store_relaxed(&pool->vain, 0);
     fetch_add_relaxed(&pool->begins, 1);
     worker->idle_since = os_now();
