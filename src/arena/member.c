@@ -49,6 +49,9 @@
 #define STRETCH_MAX 32
 #define SCOUTS      4
 
+/* Whoever reads of a process in /proc, as ps does, keeps its memory for that time, and thereby the proof that it lives. */
+#define READ_WAIT OS_MS(500)
+
 /* Another process that is just sweeping a member is done within microseconds, unless it is stopped. */
 #define SWEEP_WAIT  OS_MS(20)
 #define SWEEP_PAUSE OS_US(50)
@@ -397,6 +400,23 @@ bool member_sweep(member_owner owner)
     bool swept = sweep_dead(owner);
     pthread_mutex_unlock(&sweeping);
     return swept;
+}
+
+/* What a process has by its descriptors is gone when it can be reaped; what it has by its memory may be there still. */
+static bool is_memory_left(member_owner owner)
+{
+    return owner && proof_process(member_slot(owner)) == -1 && !member_is_dead(owner);
+}
+
+bool member_sweep_reaped(member_owner owner)
+{
+    if (is_memory_left(owner)) {
+        int64_t end = os_now() + READ_WAIT;
+        do
+            rest();
+        while (is_memory_left(owner) && os_now() < end);
+    }
+    return member_sweep(owner);
 }
 
 bool member_sweep_all(void)

@@ -107,6 +107,10 @@ member_owner member_find(pid_t pid, member_owner parent);
  * for that one, 20 ms at most. Whether it was swept. */
 bool member_sweep(member_owner owner);
 
+/* The same of a member whose process the caller has reaped, or knows to be reaped. Another process may keep the proof of
+ * its life for a moment more, by looking at it; so wait for the proof to be gone, half a second at most. */
+bool member_sweep_reaped(member_owner owner);
+
 /* Whoever has slept a tick calls this: at most once in 100 ms in the whole family, one caller looks for dead members
  * and sweeps them. */
 void member_tick(void);

@@ -319,7 +319,7 @@ static bool handle_reap(struct mproc_process *handle)
 static void handle_sweep(pid_t pid, member_owner parent)
 {
     if (parent)
-        member_sweep(member_find(pid, parent));
+        member_sweep_reaped(member_find(pid, parent));
 }
 
 enum handle_state handle_look(struct mproc_process *handle)

@@ -1,6 +1,7 @@
 /* Children for the tests of shared objects, see children.h. Nothing here takes part in what is tested. */
 #include "children.h"
 
+#include "arena/layout.h"
 #include "harness.h"
 #include <mproc/memory.h>
 #include <pthread.h>
@@ -36,10 +37,24 @@ pid_t child_start(child_function *run, void *arg)
     return child;
 }
 
+static bool is_no_member(void *arg)
+{
+    pid_t child = *(pid_t *)arg;
+    unsigned limit = region.base ? atomic_load(&arena_header()->member_limit) : 0;
+    for (unsigned slot = 0; slot < limit; slot++) {
+        member_owner owner = member_in_slot(slot);
+        if (owner && atomic_load(&member_at(slot)->pid) == child && !member_is_dead(owner))
+            return false;
+    }
+    return true;
+}
+
+/* Who looks at a process in /proc, as ps does, keeps the proof of its life for that time. */
 int child_finish(pid_t child)
 {
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
+    wait_until(is_no_member, &child, 1000);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 

@@ -14,7 +14,8 @@ typedef int child_function(void *arg);
 /* Fork a child that runs the function and exits with its result, without running exit handlers. */
 pid_t child_start(child_function *run, void *arg);
 
-/* Wait for its end: its exit code, or minus its signal. */
+/* Wait for its end, and a moment for the kernel to say that it is no member any more: its exit code, or minus its
+ * signal. */
 int child_finish(pid_t child);
 
 /* Kill it and wait until it is gone. */

@@ -159,7 +159,7 @@ static int stay_with_threads(void *arg)
 }
 
 /* Also one whose first thread has ended before. */
-static void who_was_reaped_is_dead_at_once(void **state)
+static void who_was_reaped_is_dead(void **state)
 {
     (void)state;
     for (int i = 0; i < 100; i++) {
@@ -479,7 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(who_loses_descriptors_keeps_its_locks_until_it_dies),
-        test(who_was_reaped_is_dead_at_once),
+        test(who_was_reaped_is_dead),
         test(a_copy_does_not_live_for_its_parent),
         test(who_executes_another_program_is_no_member),
         test(without_proc_the_record_lock_is_the_proof_and_is_renewed),

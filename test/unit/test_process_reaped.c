@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <mproc/memory.h>
 #include <mproc/pool.h>
+#include <mproc/sync.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -146,6 +147,48 @@ static int know_all_ends(void)
     return 0;
 }
 
+struct holding {
+    mproc_lock lock;
+    _Atomic(int) is_held;
+};
+
+/* Another process that has this one's memory keeps it a moment longer than this one lives, as one does that reads of it
+ * in /proc. */
+static int hold_and_share_memory(void *arg)
+{
+    struct holding *holding = *(struct holding **)arg;
+    pid_t self = getpid();
+    if (mproc_lock_acquire(&holding->lock, MPROC_NOWAIT))
+        return 1;
+    if (vfork() == 0) {
+        atomic_store(&holding->is_held, 1);
+        while (getppid() == self)
+            usleep(1000);
+        usleep(5000);
+        _exit(0);
+    }
+    return 2;
+}
+
+static void what_a_process_held_is_free_after_its_join_though_its_memory_stays_a_while(void **state)
+{
+    struct holding *holding = shared(sizeof *holding);
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(mproc_lock_init(&holding->lock), 0);
+        atomic_store(&holding->is_held, 0);
+        mproc_process *process =
+            start(hold_and_share_memory, &holding, &(mproc_process_options){.arg_size = sizeof holding});
+        await_value(&holding->is_held, 1);
+        assert_int_equal(mproc_process_kill(process), 0);
+        assert_int_equal(mproc_process_join(process, MPROC_MS(PATIENCE_MS)), 0);
+        assert_int_equal(mproc_lock_acquire(&holding->lock, MPROC_NOWAIT), MPROC_OWNER_DIED);
+        assert_int_equal(mproc_lock_release(&holding->lock), 0);
+        mproc_process_free(process);
+    }
+    shared_free(holding);
+}
+
 static int execute_ignoring(void *arg)
 {
     signal(SIGCHLD, SIG_IGN);
@@ -170,6 +213,7 @@ int main(int argc, char **argv)
         unit(how_a_process_ended_is_known_where_a_handler_reaps_it),
         unit(how_a_process_ended_is_known_where_a_thread_reaps_it),
         unit(a_program_that_was_started_with_sigchld_ignored_knows_all_ends),
+        unit(what_a_process_held_is_free_after_its_join_though_its_memory_stays_a_while),
     };
     return cmocka_run_group_tests(tests, warm_up_with_server, NULL);
 }
