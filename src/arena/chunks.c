@@ -19,7 +19,7 @@
 #define PUNCH_LENGTH 128u
 #define KEPT_CHUNKS  512u
 
-/* Under lock, but for top, which anybody may read. */
+/* Under lock, except top, which anybody may read. */
 struct chunk_heap {
     struct owner_lock lock;
     _Atomic(uint32_t) top; /* chunks that belong to runs; only grows. The commit of growing */

@@ -24,9 +24,9 @@ enum chunk_backing {
 /* An entry of the chunk table.
  *
  * Invariant: beginning at chunk 0, each run's first entry tells its length, and the runs so met fill the table up to
- * top exactly. A FREE word stands nowhere but at such a first entry (but for the one that intent.clear names); so do
- * USED and SPAN. Commit of every change is the store of one run's first word: taking, freeing, splitting, merging. aux
- * is of no account but in a used run, where it is the block's size in bytes, written before the word. */
+ * top exactly. A FREE word stands only at such a first entry (except the one that intent.clear names); so do USED and
+ * SPAN. Commit of every change is the store of one run's first word: taking, freeing, splitting, merging. aux is of no
+ * account but in a used run, where it is the block's size in bytes, written before the word. */
 struct chunk {
     _Atomic(uint64_t) word; /* length << 32 | backing << 8 | state; under the chunk lock, but USED -> SPAN and a used
                                run's backing by the one that took it */

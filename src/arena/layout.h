@@ -14,7 +14,7 @@
 #define LAYOUT_PARTS         4
 #define LAYOUT_HEAP_SIZE     (REGION_LEDGER_OFFSET - LAYOUT_HEAP_OFFSET)
 
-/* The first page. Written by the creator before anybody else can know the arena, but for the atomic fields. */
+/* The first page. Written by the creator before anybody else can know the arena, except the atomic fields. */
 struct arena_header {
     uint64_t magic;
     uint32_t version;
@@ -36,7 +36,7 @@ struct arena_header {
     _Atomic(uint32_t) stretch;                   /* so many ticks more than one should a sleeper sleep */
 };
 
-/* Where the chunks begin, behind a table for so many. */
+/* Where the chunks begin, behind a table for chunk_limit of them. */
 static inline size_t layout_first_chunk(size_t chunk_limit)
 {
     size_t table = chunk_limit * sizeof(struct chunk);

@@ -9,7 +9,7 @@
  * again from the beginning.
  *
  * Full table. Only a member can sweep, for what the dead held is under locks. So the last RESERVE slots are given to
- * those who find no other: such a joiner sweeps all of the dead, and then moves to an ordinary slot. Invariant: the
+ * joiners that find no other: such a joiner sweeps all of the dead, and then moves to an ordinary slot. Invariant: the
  * reserve has a free slot unless as many joiners have died in it, or stay in it because they have threads that may hold
  * something under the slot's name. Commits and recovery are those of joining and leaving; a slot of the reserve is
  * swept like any other. A joiner that must take a slot which nobody ever used sweeps now and then too, so that the
@@ -436,8 +436,8 @@ static unsigned stretch_of(const struct arena_header *header)
     return 1 + load_relaxed(&header->stretch);
 }
 
-/* Those who slept all the time add as many ticks each as have gone by. Sleepers that began together also wake together:
- * so the time to look at is that of more than one nap. */
+/* Each sleeper that slept all the time adds as many ticks as have gone by. Sleepers that began together also wake
+ * together: so the time to look at is that of more than one nap. */
 static void stretch_naps(struct arena_header *header, int64_t now)
 {
     int64_t last = load_relaxed(&header->last_count);

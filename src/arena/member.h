@@ -57,8 +57,8 @@ static inline member_owner member_current(void)
  * living; -errno. Thread-safe. */
 int member_join(void);
 
-/* This process's owner word; 0 when it cannot become a member. Who must say why calls member_need() before: another
- * attempt may succeed. */
+/* This process's owner word; 0 when it cannot become a member. A caller that must say why calls member_need() before:
+ * another attempt may succeed. */
 static inline member_owner member_self(void)
 {
     member_owner me = member_current();

@@ -17,8 +17,8 @@
 #include <errno.h>
 #include <mproc/log.h>
 
-/* The mapping that keeps the first lock; NULL: there is only the second. Written by who joins or leaves, one at a time,
- * with forks kept out. */
+/* The mapping that keeps the first lock; NULL: there is only the second. Written by the thread that joins or leaves,
+ * one at a time, with forks kept out. */
 static void *pin;
 
 static int64_t record_byte(unsigned slot)

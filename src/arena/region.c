@@ -54,7 +54,7 @@ static const size_t steps[PARTS] = {PAGE, 4 * REGION_LEDGER_SIZE, 16 * PAGE, 16 
 
 struct region region = {.fd = -1, .bell = -1};
 
-/* Of this process; under its lock, but for is_fixed, which never goes back to false in a family. region is a copy of
+/* Of this process; under its lock, except is_fixed, which never goes back to false in a family. region is a copy of
  * some of it, made when the arena can be used. */
 static struct {
     pthread_mutex_t lock;
@@ -133,7 +133,7 @@ static int map_range(size_t offset, size_t size)
 
 /* ---- sharing ---- */
 
-/* Pages that are never used cost nothing, but for a program that locks its memory: os_memory_map_unlocked() sees to
+/* Pages that are never used cost nothing, except in a program that locks its memory: os_memory_map_unlocked() sees to
  * that. */
 static int map_unlocked(int part, size_t end)
 {

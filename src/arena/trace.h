@@ -1,4 +1,4 @@
-/* Traces of blocks: who took each, for MPROC_DEBUG=leaks.
+/* Traces of blocks: which process took each, and where, for MPROC_DEBUG=leaks.
  *
  * The process that makes the arena says for the whole family whether there are traces. Then each block is larger by a
  * trace, which stands at its end and is nobody's but this file's. A trace that is not whole, because its process died
@@ -25,7 +25,7 @@ static inline size_t trace_size(void)
     return __builtin_expect(arena_header()->is_traced, 0) ? sizeof(struct trace) : 0;
 }
 
-/* Note who calls, at the end of a block of so many bytes. */
+/* Note the callers at the end of a block of size bytes. */
 void trace_note(void *block, size_t size);
 
 /* Say on stderr which blocks are in use; in the process that made the arena, at its end. Nothing in any other. */

@@ -10,8 +10,8 @@
 
 /* memcpy() past the caches, to be followed by a release store that publishes the bytes. An ordinary store fetches the
  * line that it writes, which a reader on another CPU may have had last, and pushes another line out of the cache; where
- * the bytes do not fit into a core's own cache that takes far longer than the copy. Whoever reads on the same CPU loses
- * by it. Where the processor has no such stores, memcpy(). */
+ * the bytes do not fit into a core's own cache that takes far longer than the copy. A reader on the same CPU is slower
+ * for it. Where the processor has no such stores, memcpy(). */
 static inline void os_copy_past_caches(void *to, const void *from, size_t size)
 {
 #ifdef __SSE2__

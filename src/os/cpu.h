@@ -16,8 +16,8 @@ int os_cpu_quota(const char *root);
 int os_cpu_pin(unsigned index);
 
 /* Whether spinning makes sense: this process could run on more than one CPU when the library was loaded, or when that
- * was so in the process that it was forked from. Who binds itself to one CPU later waits for others that are elsewhere.
- */
+ * was so in the process that it was forked from. A process that binds itself to one CPU later still waits for others
+ * that run elsewhere. */
 bool os_cpu_may_spin(void);
 
 /* The CPU on which this thread is at the moment. */

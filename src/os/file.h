@@ -64,7 +64,7 @@ int os_absolute_path(const char *path, char *absolute, size_t size);
  * -ENOENT: there is no place for it. */
 int os_nameless_file(void);
 
-/* An anonymous file in memory for what a child is told, empty and positioned at 0; and back to 0. */
+/* An anonymous file in memory for what a child needs to know, empty and positioned at 0; and back to 0. */
 int os_scratch_file(void);
 int os_rewind(int fd);
 

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Sleep while *word is expected, at most so many nanoseconds. 0 when woken; -EAGAIN when the word differs; -ETIMEDOUT;
+/* Sleep while *word is expected, for that time at most. 0 when woken; -EAGAIN when the word differs; -ETIMEDOUT;
  * -EINTR. A caller looks again at its condition after each of them. */
 int os_futex_wait(const _Atomic(uint32_t) *word, uint32_t expected, int64_t nanoseconds);
 

@@ -118,7 +118,7 @@ static int map_at(void *address, size_t size, int protection, int flags, int fd,
     return 0;
 }
 
-/* An address is a hint only: a sanitizer that does not allow it takes it away, and a fixed one would be at 0 then. */
+/* An address is a hint only: a sanitizer that does not allow it takes it away, and a fixed one would lie at 0 then. */
 int os_memory_is_free(void *address, size_t size)
 {
     int fault = os_fault(OS_MMAP);

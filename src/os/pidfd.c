@@ -143,7 +143,7 @@ struct pidfd_info {
 #define PIDFD_GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
 #define PIDFD_INFO_EXIT (UINT64_C(1) << 3)
 
-/* The end of a process that is no child, or no longer: its end is told as soon as it was reaped. */
+/* The end of a process that is no child, or no longer one: the kernel reports it once it was reaped. */
 static int end_by_descriptor(int fd, int *exitcode)
 {
     struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};

@@ -139,7 +139,7 @@ static int number_of(const char *name)
     return *name ? -1 : number;
 }
 
-/* Close those in one part of the list, from the first on but for these. Returns whether there was one. */
+/* Close those in one part of the list, from the first on, except these. Returns whether there was one. */
 static bool close_entries(const char *list, ssize_t size, int first, const int kept[3])
 {
     bool some = false;
@@ -199,7 +199,7 @@ static bool is_own_executable(const char *path)
            named.st_ino == own.st_ino;
 }
 
-/* Under valgrind the link is told to lead to the program, and leads to valgrind. */
+/* Under valgrind readlink() names the program, but the link leads to valgrind. */
 static bool is_mapped(const char *path)
 {
     char mapped[PATH_MAX];

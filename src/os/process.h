@@ -12,7 +12,7 @@
 /* Copy this process, with all that the C library does around it. The child's pid, 0 in the child, -errno. */
 pid_t os_fork(void);
 
-/* Copy this process as another child of its parent, who will reap it. To be called by a process with one thread. No
+/* Copy this process as another child of its parent, which will reap it. To be called by a process with one thread. No
  * handler of pthread_atfork() is run. As os_fork() otherwise. */
 pid_t os_fork_sibling(void);
 

@@ -8,8 +8,8 @@
 
 /* Bytes that this process can still take before the kernel must kill somebody: the least of what the machine has left
  * and of what each control group above this process has, in either version. What the kernel can take back counts as
- * room: the page cache, and what fits into swap. INT64_MAX where nothing is told. root: before every path, "" but in
- * tests. */
+ * room: the page cache, and what fits into swap. INT64_MAX where the kernel does not tell. root: before every path, ""
+ * but in tests. */
 int64_t os_room(const char *root);
 
 /* Whether so many bytes more may be taken. Cheap: it looks only when as much was taken as was sure to be there at the

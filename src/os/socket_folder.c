@@ -30,7 +30,7 @@
 
 /* ---- making ---- */
 
-/* 0; -EAGAIN: somebody who sweeps has it, or has removed it. */
+/* 0; -EAGAIN: a process that sweeps has it, or has removed it. */
 static int folder_lock(const char *path, int *lock)
 {
     *lock = os_open(path, O_RDONLY | O_DIRECTORY);

@@ -1,5 +1,5 @@
 /* Looking before sleeping: a sleep and a wake-up cost some thousand instructions, and what is waited for is often there
- * sooner. Pauses of the CPU lie between two looks, since each look takes the cache line from the one who is about to
+ * sooner. Pauses of the CPU lie between two looks, since each look takes the cache line from the one that is about to
  * write it.
  *
  *     struct os_spin spin = os_spin_begin(...);

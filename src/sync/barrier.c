@@ -1,4 +1,4 @@
-/* mproc_barrier: so many arrive, and then all go on. */
+/* mproc_barrier: all parties arrive, and then all go on. */
 #include "os/listed.h"
 #include "sync/cas16.h"
 #include "sync/stamp.h"

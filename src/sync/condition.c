@@ -14,7 +14,7 @@
  * Commits, each one store: of a wait, into first or into the last note's next; of a signal, the note's state becoming
  * SIGNALLED; of taking a note out, into first or into the next of the note before it.
  *
- * Recovery: who takes the lock over from a dead process finds the last note anew, and that is all. A SIGNALLED note
+ * Recovery: whoever takes the lock over from a dead process finds the last note anew, and that is all. A SIGNALLED note
  * that its signaller could not take out any more is taken out by its waiter, or by the next signaller. The sweep takes
  * the notes of a dead waiter out; one that was signalled and had not come back from its wait signals another waiter in
  * its place. (If the sweeper dies in between, one waiter too many is woken.) */

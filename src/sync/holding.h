@@ -27,7 +27,7 @@ enum holding_state {
  * So an operation writes the new count where nobody looks, and one compare-and-swap in the semaphore changes the
  * semaphore's value and makes this count the true one. Recovery: see semaphore.c.
  *
- * Numbers never go back but for those that were not committed, and go on when the slot changes hands. Only one thread
+ * Numbers never go back, except those that were not committed, and go on when the slot changes hands. Only one thread
  * at a time has the holding: the one that made it BUSY. */
 struct holding {
     _Atomic(uintptr_t) semaphore; /* 0: was never used since the slot changed hands. By who has it, or by the sweep */

@@ -82,8 +82,8 @@ static int change_value(struct semaphore *semaphore, int64_t units)
     }
 }
 
-/* Add units, or take some, as an operation: its holding counts so many afterwards. If capped, no more are added than
- * the limit allows. */
+/* Add units, or take some, as an operation: its holding counts as many as count says afterwards. If capped, no more are
+ * added than the limit allows. */
 static int change_holding(struct semaphore *semaphore, struct operation operation, uint64_t name, int64_t units,
                           uint32_t count, bool capped)
 {

@@ -13,7 +13,7 @@
  * the name of the operation change by one compare-and-swap; that is the commit, and by it the count that the operation
  * prepared in its holding becomes the true one (see holding.h).
  *
- * Who is about to replace the name of an operation writes into its holding first that it was committed. So for each
+ * Whoever is about to replace the name of an operation writes into its holding first that it was committed. So for each
  * operation there is proof at any time: in the semaphore if it was the last, else in the holding. No lock is needed,
  * and a stopped process stops nobody.
  *

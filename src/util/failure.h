@@ -47,7 +47,7 @@ void failure_listen(failure_listener *listener);
 void failure_forget(void);
 const char *failure_cause(unsigned before, int result);
 
-/* A system call failed: its negative errno. Those that only say "not now" are no failures that anybody is told of. */
+/* A system call failed: its negative errno. An error that only says "not now" is no failure and leaves no sentence. */
 static inline int failed_call(const char *call)
 {
     int error = errno;
@@ -62,7 +62,7 @@ int failure(int result, const char *format, ...) __attribute__((cold)) MPROC_PRI
 /* An argument of a public function is wrong: -EINVAL. */
 int refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
 
-/* The result of a public function. Of the conditions those are told that somebody noted a cause for. */
+/* The result of a public function. A positive result is told only where a cause was noted for it. */
 static inline int outcome(const char *function, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))

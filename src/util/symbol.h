@@ -14,7 +14,7 @@ struct symbol {
     size_t name_size; /* characters, without a 0 at their end */
 };
 
-/* Find the functions of so many addresses in a file that lies in memory. Sets begin, name and name_size of each. Where
+/* Find the functions of count addresses in a file that lies in memory. Sets begin, name and name_size of each. Where
  * several functions have an address, it is the one that begins last. */
 void symbol_find(const unsigned char *file, size_t size, struct symbol *symbols, size_t count);
 
