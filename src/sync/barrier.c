@@ -75,7 +75,7 @@ static struct state failed(struct state state)
 
 /* How a phase that is over has ended. One of which nothing is known any more failed, for the barrier was reset since.
  */
-static int result_of(struct state state, uint64_t phase)
+static int barrier_result_of(struct state state, uint64_t phase)
 {
     uint64_t fail = state.high >> FAILED_SHIFT;
     if (phase >= fail)
@@ -85,7 +85,7 @@ static int result_of(struct state state, uint64_t phase)
 }
 
 /* Both words as they were at one moment. */
-static struct state load(const struct barrier *barrier)
+static struct state barrier_load(const struct barrier *barrier)
 {
     struct state state;
     do {
@@ -100,7 +100,7 @@ static bool change(struct barrier *barrier, struct state *state, struct state to
 {
     if (cas16_swap(&barrier->state, state->low, state->high, to.low, to.high))
         return true;
-    *state = load(barrier);
+    *state = barrier_load(barrier);
     return false;
 }
 
@@ -113,7 +113,7 @@ static struct state with(struct state state, uint64_t flag)
 /* Break the barrier if it is whole and in this phase. Returns whether it was. Of the phase 32 bits are enough. */
 static bool break_phase(struct barrier *barrier, uint64_t phase)
 {
-    struct state state = load(barrier);
+    struct state state = barrier_load(barrier);
     do {
         if ((uint32_t)phase_of(state) != (uint32_t)phase || (state.low & BROKEN))
             return false;
@@ -155,9 +155,9 @@ static int wait_for_end(struct barrier *barrier, uint64_t phase, int64_t deadlin
 {
     for (int slept = 0;;) {
         uint32_t seen = wait_cell_prepare(&barrier->cell);
-        struct state state = load(barrier);
+        struct state state = barrier_load(barrier);
         if (phase_of(state) != phase)
-            return result_of(state, phase);
+            return barrier_result_of(state, phase);
         if (state.low & BROKEN)
             return MPROC_BROKEN;
         if (slept && break_phase(barrier, phase))
@@ -190,14 +190,14 @@ static int wait_for_turn(struct barrier *barrier, struct wait_note *note, uint64
 /* Arrive, and wait for the end of the phase. */
 static int wait(struct barrier *barrier, struct wait_note *note, unsigned *index, int64_t deadline)
 {
-    struct state state = load(barrier);
+    struct state state = barrier_load(barrier);
     while (!(state.low & BROKEN)) {
         uint64_t phase = phase_of(state);
         if (state.low & ACTING) {
             int result = wait_for_turn(barrier, note, phase, deadline);
             if (result)
                 return result;
-            state = load(barrier);
+            state = barrier_load(barrier);
             continue;
         }
         store_relaxed(&note->next, (uint32_t)phase);
@@ -245,7 +245,7 @@ int mproc_barrier_abort(mproc_barrier *handle)
     struct barrier *barrier = barrier_from(handle);
     if (!barrier)
         return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
-    struct state state = load(barrier);
+    struct state state = barrier_load(barrier);
     while (!(state.low & BROKEN) && !change(barrier, &state, with(state, BROKEN))) {
     }
     wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
@@ -257,7 +257,7 @@ int mproc_barrier_reset(mproc_barrier *handle)
     struct barrier *barrier = barrier_from(handle);
     if (!barrier)
         return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
-    struct state state = load(barrier);
+    struct state state = barrier_load(barrier);
     while ((state.low & BROKEN || arrived(state) > 0) && !change(barrier, &state, failed(state))) {
     }
     wait_cell_wake(&barrier->cell, WAIT_CELL_ALL);
@@ -267,9 +267,9 @@ int mproc_barrier_reset(mproc_barrier *handle)
 bool mproc_barrier_is_broken(const mproc_barrier *handle)
 {
     const struct barrier *barrier = barrier_from(handle);
-    if (barrier && arrived(load(barrier)) > 0)
+    if (barrier && arrived(barrier_load(barrier)) > 0)
         member_tick(); /* one that has arrived may be dead */
-    return barrier && (load(barrier).low & BROKEN);
+    return barrier && (barrier_load(barrier).low & BROKEN);
 }
 
 int mproc_barrier_waiting(const mproc_barrier *handle)
@@ -277,10 +277,10 @@ int mproc_barrier_waiting(const mproc_barrier *handle)
     const struct barrier *barrier = barrier_from(handle);
     if (!barrier)
         return refuse(__func__, "barrier is NULL, or mproc_barrier_init() has not set it up");
-    struct state state = load(barrier);
+    struct state state = barrier_load(barrier);
     if (arrived(state) > 0) {
         member_tick();
-        state = load(barrier);
+        state = barrier_load(barrier);
     }
     return outcome_count(__func__, state.low & BROKEN ? 0 : (int)arrived(state));
 }
@@ -295,7 +295,7 @@ int mproc_barrier_parties(const mproc_barrier *handle)
 
 /* ---- the sweep ---- */
 
-static bool give_back(wait_note_ref ref)
+static bool barrier_give_back(wait_note_ref ref)
 {
     struct wait_note *note = wait_note_at(ref);
     struct barrier *barrier = (struct barrier *)load_relaxed(&note->object);
@@ -306,10 +306,10 @@ static bool give_back(wait_note_ref ref)
     return true;
 }
 
-static bool sweep(unsigned slot, member_owner owner)
+static bool barrier_sweep(unsigned slot, member_owner owner)
 {
     (void)owner;
-    return wait_note_each(slot, WAIT_NOTE_ARRIVED, WAIT_NOTE_ARRIVED, give_back);
+    return wait_note_each(slot, WAIT_NOTE_ARRIVED, WAIT_NOTE_ARRIVED, barrier_give_back);
 }
 
-static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = barrier_sweep;

@@ -29,47 +29,47 @@ _Static_assert(sizeof(struct condition) == sizeof(mproc_condition), "the public 
 
 /* ---- the list; all under the lock ---- */
 
-static wait_note_ref load(const _Atomic(wait_note_ref) *ref)
+static wait_note_ref condition_load(const _Atomic(wait_note_ref) *ref)
 {
     return load_relaxed(ref);
 }
 
-static void store(_Atomic(wait_note_ref) *ref, wait_note_ref value)
+static void condition_store(_Atomic(wait_note_ref) *ref, wait_note_ref value)
 {
     store_release(ref, value);
 }
 
-static void append(struct condition *condition, wait_note_ref ref)
+static void condition_append(struct condition *condition, wait_note_ref ref)
 {
-    wait_note_ref last = load(&condition->last);
-    store(last ? &wait_note_at(last)->next : &condition->first, ref);
-    store(&condition->last, ref);
+    wait_note_ref last = condition_load(&condition->last);
+    condition_store(last ? &wait_note_at(last)->next : &condition->first, ref);
+    condition_store(&condition->last, ref);
 }
 
 /* Take a note out if it is in the list. */
-static void take_out(struct condition *condition, wait_note_ref ref)
+static void condition_take_out(struct condition *condition, wait_note_ref ref)
 {
     wait_note_ref before = 0;
-    wait_note_ref at = load(&condition->first);
+    wait_note_ref at = condition_load(&condition->first);
     while (at && at != ref) {
         before = at;
-        at = load(&wait_note_at(at)->next);
+        at = condition_load(&wait_note_at(at)->next);
     }
     if (!at)
         return;
-    store(before ? &wait_note_at(before)->next : &condition->first, load(&wait_note_at(at)->next));
-    if (load(&condition->last) == at)
-        store(&condition->last, before);
+    condition_store(before ? &wait_note_at(before)->next : &condition->first, condition_load(&wait_note_at(at)->next));
+    if (condition_load(&condition->last) == at)
+        condition_store(&condition->last, before);
 }
 
 /* Take the first note out; wake its waiter, unless somebody did before. Returns whether it was waiting. */
 static bool signal_first(struct condition *condition)
 {
-    wait_note_ref ref = load(&condition->first);
+    wait_note_ref ref = condition_load(&condition->first);
     struct wait_note *note = wait_note_at(ref);
     bool waited = wait_note_state(note) == WAIT_NOTE_WAITING;
     wait_note_set_state(note, WAIT_NOTE_SIGNALLED);
-    take_out(condition, ref);
+    condition_take_out(condition, ref);
     wait_note_set_state(note, WAIT_NOTE_RELEASED); /* from here on the note is its waiter's */
     wait_cell_wake(&note->cell, 1);
     return waited;
@@ -77,16 +77,16 @@ static bool signal_first(struct condition *condition)
 
 static void signal_some(struct condition *condition, unsigned count)
 {
-    while (count > 0 && load(&condition->first))
+    while (count > 0 && condition_load(&condition->first))
         count -= signal_first(condition);
 }
 
-static void find_last(struct condition *condition)
+static void condition_find_last(struct condition *condition)
 {
     wait_note_ref last = 0;
-    for (wait_note_ref at = load(&condition->first); at; at = load(&wait_note_at(at)->next))
+    for (wait_note_ref at = condition_load(&condition->first); at; at = condition_load(&wait_note_at(at)->next))
         last = at;
-    store(&condition->last, last);
+    condition_store(&condition->last, last);
 }
 
 /* 0, MPROC_TIMEOUT or -errno. */
@@ -94,13 +94,13 @@ static int enter(struct condition *condition, nanoseconds timeout)
 {
     int result = owner_lock_acquire(&condition->lock, timeout);
     if (result == MPROC_OWNER_DIED) {
-        find_last(condition);
+        condition_find_last(condition);
         return 0;
     }
     return result;
 }
 
-static void leave(struct condition *condition)
+static void condition_leave(struct condition *condition)
 {
     owner_lock_release(&condition->lock);
 }
@@ -116,7 +116,7 @@ static struct condition *condition_from(const mproc_condition *handle)
 bool condition_is_waited_for(const mproc_condition *handle)
 {
     const struct condition *condition = condition_from(handle);
-    return condition && load(&condition->first) != 0;
+    return condition && condition_load(&condition->first) != 0;
 }
 
 int mproc_condition_init(mproc_condition *handle)
@@ -126,8 +126,8 @@ int mproc_condition_init(mproc_condition *handle)
     if (result)
         return outcome(__func__, result);
     store_relaxed(&condition->lock.word, 0);
-    store(&condition->first, 0);
-    store(&condition->last, 0);
+    condition_store(&condition->first, 0);
+    condition_store(&condition->last, 0);
     stamp_set_up(STAMP_CONDITION, &condition->object);
     return 0;
 }
@@ -151,8 +151,8 @@ static bool retire(struct condition *condition, wait_note_ref ref)
     if (wait_note_state(note) != WAIT_NOTE_RELEASED) {
         enter(condition, OS_FOREVER);
         signalled = wait_note_state(note) != WAIT_NOTE_WAITING;
-        take_out(condition, ref);
-        leave(condition);
+        condition_take_out(condition, ref);
+        condition_leave(condition);
     }
     wait_note_set_state(note, WAIT_NOTE_FREE);
     return signalled;
@@ -168,15 +168,15 @@ static int wait(struct condition *condition, struct lock *lock, int64_t deadline
     if (!ref)
         return failure(-ENOSPC, "256 threads of this process wait already");
     struct wait_note *note = wait_note_at(ref);
-    store(&note->next, 0);
+    condition_store(&note->next, 0);
     wait_note_set_state(note, WAIT_NOTE_WAITING);
     int result = enter(condition, OS_FOREVER);
     if (result) {
         wait_note_set_state(note, WAIT_NOTE_FREE);
         return result;
     }
-    append(condition, ref);
-    leave(condition);
+    condition_append(condition, ref);
+    condition_leave(condition);
 
     result = owner_lock_release(&lock->lock);
     if (result) {
@@ -244,7 +244,7 @@ int mproc_condition_notify(mproc_condition *handle, unsigned count)
     if (result)
         return outcome(__func__, result);
     signal_some(condition, count);
-    leave(condition);
+    condition_leave(condition);
     return 0;
 }
 
@@ -268,13 +268,13 @@ static struct condition *condition_of(const struct wait_note *note)
 static void hand_over(struct condition *condition, wait_note_ref ref)
 {
     bool signalled = wait_note_state(wait_note_at(ref)) != WAIT_NOTE_WAITING;
-    take_out(condition, ref);
+    condition_take_out(condition, ref);
     if (signalled)
         signal_some(condition, 1);
 }
 
 /* Make good what a dead waiter's note says. False when the condition is in use at this moment. */
-static bool give_back(wait_note_ref ref)
+static bool condition_give_back(wait_note_ref ref)
 {
     struct wait_note *note = wait_note_at(ref);
     struct condition *condition = wait_note_state(note) == WAIT_NOTE_CLAIMED ? NULL : condition_of(note);
@@ -283,16 +283,16 @@ static bool give_back(wait_note_ref ref)
             return false;
         if (condition_of(note)) /* it was not freed before we had its lock */
             hand_over(condition, ref);
-        leave(condition);
+        condition_leave(condition);
     }
     wait_note_set_state(note, WAIT_NOTE_FREE);
     return true;
 }
 
-static bool sweep(unsigned slot, member_owner owner)
+static bool condition_sweep(unsigned slot, member_owner owner)
 {
     (void)owner;
-    return wait_note_each(slot, WAIT_NOTE_CLAIMED, WAIT_NOTE_RELEASED, give_back);
+    return wait_note_each(slot, WAIT_NOTE_CLAIMED, WAIT_NOTE_RELEASED, condition_give_back);
 }
 
-static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = condition_sweep;

@@ -38,7 +38,7 @@ static void describe_barrier(const mproc_barrier *barrier, char *state)
         snprintf(state, STATE_SIZE, "%d of %d wait", mproc_barrier_waiting(barrier), parties);
 }
 
-static const char *describe(void *object, char *state)
+static const char *describe_describe(void *object, char *state)
 {
     uint32_t count = 1;
     if (stamp_is(STAMP_LOCK, object))
@@ -61,7 +61,7 @@ static const char *describe(void *object, char *state)
 bool sync_describe(void *object, char *text, size_t size)
 {
     char state[STATE_SIZE];
-    const char *kind = describe(object, state);
+    const char *kind = describe_describe(object, state);
     if (kind)
         snprintf(text, size, "<%s at %p: %s>", kind, object, state);
     return kind;

@@ -11,7 +11,7 @@
 
 #define SPIN_LENGTH 100
 
-static struct holding *find(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
+static struct holding *holding_find(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
 {
     unsigned place = holding_place(semaphore);
     for (unsigned i = 0; i < HOLDING_COUNT; i++) {
@@ -70,7 +70,7 @@ static void set_used(struct sync_ledger *ledger, unsigned index)
 }
 
 /* A holding for a semaphore that has none: one that was never used, or else one that can be spared. Under claiming. */
-static struct operation replace(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
+static struct operation holding_replace(struct sync_ledger *ledger, const struct semaphore *semaphore, uint32_t nonce)
 {
     unsigned place = holding_place(semaphore);
     for (unsigned i = 0; i < HOLDING_COUNT; i++) {
@@ -100,9 +100,9 @@ static struct operation claim_one(struct sync_ledger *ledger, const struct semap
 {
     struct operation operation = {.holding = NULL};
     owner_lock_acquire(&ledger->claiming, OS_FOREVER);
-    *found = find(ledger, semaphore, nonce) != NULL;
+    *found = holding_find(ledger, semaphore, nonce) != NULL;
     if (!*found)
-        operation = replace(ledger, semaphore, nonce);
+        operation = holding_replace(ledger, semaphore, nonce);
     owner_lock_release(&ledger->claiming);
     return operation;
 }
@@ -111,7 +111,7 @@ struct operation operation_begin_slow(struct sync_ledger *ledger, const struct s
                                       bool claim)
 {
     for (;;) {
-        struct operation operation = {.holding = find(ledger, semaphore, nonce)};
+        struct operation operation = {.holding = holding_find(ledger, semaphore, nonce)};
         if (!operation.holding) {
             bool found = false;
             if (claim)

@@ -72,7 +72,7 @@ static enum owner_lock_look replace_process(struct rlock *lock, uint64_t word, u
     return swap_word(&lock->lock, word, mine) ? OWNER_REPLACED : OWNER_CHANGED;
 }
 
-static enum owner_lock_look replace_dead(struct owner_lock *owner_lock, uint64_t word, uint64_t mine, void *arg)
+static enum owner_lock_look rlock_replace_dead(struct owner_lock *owner_lock, uint64_t word, uint64_t mine, void *arg)
 {
     struct rlock *lock = arg;
     thread_name holder = load_acquire(&lock->thread);
@@ -105,10 +105,10 @@ int mproc_rlock_acquire(mproc_rlock *handle, mproc_time timeout)
         store_relaxed(&lock->count, count + 1);
         return 0;
     }
-    result =
-        owner_lock_try(&lock->lock)
-            ? 0
-            : os_outcome(owner_lock_acquire_by(&lock->lock, replace_dead, lock, os_user_timeout(timeout)), timeout);
+    result = owner_lock_try(&lock->lock)
+                 ? 0
+                 : os_outcome(owner_lock_acquire_by(&lock->lock, rlock_replace_dead, lock, os_user_timeout(timeout)),
+                              timeout);
     if (result == 0 || result == MPROC_OWNER_DIED) {
         store_relaxed(&lock->thread, me);
         store_relaxed(&lock->count, 1);

@@ -21,7 +21,7 @@ static uint64_t name(unsigned slot, unsigned index, uint64_t number)
 
 _Static_assert(REGION_MEMBERS <= 1 << 12 && HOLDING_COUNT <= 1 << 8, "a name has room");
 
-static uint32_t value_of(uint64_t low)
+static uint32_t semaphore_value_of(uint64_t low)
 {
     return (uint32_t)low;
 }
@@ -43,7 +43,7 @@ static bool is_signal(const struct semaphore *semaphore)
 }
 
 /* Write into the holding of a committed operation that it was, unless that is known there. */
-static void prove(uint64_t name)
+static void semaphore_prove(uint64_t name)
 {
     if (name == 0)
         return;
@@ -56,9 +56,9 @@ static void prove(uint64_t name)
 
 /* What the value becomes when units are added, or some taken when negative: 0, MPROC_TIMEOUT when there are not enough,
  * -EOVERFLOW when there would be too many. */
-static int add(const struct semaphore *semaphore, uint64_t *low, int64_t units)
+static int semaphore_add(const struct semaphore *semaphore, uint64_t *low, int64_t units)
 {
-    int64_t value = value_of(*low) + units;
+    int64_t value = semaphore_value_of(*low) + units;
     if (value < 0)
         return MPROC_TIMEOUT;
     if (value > limit_of(semaphore))
@@ -74,7 +74,7 @@ static int change_value(struct semaphore *semaphore, int64_t units)
     uint64_t low = load_relaxed(&semaphore->state.low);
     for (;;) {
         uint64_t next = low;
-        int result = add(semaphore, &next, units);
+        int result = semaphore_add(semaphore, &next, units);
         if (result)
             return result;
         if (compare_exchange_acq_rel(&semaphore->state.low, &low, next))
@@ -92,7 +92,7 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
         uint64_t last = load_acquire(&semaphore->state.high);
         uint64_t low = load_relaxed(&semaphore->state.low);
         uint64_t next = low;
-        int result = add(semaphore, &next, units);
+        int result = semaphore_add(semaphore, &next, units);
         if (result == -EOVERFLOW && capped) {
             next = with_value(low, limit_of(semaphore));
             result = 0;
@@ -102,7 +102,7 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
             return result;
         }
         if ((last ^ name) >> NUMBER_BITS != 0) /* one of the same holding is long over */
-            prove(last);
+            semaphore_prove(last);
         if (cas16_swap(&semaphore->state, low, last, next, name))
             break;
     }
@@ -111,7 +111,7 @@ static int change_holding(struct semaphore *semaphore, struct operation operatio
 }
 
 /* Begin an operation of the semaphore's holding in the ledger of this member, see holding.h. */
-static struct operation begin(const struct semaphore *semaphore, unsigned slot, bool claim)
+static struct operation semaphore_begin(const struct semaphore *semaphore, unsigned slot, bool claim)
 {
     uint32_t nonce = stamp_nonce(&semaphore->object);
     struct operation operation = {.holding = holding_at(slot, holding_place(semaphore))};
@@ -133,7 +133,7 @@ static uint64_t name_of(struct operation operation, unsigned slot)
 /* 0, MPROC_TIMEOUT when no unit is free, -ENOSPC, or why this process cannot be a member. */
 static int try_acquire(struct semaphore *semaphore)
 {
-    if (value_of(load_relaxed(&semaphore->state.low)) == 0)
+    if (semaphore_value_of(load_relaxed(&semaphore->state.low)) == 0)
         return MPROC_TIMEOUT;
     if (is_signal(semaphore))
         return change_value(semaphore, -1);
@@ -141,7 +141,7 @@ static int try_acquire(struct semaphore *semaphore)
     if (result)
         return result;
     unsigned slot = member_slot(member_current());
-    struct operation operation = begin(semaphore, slot, true);
+    struct operation operation = semaphore_begin(semaphore, slot, true);
     if (!operation.holding)
         return failure(-ENOSPC, "this process holds units of too many semaphores");
     uint32_t count = operation_count(operation);
@@ -204,13 +204,13 @@ int mproc_semaphore_acquire(mproc_semaphore *handle, mproc_time timeout)
 }
 
 /* Give units back, of those that this process holds as far as it holds any. */
-static int give(struct semaphore *semaphore, unsigned units)
+static int semaphore_give(struct semaphore *semaphore, unsigned units)
 {
     member_owner me = is_signal(semaphore) ? 0 : member_current();
     if (!me)
         return change_value(semaphore, units);
     unsigned slot = member_slot(me);
-    struct operation operation = begin(semaphore, slot, false);
+    struct operation operation = semaphore_begin(semaphore, slot, false);
     if (!operation.holding)
         return change_value(semaphore, units);
     uint32_t count = operation_count(operation);
@@ -227,7 +227,7 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
         return refuse(__func__, "count is 0");
     if (count > INT32_MAX)
         return outcome(__func__, failure(-EOVERFLOW, "count is above 2^31 - 1"));
-    int result = give(semaphore, count);
+    int result = semaphore_give(semaphore, count);
     if (!result)
         wait_cell_wake(&semaphore->cell, (int)count);
     if (result == -EOVERFLOW)
@@ -238,10 +238,10 @@ int mproc_semaphore_release(mproc_semaphore *handle, unsigned count)
 int mproc_semaphore_value(const mproc_semaphore *handle)
 {
     struct semaphore *semaphore = semaphore_from(handle);
-    if (semaphore && value_of(load_relaxed(&semaphore->state.low)) == 0)
+    if (semaphore && semaphore_value_of(load_relaxed(&semaphore->state.low)) == 0)
         member_tick(); /* whoever has the units may be dead */
     return outcome_count(
-        __func__, semaphore ? (int)value_of(load_relaxed(&semaphore->state.low))
+        __func__, semaphore ? (int)semaphore_value_of(load_relaxed(&semaphore->state.low))
                             : failure(-EINVAL, "semaphore is NULL, or mproc_semaphore_init() has not set it up"));
 }
 
@@ -249,7 +249,7 @@ int mproc_semaphore_value(const mproc_semaphore *handle)
 
 /* Take back the operation that a dead member may have been at, unless it was committed. That the semaphore says, or the
  * holding by the time when the semaphore no longer does: so they are asked in this order. */
-static void settle(struct holding *holding, const struct semaphore *semaphore, unsigned slot, unsigned index)
+static void semaphore_settle(struct holding *holding, const struct semaphore *semaphore, unsigned slot, unsigned index)
 {
     uint64_t number = holding_number(load_relaxed(&holding->word));
     if (semaphore && load_acquire(&semaphore->state.high) == name(slot, index, number))
@@ -260,11 +260,11 @@ static void settle(struct holding *holding, const struct semaphore *semaphore, u
 
 /* Give back what a dead member held of one semaphore. Each step may be the last of a sweeper; the next one begins here
  * again, and finds an operation to settle, or nothing that counts. */
-static void give_back(unsigned slot, unsigned index)
+static void semaphore_give_back(unsigned slot, unsigned index)
 {
     struct holding *holding = holding_at(slot, index);
     struct semaphore *semaphore = holding_semaphore(holding);
-    settle(holding, semaphore, slot, index);
+    semaphore_settle(holding, semaphore, slot, index);
     struct operation operation = operation_begin_swept(holding);
     uint32_t count = operation_count(operation);
     if (semaphore && count > 0) {
@@ -277,11 +277,11 @@ static void give_back(unsigned slot, unsigned index)
     store_release(&holding->semaphore, 0);
 }
 
-static bool sweep(unsigned slot, member_owner owner)
+static bool semaphore_sweep(unsigned slot, member_owner owner)
 {
     (void)owner;
-    holding_sweep(slot, give_back);
+    holding_sweep(slot, semaphore_give_back);
     return true;
 }
 
-static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = semaphore_sweep;

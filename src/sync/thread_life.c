@@ -53,7 +53,7 @@ static uint32_t lock_word(const struct thread_cell *cell)
     return (uint32_t)__atomic_load_n(&cell->life.__data.__lock, __ATOMIC_ACQUIRE);
 }
 
-static int set_up(struct thread_cell *cell)
+static int thread_life_set_up(struct thread_cell *cell)
 {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
@@ -65,7 +65,7 @@ static int set_up(struct thread_cell *cell)
 }
 
 /* Have the cell if it is free, or of a thread that has ended. */
-static bool take(struct thread_cell *cell)
+static bool thread_life_take(struct thread_cell *cell)
 {
     uint32_t word = lock_word(cell);
     if ((word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED))
@@ -87,20 +87,20 @@ static struct thread_cell *add_cell(unsigned slot, unsigned index)
             return NULL;
     }
     struct thread_cell *cell = cell_at(slot, index);
-    if (set_up(cell))
+    if (thread_life_set_up(cell))
         return NULL;
     store_release(&ledger->thread_count, index + 1);
-    return take(cell) ? cell : NULL;
+    return thread_life_take(cell) ? cell : NULL;
 }
 
 /* The number of the cell that the thread has now, or 0. */
-static unsigned take_any(unsigned slot, struct thread_cell **cell)
+static unsigned thread_life_take_any(unsigned slot, struct thread_cell **cell)
 {
     struct sync_ledger *ledger = sync_ledger_at(slot);
     unsigned count = load_relaxed(&ledger->thread_count);
     for (unsigned i = 0; i < count; i++) {
         *cell = cell_at(slot, i);
-        if (*cell && take(*cell))
+        if (*cell && thread_life_take(*cell))
             return i + 1;
     }
     *cell = add_cell(slot, count);
@@ -114,7 +114,7 @@ thread_name thread_name_new(member_owner me)
     struct sync_ledger *ledger = sync_ledger_at(slot);
     struct thread_cell *cell;
     owner_lock_acquire(&ledger->claiming, OS_FOREVER);
-    uint32_t number = take_any(slot, &cell);
+    uint32_t number = thread_life_take_any(slot, &cell);
     uint32_t nonce = fetch_add_release(number ? &cell->nonce : &without, 1) + 1;
     owner_lock_release(&ledger->claiming);
     thread_own_name = (uint64_t)thread_process_part(me) << 32 | number << NUMBER_SHIFT | (nonce & NONCE_MASK);
@@ -159,7 +159,7 @@ static bool release_cells(unsigned slot)
     return alone;
 }
 
-static bool sweep(unsigned slot, member_owner owner)
+static bool thread_life_sweep(unsigned slot, member_owner owner)
 {
     struct sync_ledger *ledger = sync_ledger_at(slot);
     if (load_relaxed(&ledger->thread_count) == 0)
@@ -173,4 +173,4 @@ static bool sweep(unsigned slot, member_owner owner)
     return true;
 }
 
-static member_sweeper *const listed OS_LISTED("mproc_sweepers") = sweep;
+static member_sweeper *const listed OS_LISTED("mproc_sweepers") = thread_life_sweep;
