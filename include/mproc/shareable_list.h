@@ -2,14 +2,15 @@
  * that its programs and this one read and write the same list.
  *
  *     mproc_shareable_list *list;
- *     mproc_shareable_list_create(&list, "state", mproc_list_of((mproc_value[]){mproc_int(0), mproc_string("idle")},
- * 2)); mproc_shareable_list_set(list, 1, mproc_string("busy"));      // ShareableList(name='state')[1] == 'busy' list =
- * mproc_shareable_list_free(list);                       // by the owner of the name: the name goes too
+ *     mproc_value items[] = {mproc_int(0), mproc_string("idle")};
+ *     mproc_shareable_list_create(&list, "state", mproc_list_of(items, 2));
+ *     mproc_shareable_list_set(list, 1, mproc_string("busy"));  // in Python: ShareableList(name='state')[1] == 'busy'
+ *     list = mproc_shareable_list_free(list);                   // by the owner of the name: the name goes too
  *
  * Items are nil, bool, int, double, string and bytes. Each has its place from the beginning: another item may be stored
  * there, of whatever kind, but a string or bytes only as long as the place is. As in CPython, NULs at the end of
- * strings and bytes are not kept, and nothing is locked: who writes while others look needs a lock of his own. Within a
- * family mproc_list has none of these limits.
+ * strings and bytes are not kept, and nothing is locked: a program that writes while others look needs a lock of its
+ * own. Within a family mproc_list has none of these limits.
  *
  * What is found in the memory is checked at each use: whatever somebody writes there, nothing but wrong items comes of
  * it. Functions return -EINVAL for NULL. Any thread may read; one at a time may write. */

@@ -1,5 +1,5 @@
-/* mproc_array: elements that are used in place, and a lock beside them. Nothing but the lock is changed by this file's
- * own, so there is nothing to mend: a writer that dies leaves what it had written. */
+/* mproc_array: elements that are used in place, and a lock beside them. There is nothing to mend after a death: a
+ * writer that dies leaves what it had written. */
 #include "container/making.h"
 #include "os/allocate.h"
 #include "util/failure.h"
@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The lock is an rlock, so that who holds it may read and write as well. */
+/* The lock is an rlock, so that its holder can read and write too. */
 struct mproc_array {
     struct stamp object;
     uint64_t count;        /* of elements; constant */
@@ -26,22 +26,23 @@ enum {
 
 /* ---- what is done ---- */
 
-static int lock(mproc_array *array, int64_t deadline)
+static int array_lock(mproc_array *array, int64_t deadline)
 {
     return mproc_rlock_acquire(&array->lock, os_timeout_left(deadline));
 }
 
-static bool is_within(const mproc_array *array, uint64_t index, uint64_t count)
+static bool array_is_within(const mproc_array *array, uint64_t index, uint64_t count)
 {
     return index <= array->count && count <= array->count - index;
 }
 
-/* Copy out, or in when out is NULL. MPROC_OWNER_DIED is told on when it is done. */
-static int transfer(mproc_array *array, uint64_t index, uint64_t count, void *out, const void *in, int64_t deadline)
+/* Copy out, or in when out is NULL. MPROC_OWNER_DIED is returned when it is done. */
+static int array_transfer(mproc_array *array, uint64_t index, uint64_t count, void *out, const void *in,
+                          int64_t deadline)
 {
-    if (!is_within(array, index, count))
+    if (!array_is_within(array, index, count))
         return MPROC_NOT_FOUND;
-    int result = lock(array, deadline);
+    int result = array_lock(array, deadline);
     if (result != 0 && result != MPROC_OWNER_DIED)
         return result;
     unsigned char *at = array->elements + index * array->element_size;
@@ -55,7 +56,7 @@ static int transfer(mproc_array *array, uint64_t index, uint64_t count, void *ou
 
 /* ---- methods ---- */
 
-static int count_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int array_count_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     (void)deadline;
@@ -64,7 +65,7 @@ static int count_of(void *object, const mproc_value *args, mproc_value *result, 
     return 0;
 }
 
-static int element_size_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int array_element_size_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     (void)deadline;
@@ -73,24 +74,24 @@ static int element_size_of(void *object, const mproc_value *args, mproc_value *r
     return 0;
 }
 
-static bool is_number(const mproc_value *value)
+static bool array_is_number(const mproc_value *value)
 {
     return value->kind == MPROC_INT && value->integer >= 0;
 }
 
 /* Of an index and a count, as bytes. */
-static int read_elements(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int array_read_elements(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     mproc_array *array = object;
-    if (!result || !is_number(&args[0]) || !is_number(&args[1]))
+    if (!result || !array_is_number(&args[0]) || !array_is_number(&args[1]))
         return failure(-EINVAL, "index or count is no int, or negative");
     uint64_t count = (uint64_t)args[1].integer;
-    if (!is_within(array, (uint64_t)args[0].integer, count))
+    if (!array_is_within(array, (uint64_t)args[0].integer, count))
         return MPROC_NOT_FOUND;
     void *bytes = os_malloc(count * array->element_size + 1);
     if (!bytes)
         return -ENOMEM;
-    int status = transfer(array, (uint64_t)args[0].integer, count, bytes, NULL, deadline);
+    int status = array_transfer(array, (uint64_t)args[0].integer, count, bytes, NULL, deadline);
     if (status == 0 || status == MPROC_OWNER_DIED) {
         int copied = mproc_value_copy(result, mproc_bytes(bytes, count * array->element_size));
         status = copied ? copied : status;
@@ -100,23 +101,23 @@ static int read_elements(void *object, const mproc_value *args, mproc_value *res
 }
 
 /* From an index on, of bytes. */
-static int write_elements(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int array_write_elements(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     mproc_array *array = object;
-    if (!is_number(&args[0]))
+    if (!array_is_number(&args[0]))
         return failure(-EINVAL, "index is no int, or negative");
     if (args[1].kind != MPROC_BYTES || args[1].size % array->element_size)
         return failure(-EINVAL, "elements are no bytes of whole elements");
-    return transfer(array, (uint64_t)args[0].integer, args[1].size / array->element_size, NULL, args[1].bytes,
-                    deadline);
+    return array_transfer(array, (uint64_t)args[0].integer, args[1].size / array->element_size, NULL, args[1].bytes,
+                          deadline);
 }
 
 static const struct container_method methods[] = {
-    [ARRAY_COUNT] = {"count", count_of, 0, {NULL}, "count"},
-    [ARRAY_ELEMENT_SIZE] = {"element_size", element_size_of, 0, {NULL}, "element_size"},
-    [ARRAY_READ] = {"read", read_elements, 2, {"index", "count"}, "elements"},
-    [ARRAY_WRITE] = {"write", write_elements, 2, {"index", "elements"}, NULL},
+    [ARRAY_COUNT] = {"count", array_count_of, 0, {NULL}, "count"},
+    [ARRAY_ELEMENT_SIZE] = {"element_size", array_element_size_of, 0, {NULL}, "element_size"},
+    [ARRAY_READ] = {"read", array_read_elements, 2, {"index", "count"}, "elements"},
+    [ARRAY_WRITE] = {"write", array_write_elements, 2, {"index", "elements"}, NULL},
 };
 
 const struct container_type container_array = {
@@ -165,7 +166,7 @@ mproc_array *mproc_array_free(mproc_array *array)
 }
 
 /* A number that never changes, wherever the array is; 0 when it cannot be had. */
-static size_t number(const mproc_array *array, unsigned method)
+static size_t array_number(const mproc_array *array, unsigned method)
 {
     size_t found = 0;
     if (container_count_for(&container_array, (void *)(uintptr_t)array, method, NULL, 0, &found, MPROC_FOREVER))
@@ -175,12 +176,12 @@ static size_t number(const mproc_array *array, unsigned method)
 
 size_t mproc_array_count(const mproc_array *array)
 {
-    return number(array, ARRAY_COUNT);
+    return array_number(array, ARRAY_COUNT);
 }
 
 size_t mproc_array_element_size(const mproc_array *array)
 {
-    return number(array, ARRAY_ELEMENT_SIZE);
+    return array_number(array, ARRAY_ELEMENT_SIZE);
 }
 
 void *mproc_array_data(mproc_array *array)
@@ -189,31 +190,31 @@ void *mproc_array_data(mproc_array *array)
 }
 
 /* Whether it can be locked: one in this family's memory. */
-static int check_lockable(const mproc_array *array)
+static int array_check_lockable(const mproc_array *array)
 {
     if (container_is_near(&container_array, array))
         return 0;
     return mproc_object_type(array) == MPROC_TYPE_ARRAY
                ? failure(-EINVAL, "array is a proxy of one in a server, which cannot be locked")
-               : object_no_such(&container_array, array);
+               : container_no_such(&container_array, array);
 }
 
 int mproc_array_lock(mproc_array *array, mproc_time timeout)
 {
     unsigned before = failure_mark();
-    int result = check_lockable(array);
+    int result = array_check_lockable(array);
     return retold(__func__, before, result ? result : mproc_rlock_acquire(&array->lock, timeout));
 }
 
 int mproc_array_unlock(mproc_array *array)
 {
     unsigned before = failure_mark();
-    int result = check_lockable(array);
+    int result = array_check_lockable(array);
     return retold(__func__, before, result ? result : mproc_rlock_release(&array->lock));
 }
 
 /* Through a proxy. What the server sends is taken only if it is as much as was asked for. */
-static int read_far(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
+static int array_read_far(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
     size_t size;
     mproc_value bytes;
@@ -230,7 +231,7 @@ static int read_far(mproc_array *array, size_t index, size_t count, void *elemen
 }
 
 /* What is wrong with the arguments of a read or a write, or NULL. */
-static const char *wrong_range(size_t index, size_t count, const void *elements, mproc_time timeout)
+static const char *array_wrong_range(size_t index, size_t count, const void *elements, mproc_time timeout)
 {
     if (!elements && count)
         return "elements is NULL, but count is not 0";
@@ -244,25 +245,25 @@ static const char *wrong_range(size_t index, size_t count, const void *elements,
 int mproc_array_read(mproc_array *array, size_t index, size_t count, void *elements, mproc_time timeout)
 {
     unsigned before = failure_mark();
-    const char *wrong = wrong_range(index, count, elements, timeout);
+    const char *wrong = array_wrong_range(index, count, elements, timeout);
     if (wrong)
         return refuse(__func__, "%s", wrong);
     if (container_is_near(&container_array, array))
         return retold(__func__, before,
-                      os_outcome(transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout));
-    return retold(__func__, before, read_far(array, index, count, elements, timeout));
+                      os_outcome(array_transfer(array, index, count, elements, NULL, os_deadline(timeout)), timeout));
+    return retold(__func__, before, array_read_far(array, index, count, elements, timeout));
 }
 
 int mproc_array_write(mproc_array *array, size_t index, size_t count, const void *elements, mproc_time timeout)
 {
     unsigned before = failure_mark();
     size_t size;
-    const char *wrong = wrong_range(index, count, elements, timeout);
+    const char *wrong = array_wrong_range(index, count, elements, timeout);
     if (wrong)
         return refuse(__func__, "%s", wrong);
     if (container_is_near(&container_array, array))
         return retold(__func__, before,
-                      os_outcome(transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout));
+                      os_outcome(array_transfer(array, index, count, NULL, elements, os_deadline(timeout)), timeout));
     if (__builtin_mul_overflow(count, mproc_array_element_size(array), &size))
         return MPROC_NOT_FOUND;
     mproc_value args[] = {mproc_int((int64_t)index), mproc_bytes(elements, size)};

@@ -23,7 +23,7 @@ int collect_take(struct collection *collection, size_t size)
     return collection->bytes ? 0 : -ENOMEM;
 }
 
-static void begin(struct collection *collection, uint64_t count, struct heads heads)
+static void collect_begin(struct collection *collection, uint64_t count, struct heads heads)
 {
     unsigned char *at = collection->bytes + collection->size;
     unsigned count_bytes = count < 16 ? 0 : count <= UINT16_MAX ? 2 : 4;
@@ -35,12 +35,12 @@ static void begin(struct collection *collection, uint64_t count, struct heads he
 
 void collect_begin_list(struct collection *collection, uint64_t count)
 {
-    begin(collection, count, (struct heads){0x90, 0xdc, 0xdd});
+    collect_begin(collection, count, (struct heads){0x90, 0xdc, 0xdd});
 }
 
 void collect_begin_map(struct collection *collection, uint64_t count)
 {
-    begin(collection, count, (struct heads){0x80, 0xde, 0xdf});
+    collect_begin(collection, count, (struct heads){0x80, 0xde, 0xdf});
 }
 
 void collect_add(struct collection *collection, const void *bytes, size_t size)

@@ -1,5 +1,5 @@
 /* A list or map value out of stored forms that lie in a container: they are copied under its lock, and become a value
- * when that is given back. Used by the table and the list. */
+ * when the lock has been released. */
 #ifndef MPROC_CONTAINER_COLLECT_H
 #define MPROC_CONTAINER_COLLECT_H
 
@@ -10,7 +10,7 @@ struct collection {
     size_t size;
 };
 
-/* Take memory for a list or map of items of so many bytes. 0 or -ENOMEM. */
+/* Take memory for a list or map whose items have size bytes together. 0 or -ENOMEM. */
 int collect_take(struct collection *collection, size_t size);
 
 /* Write the head of a list or map; and what is in it. */

@@ -1,5 +1,5 @@
-/* The head of the containers: stamps, dispatch, the lock, and what is done after a death. Called by the files of each
- * type; it knows nothing of what lies in a container but that items are blocks in a table. */
+/* The head of the containers: stamps, dispatch, the lock, and what is done after a death. All it knows of
+ * what lies in a container is that items are blocks in a table. */
 #include "container/container.h"
 
 #include "container/making.h"
@@ -76,7 +76,7 @@ int container_method_find(const struct container_type *type, const char *name)
 
 /* ---- calls ---- */
 
-int object_no_such(const struct container_type *type, const void *object)
+int container_no_such(const struct container_type *type, const void *object)
 {
     if (!object)
         return failure(-EINVAL, "%s is NULL", type->argument);
@@ -88,7 +88,7 @@ static int call_far(const struct container_type *type, void *object, unsigned me
 {
     const struct container_proxies *proxies = find_proxies();
     if (!object || region_contains(object) || !proxies || proxies->type_of(object) != type->type)
-        return object_no_such(type, object);
+        return container_no_such(type, object);
     return proxies->call(object, method, args, count, result, deadline);
 }
 
@@ -120,8 +120,8 @@ int container_call_for(const struct container_type *type, void *object, unsigned
     return os_outcome(container_call(type, object, method, args, count, result, os_deadline(timeout)), timeout);
 }
 
-int object_ask_for(const struct container_type *type, void *object, unsigned method, const mproc_value *args,
-                   size_t count, mproc_value *result, mproc_time timeout)
+int container_ask_for(const struct container_type *type, void *object, unsigned method, const mproc_value *args,
+                      size_t count, mproc_value *result, mproc_time timeout)
 {
     if (!result)
         return failure(-EINVAL, "%s is NULL", type->methods[method].result);
@@ -205,27 +205,27 @@ int container_lock(const struct container_type *type, struct container *containe
 
 /* ---- items and tables on their way ---- */
 
-static uintptr_t load(const heap_place *place)
+static uintptr_t container_load(const heap_place *place)
 {
     return load_acquire(place);
 }
 
-static void forget(heap_place *place)
+static void container_forget(heap_place *place)
 {
     store_release(place, 0);
 }
 
 void container_add_fresh(struct container *container, void *item)
 {
-    ((struct item *)item)->next = load(&container->fresh);
+    ((struct item *)item)->next = container_load(&container->fresh);
     store_release(&container->fresh, (uintptr_t)item);
-    forget(&container->moving);
+    container_forget(&container->moving);
 }
 
-static void free_chain(struct container *container, heap_place *chain)
+static void container_free_chain(struct container *container, heap_place *chain)
 {
     uintptr_t item;
-    while ((item = load(chain)) != 0) {
+    while ((item = container_load(chain)) != 0) {
         store_release(&container->moving, item);
         store_release(chain, ((struct item *)item)->next);
         heap_free_from(&container->moving);
@@ -234,9 +234,9 @@ static void free_chain(struct container *container, heap_place *chain)
 
 void container_settle(struct container *container)
 {
-    forget(&container->moving);
-    forget(&container->fresh);
-    free_chain(container, &container->dropped);
+    container_forget(&container->moving);
+    container_forget(&container->fresh);
+    container_free_chain(container, &container->dropped);
 }
 
 int container_take_table(struct container *container, size_t size, void **table)
@@ -246,7 +246,7 @@ int container_take_table(struct container *container, size_t size, void **table)
 
 static void free_leaving(const struct container_type *type, struct container *container)
 {
-    uintptr_t table = load(&container->leaving);
+    uintptr_t table = container_load(&container->leaving);
     if (table && load_relaxed(&container->leaves_whole) && type->empty)
         type->empty(table);
     store_release(&container->leaves_whole, 0);
@@ -258,7 +258,7 @@ void container_swap_table(const struct container_type *type, struct container *c
     store_release(&container->leaves_whole, whole);
     store_release(&container->leaving, container_table(container));
     store_release(&container->table, table); /* commit */
-    forget(&container->arriving);
+    container_forget(&container->arriving);
     free_leaving(type, container);
     container_settle(container);
 }
@@ -266,14 +266,14 @@ void container_swap_table(const struct container_type *type, struct container *c
 void container_free_items(heap_place *places, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (load(&places[i]))
+        if (container_load(&places[i]))
             heap_free_from(&places[i]);
     }
 }
 
 /* ---- after a death ---- */
 
-static bool holds(const struct container_type *type, const struct container *container, uintptr_t item)
+static bool container_holds(const struct container_type *type, const struct container *container, uintptr_t item)
 {
     return item && container_table(container) && type->holds && type->holds(container, item);
 }
@@ -281,25 +281,26 @@ static bool holds(const struct container_type *type, const struct container *con
 /* A chain of new items goes unless they are held already, one of old items unless they are held still. */
 static void recover_chain(const struct container_type *type, struct container *container, heap_place *chain)
 {
-    if (holds(type, container, load(chain)))
-        forget(chain);
-    free_chain(container, chain);
+    if (container_holds(type, container, container_load(chain)))
+        container_forget(chain);
+    container_free_chain(container, chain);
 }
 
 void container_recover(const struct container_type *type, struct container *container)
 {
     uintptr_t table = container_table(container);
-    uintptr_t moving = load(&container->moving);
-    if (moving == load(&container->fresh) || moving == load(&container->dropped) || holds(type, container, moving))
-        forget(&container->moving);
+    uintptr_t moving = container_load(&container->moving);
+    if (moving == container_load(&container->fresh) || moving == container_load(&container->dropped) ||
+        container_holds(type, container, moving))
+        container_forget(&container->moving);
     heap_free_from(&container->moving);
     recover_chain(type, container, &container->fresh);
     recover_chain(type, container, &container->dropped);
-    if (load(&container->arriving) == table)
-        forget(&container->arriving);
+    if (container_load(&container->arriving) == table)
+        container_forget(&container->arriving);
     heap_free_from(&container->arriving);
-    if (load(&container->leaving) == table) {
-        forget(&container->leaving);
+    if (container_load(&container->leaving) == table) {
+        container_forget(&container->leaving);
         store_release(&container->leaves_whole, 0);
     }
     free_leaving(type, container);

@@ -1,6 +1,5 @@
 /* What all containers have in common: the head by which they are known, locked and mended, the one way from a public
- * function to what does it, and the table of methods by which a server calls the same by name. Used by the files of
- * this folder alone. */
+ * function to what does it, and the table of methods by which a manager's server calls the same by name. */
 #ifndef MPROC_CONTAINER_CONTAINER_H
 #define MPROC_CONTAINER_CONTAINER_H
 
@@ -10,7 +9,7 @@
 #include "util/atomic.h"
 #include <mproc/containers.h>
 
-/* What an item of a container lies in: one block of the heap each, which begins so. */
+/* The beginning of each item of a container. An item is one block of the heap. */
 struct item {
     uintptr_t next; /* in one of the two chains of its container; without meaning while it is in none */
 };
@@ -35,21 +34,20 @@ struct container {
     heap_place moving;
     heap_place fresh;
     heap_place dropped;
-    _Atomic(uint64_t)
-        leaves_whole; /* what leaves takes all its items along; set before leaving, 0 before that is freed */
+    _Atomic(uint64_t) leaves_whole; /* the table in leaving goes with all its items; set before leaving, 0 before the
+                                       table is freed */
 };
 
-/* A method. Its arguments are values, as many as it says, and NULL is for a result that nobody wants; else *result is
- * nil before. The object is in the arena and of the type. */
+/* A method. args has as many values as its container_method says. result is NULL when nobody wants it; else *result is
+ * nil at the call. The object is in the arena and of the type. */
 typedef int container_function(void *object, const mproc_value *args, mproc_value *result, int64_t deadline);
 
 struct container_method {
     const char *name;
     container_function *function;
-    size_t count; /* of arguments */
-    const char
-        *arguments[4]; /* their names in the public function, and that of the pointer to the result: for failures */
-    const char *result;
+    size_t count;             /* of arguments */
+    const char *arguments[4]; /* their names in the public function, for failures */
+    const char *result;       /* the name of the pointer to the result, for failures; NULL: there is none */
 };
 
 /* A type. The last three are NULL where there is no table of items. */
@@ -76,8 +74,8 @@ const struct container_type *container_type_of(const void *object);
 /* The number of the method with that name, or -1. */
 int container_method_find(const struct container_type *type, const char *name);
 
-/* Call a method, near or far: the only way into a container. The object must be of the type. -EINVAL when it is not,
- * and for arguments that are no values or of another number. *result, if wanted, is nil after any failure. */
+/* Call a method, in the arena or through a proxy: the only way into a container. -EINVAL when the object is not of the
+ * type, and when arguments are no values or their number is wrong. *result, if wanted, is nil after any failure. */
 int container_call(const struct container_type *type, void *object, unsigned method, const mproc_value *args,
                    size_t count, mproc_value *result, int64_t deadline);
 
@@ -88,11 +86,11 @@ int container_count_for(const struct container_type *type, void *object, unsigne
                         size_t count, size_t *number, mproc_time timeout);
 
 /* The same for one whose result must be wanted: -EINVAL for NULL. */
-int object_ask_for(const struct container_type *type, void *object, unsigned method, const mproc_value *args,
-                   size_t count, mproc_value *result, mproc_time timeout);
+int container_ask_for(const struct container_type *type, void *object, unsigned method, const mproc_value *args,
+                      size_t count, mproc_value *result, mproc_time timeout);
 
 /* The failure that something is no object of the type: -EINVAL. */
-int object_no_such(const struct container_type *type, const void *object);
+int container_no_such(const struct container_type *type, const void *object);
 
 /* What to do with an object that is not in the arena. Listed in "mproc_proxies" by the file that makes them; without
  * it there are none. type_of is 0 for what is no proxy; call is as container_call(). */
@@ -103,7 +101,7 @@ struct container_proxies {
     void (*release)(void *proxy); /* as the type's _free */
 };
 
-/* Give a proxy back; whether it was one. */
+/* Release a proxy. Returns whether the object was one. */
 bool container_release_proxy(const struct container_type *type, void *object);
 
 /* Whether this is an object of the type in the arena. */
@@ -134,8 +132,8 @@ static inline void container_unlock(struct container *container)
     owner_lock_release(&container->lock);
 }
 
-/* Under the lock: bring what was begun and not committed back to nothing, what was committed to its end. For one that
- * takes over, and for one whose memory gave out in between. */
+/* Under the lock: bring what was begun and not committed back to nothing, what was committed to its end. For a
+ * process that takes the lock over, and for an operation that runs out of memory half-way. */
 void container_recover(const struct container_type *type, struct container *container);
 
 /* Under the lock: take an item into moving, to be filled. -ENOMEM. */

@@ -36,8 +36,8 @@ struct search {
     uint64_t position;
 };
 
-static int search_begin(struct search *search, const struct container_type *type, void *object, const mproc_value *key,
-                        int64_t deadline)
+static int dict_search_begin(struct search *search, const struct container_type *type, void *object,
+                             const mproc_value *key, int64_t deadline)
 {
     search->type = type;
     search->container = object;
@@ -53,19 +53,19 @@ static int search_begin(struct search *search, const struct container_type *type
     return result;
 }
 
-static int search_end(struct search *search, int result)
+static int dict_search_end(struct search *search, int result)
 {
     container_unlock(search->container);
     table_key_free(&search->key);
     return result;
 }
 
-static int put(struct search *search, const mproc_value *key, const mproc_value *value)
+static int dict_store(struct search *search, const mproc_value *key, const mproc_value *value)
 {
     return table_put(search->type, search->container, &search->key, key, value, search->entry, search->position);
 }
 
-static int decode(const struct entry *entry, mproc_value *value)
+static int dict_decode(const struct entry *entry, mproc_value *value)
 {
     return value ? value_decode(value, entry_value(entry), entry->value_size) : 0;
 }
@@ -74,31 +74,31 @@ int dict_put(const struct container_type *type, struct container *container, con
              const mproc_value *value, int64_t deadline)
 {
     struct search search;
-    int result = search_begin(&search, type, container, key, deadline);
-    return result ? result : search_end(&search, put(&search, key, value));
+    int result = dict_search_begin(&search, type, container, key, deadline);
+    return result ? result : dict_search_end(&search, dict_store(&search, key, value));
 }
 
 int dict_look_up(const struct container_type *type, struct container *container, const mproc_value *key,
                  mproc_value *value, int64_t deadline)
 {
     struct search search;
-    int result = search_begin(&search, type, container, key, deadline);
+    int result = dict_search_begin(&search, type, container, key, deadline);
     if (result)
         return result;
-    return search_end(&search, search.entry ? decode(search.entry, value) : MPROC_NOT_FOUND);
+    return dict_search_end(&search, search.entry ? dict_decode(search.entry, value) : MPROC_NOT_FOUND);
 }
 
 int dict_take_out(const struct container_type *type, struct container *container, const mproc_value *key,
                   mproc_value *value, int64_t deadline)
 {
     struct search search;
-    int result = search_begin(&search, type, container, key, deadline);
+    int result = dict_search_begin(&search, type, container, key, deadline);
     if (result)
         return result;
-    result = search.entry ? decode(search.entry, value) : MPROC_NOT_FOUND;
+    result = search.entry ? dict_decode(search.entry, value) : MPROC_NOT_FOUND;
     if (!result)
         table_remove(type, container, search.position);
-    return search_end(&search, result);
+    return dict_search_end(&search, result);
 }
 
 int dict_empty(const struct container_type *type, struct container *container, int64_t deadline)
@@ -124,30 +124,30 @@ int dict_count(const struct container_type *type, struct container *container, m
 
 /* ---- methods ---- */
 
-static int set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_put(&container_dict, object, &args[0], &args[1], deadline);
 }
 
-static int get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     return dict_look_up(&container_dict, object, &args[0], result, deadline);
 }
 
-static int delete (void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_delete(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_take_out(&container_dict, object, &args[0], NULL, deadline);
 }
 
-static int pop(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_pop(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     return dict_take_out(&container_dict, object, &args[0], result, deadline);
 }
 
 /* As a list of key and value. */
-static int popitem(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_popitem(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     struct container *container = object;
@@ -164,33 +164,33 @@ static int popitem(void *object, const mproc_value *args, mproc_value *result, i
     return status;
 }
 
-static int setdefault(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_setdefault(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     struct search search;
-    int status = search_begin(&search, &container_dict, object, &args[0], deadline);
+    int status = dict_search_begin(&search, &container_dict, object, &args[0], deadline);
     if (status)
         return status;
     if (search.entry)
-        return search_end(&search, decode(search.entry, result));
+        return dict_search_end(&search, dict_decode(search.entry, result));
     mproc_value copy = mproc_nil();
     if (result)
         status = mproc_value_copy(&copy, args[1]);
     if (!status)
-        status = put(&search, &args[0], &args[1]);
+        status = dict_store(&search, &args[0], &args[1]);
     if (status)
         mproc_value_free(&copy);
     else if (result)
         *result = copy;
-    return search_end(&search, status);
+    return dict_search_end(&search, status);
 }
 
 /* Whether what is there is as expected; or why that cannot be found out. */
-static int compare(const struct search *search, mproc_value expected)
+static int dict_compare(const struct search *search, mproc_value expected)
 {
     mproc_value found;
     if (!search->entry)
         return expected.kind == MPROC_NIL ? 0 : MPROC_NOT_FOUND;
-    int result = decode(search->entry, &found);
+    int result = dict_decode(search->entry, &found);
     if (result)
         return result;
     bool equal = mproc_value_equal(found, expected);
@@ -198,72 +198,72 @@ static int compare(const struct search *search, mproc_value expected)
     return equal ? 0 : MPROC_NOT_FOUND;
 }
 
-static int replace(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_replace(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     struct search search;
-    int status = search_begin(&search, &container_dict, object, &args[0], deadline);
+    int status = dict_search_begin(&search, &container_dict, object, &args[0], deadline);
     if (status)
         return status;
-    status = compare(&search, args[1]);
+    status = dict_compare(&search, args[1]);
     if (!status)
-        status = put(&search, &args[0], &args[2]);
-    return search_end(&search, status);
+        status = dict_store(&search, &args[0], &args[2]);
+    return dict_search_end(&search, status);
 }
 
-static bool is_number(const mproc_value *value)
+static bool dict_is_number(const mproc_value *value)
 {
     return value->kind == MPROC_BOOL || value->kind == MPROC_INT || value->kind == MPROC_DOUBLE;
 }
 
-static int64_t integer_of(const mproc_value *value)
+static int64_t dict_integer_of(const mproc_value *value)
 {
     return value->kind == MPROC_BOOL ? value->boolean : value->integer;
 }
 
-static double real_of(const mproc_value *value)
+static double dict_real_of(const mproc_value *value)
 {
-    return value->kind == MPROC_DOUBLE ? value->real : (double)integer_of(value);
+    return value->kind == MPROC_DOUBLE ? value->real : (double)dict_integer_of(value);
 }
 
-static int sum_of(const mproc_value *a, const mproc_value *b, mproc_value *sum)
+static int dict_sum_of(const mproc_value *a, const mproc_value *b, mproc_value *sum)
 {
     int64_t integer;
-    if (!is_number(a))
+    if (!dict_is_number(a))
         return failure(-EINVAL, "the value of key is no number");
-    if (!is_number(b))
+    if (!dict_is_number(b))
         return failure(-EINVAL, "number is none");
     if (a->kind == MPROC_DOUBLE || b->kind == MPROC_DOUBLE) {
-        *sum = mproc_double(real_of(a) + real_of(b));
+        *sum = mproc_double(dict_real_of(a) + dict_real_of(b));
         return 0;
     }
-    if (__builtin_add_overflow(integer_of(a), integer_of(b), &integer))
+    if (__builtin_add_overflow(dict_integer_of(a), dict_integer_of(b), &integer))
         return failure(-ERANGE, "the sum is no int64_t");
     *sum = mproc_int(integer);
     return 0;
 }
 
-static int add(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_add(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     struct search search;
     mproc_value sum;
     mproc_value old = mproc_int(0);
-    int status = search_begin(&search, &container_dict, object, &args[0], deadline);
+    int status = dict_search_begin(&search, &container_dict, object, &args[0], deadline);
     if (status)
         return status;
     if (search.entry)
-        status = decode(search.entry, &old);
+        status = dict_decode(search.entry, &old);
     if (!status)
-        status = sum_of(&old, &args[1], &sum);
+        status = dict_sum_of(&old, &args[1], &sum);
     mproc_value_free(&old);
     if (!status)
-        status = put(&search, &args[0], &sum);
+        status = dict_store(&search, &args[0], &sum);
     if (!status && result)
         *result = sum;
-    return search_end(&search, status);
+    return dict_search_end(&search, status);
 }
 
-static int update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     if (args[0].kind != MPROC_MAP)
@@ -277,59 +277,59 @@ static int update(void *object, const mproc_value *args, mproc_value *result, in
     return 0;
 }
 
-static int clear(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_clear(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     (void)result;
     return dict_empty(&container_dict, object, deadline);
 }
 
-static int length_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_length(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return dict_count(&container_dict, object, result, deadline);
 }
 
-static int keys(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_keys(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_dict, object, TABLE_KEYS, result, deadline);
 }
 
-static int values(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_values(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_dict, object, TABLE_VALUES, result, deadline);
 }
 
-static int items(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_items(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_dict, object, TABLE_ITEMS, result, deadline);
 }
 
-static int copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int dict_copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_dict, object, TABLE_MAP, result, deadline);
 }
 
 static const struct container_method methods[] = {
-    [DICT_SET] = {"set", set, 2, {"key", "value"}, NULL},
-    [DICT_GET] = {"get", get, 1, {"key"}, "value"},
-    [DICT_DELETE] = {"delete", delete, 1, {"key"}, NULL},
-    [DICT_POP] = {"pop", pop, 1, {"key"}, "value"},
-    [DICT_POPITEM] = {"popitem", popitem, 0, {NULL}, "value"},
-    [DICT_SETDEFAULT] = {"setdefault", setdefault, 2, {"key", "value"}, "found"},
-    [DICT_REPLACE] = {"replace", replace, 3, {"key", "expected", "value"}, NULL},
-    [DICT_ADD] = {"add", add, 2, {"key", "number"}, "sum"},
-    [DICT_UPDATE] = {"update", update, 1, {"map"}, NULL},
-    [DICT_CLEAR] = {"clear", clear, 0, {NULL}, NULL},
-    [DICT_LENGTH] = {"length", length_of, 0, {NULL}, "length"},
-    [DICT_KEYS] = {"keys", keys, 0, {NULL}, "keys"},
-    [DICT_VALUES] = {"values", values, 0, {NULL}, "values"},
-    [DICT_ITEMS] = {"items", items, 0, {NULL}, "items"},
-    [DICT_COPY] = {"copy", copy, 0, {NULL}, "map"},
+    [DICT_SET] = {"set", dict_set, 2, {"key", "value"}, NULL},
+    [DICT_GET] = {"get", dict_get, 1, {"key"}, "value"},
+    [DICT_DELETE] = {"delete", dict_delete, 1, {"key"}, NULL},
+    [DICT_POP] = {"pop", dict_pop, 1, {"key"}, "value"},
+    [DICT_POPITEM] = {"popitem", dict_popitem, 0, {NULL}, "value"},
+    [DICT_SETDEFAULT] = {"setdefault", dict_setdefault, 2, {"key", "value"}, "found"},
+    [DICT_REPLACE] = {"replace", dict_replace, 3, {"key", "expected", "value"}, NULL},
+    [DICT_ADD] = {"add", dict_add, 2, {"key", "number"}, "sum"},
+    [DICT_UPDATE] = {"update", dict_update, 1, {"map"}, NULL},
+    [DICT_CLEAR] = {"clear", dict_clear, 0, {NULL}, NULL},
+    [DICT_LENGTH] = {"length", dict_length, 0, {NULL}, "length"},
+    [DICT_KEYS] = {"keys", dict_keys, 0, {NULL}, "keys"},
+    [DICT_VALUES] = {"values", dict_values, 0, {NULL}, "values"},
+    [DICT_ITEMS] = {"items", dict_items, 0, {NULL}, "items"},
+    [DICT_COPY] = {"copy", dict_copy, 0, {NULL}, "map"},
 };
 
 const struct container_type container_dict = {
@@ -345,15 +345,16 @@ const struct container_type container_dict = {
 
 /* ---- the public functions ---- */
 
-static int call(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
+static int dict_call(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result,
+                     mproc_time timeout)
 {
     return container_call_for(&container_dict, dict, method, args, methods[method].count, result, timeout);
 }
 
 /* One that must have a result. */
-static int ask(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
+static int dict_ask(mproc_dict *dict, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
 {
-    return object_ask_for(&container_dict, dict, method, args, methods[method].count, result, timeout);
+    return container_ask_for(&container_dict, dict, method, args, methods[method].count, result, timeout);
 }
 
 int mproc_dict_create(mproc_dict **dict)
@@ -369,31 +370,31 @@ mproc_dict *mproc_dict_free(mproc_dict *dict)
 
 int mproc_dict_set(mproc_dict *dict, mproc_value key, mproc_value value, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_SET, (mproc_value[]){key, value}, NULL, timeout));
+    return outcome(__func__, dict_call(dict, DICT_SET, (mproc_value[]){key, value}, NULL, timeout));
 }
 
 int mproc_dict_get(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_GET, &key, value, timeout));
+    return outcome(__func__, dict_call(dict, DICT_GET, &key, value, timeout));
 }
 
 int mproc_dict_delete(mproc_dict *dict, mproc_value key, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_DELETE, &key, NULL, timeout));
+    return outcome(__func__, dict_call(dict, DICT_DELETE, &key, NULL, timeout));
 }
 
 int mproc_dict_pop(mproc_dict *dict, mproc_value key, mproc_value *value, mproc_time timeout)
 {
-    return outcome(__func__, ask(dict, DICT_POP, &key, value, timeout));
+    return outcome(__func__, dict_ask(dict, DICT_POP, &key, value, timeout));
 }
 
-static bool has_memory(const mproc_value *value)
+static bool dict_has_memory(const mproc_value *value)
 {
     return value->size > 0 || value->kind == MPROC_STRING || value->kind == MPROC_BYTES || value->kind == MPROC_OPAQUE;
 }
 
 /* Both are whole before the pair is removed, so that there is nothing to undo. */
-static int pop_last(struct container *container, mproc_value *key, mproc_value *value, int64_t deadline)
+static int dict_pop_last(struct container *container, mproc_value *key, mproc_value *value, int64_t deadline)
 {
     int result = container_lock(&container_dict, container, deadline);
     if (result)
@@ -401,7 +402,7 @@ static int pop_last(struct container *container, mproc_value *key, mproc_value *
     const struct entry *entry = table_live(container) ? table_last(container) : NULL;
     result = entry ? table_decode_key(entry, key) : MPROC_NOT_FOUND;
     if (!result)
-        result = decode(entry, value);
+        result = dict_decode(entry, value);
     if (!result)
         table_remove(&container_dict, container, table_of(container)->used - 1);
     else if (entry)
@@ -411,20 +412,20 @@ static int pop_last(struct container *container, mproc_value *key, mproc_value *
 }
 
 /* What a server has sent is one block: it stays with one of the two, and is copied for the other if both need one. */
-static int pop_last_far(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
+static int dict_pop_last_far(mproc_dict *dict, mproc_value *key, mproc_value *value, mproc_time timeout)
 {
     mproc_value pair;
-    int result = call(dict, DICT_POPITEM, NULL, &pair, timeout);
+    int result = dict_call(dict, DICT_POPITEM, NULL, &pair, timeout);
     if (result)
         return result;
     *key = pair.items[0];
     *value = pair.items[1];
-    bool has_two = has_memory(key) && has_memory(value);
+    bool has_two = dict_has_memory(key) && dict_has_memory(value);
     if (has_two)
         result = mproc_value_copy(key, pair.items[0]);
-    if (!result && has_memory(value))
+    if (!result && dict_has_memory(value))
         value->memory = pair.memory;
-    else if (!result && has_memory(key))
+    else if (!result && dict_has_memory(key))
         key->memory = pair.memory;
     else
         mproc_value_free(&pair);
@@ -443,35 +444,36 @@ int mproc_dict_popitem(mproc_dict *dict, mproc_value *key, mproc_value *value, m
     *key = *value = mproc_nil();
     if (!os_timeout_is_valid(timeout))
         return refuse(__func__, "timeout is negative");
-    int result = container_is_near(&container_dict, dict)
-                     ? os_outcome(pop_last((struct container *)(void *)dict, key, value, os_deadline(timeout)), timeout)
-                     : pop_last_far(dict, key, value, timeout);
+    int result =
+        container_is_near(&container_dict, dict)
+            ? os_outcome(dict_pop_last((struct container *)(void *)dict, key, value, os_deadline(timeout)), timeout)
+            : dict_pop_last_far(dict, key, value, timeout);
     return retold(__func__, before, result);
 }
 
 int mproc_dict_setdefault(mproc_dict *dict, mproc_value key, mproc_value value, mproc_value *found, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_SETDEFAULT, (mproc_value[]){key, value}, found, timeout));
+    return outcome(__func__, dict_call(dict, DICT_SETDEFAULT, (mproc_value[]){key, value}, found, timeout));
 }
 
 int mproc_dict_replace(mproc_dict *dict, mproc_value key, mproc_value expected, mproc_value value, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_REPLACE, (mproc_value[]){key, expected, value}, NULL, timeout));
+    return outcome(__func__, dict_call(dict, DICT_REPLACE, (mproc_value[]){key, expected, value}, NULL, timeout));
 }
 
 int mproc_dict_add(mproc_dict *dict, mproc_value key, mproc_value number, mproc_value *sum, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_ADD, (mproc_value[]){key, number}, sum, timeout));
+    return outcome(__func__, dict_call(dict, DICT_ADD, (mproc_value[]){key, number}, sum, timeout));
 }
 
 int mproc_dict_update(mproc_dict *dict, mproc_value map, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_UPDATE, &map, NULL, timeout));
+    return outcome(__func__, dict_call(dict, DICT_UPDATE, &map, NULL, timeout));
 }
 
 int mproc_dict_clear(mproc_dict *dict, mproc_time timeout)
 {
-    return outcome(__func__, call(dict, DICT_CLEAR, NULL, NULL, timeout));
+    return outcome(__func__, dict_call(dict, DICT_CLEAR, NULL, NULL, timeout));
 }
 
 int mproc_dict_length(mproc_dict *dict, size_t *length, mproc_time timeout)
@@ -481,20 +483,20 @@ int mproc_dict_length(mproc_dict *dict, size_t *length, mproc_time timeout)
 
 int mproc_dict_keys(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return outcome(__func__, ask(dict, DICT_KEYS, NULL, result, timeout));
+    return outcome(__func__, dict_ask(dict, DICT_KEYS, NULL, result, timeout));
 }
 
 int mproc_dict_values(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return outcome(__func__, ask(dict, DICT_VALUES, NULL, result, timeout));
+    return outcome(__func__, dict_ask(dict, DICT_VALUES, NULL, result, timeout));
 }
 
 int mproc_dict_items(mproc_dict *dict, mproc_value *result, mproc_time timeout)
 {
-    return outcome(__func__, ask(dict, DICT_ITEMS, NULL, result, timeout));
+    return outcome(__func__, dict_ask(dict, DICT_ITEMS, NULL, result, timeout));
 }
 
 int mproc_dict_copy(mproc_dict *dict, mproc_value *map, mproc_time timeout)
 {
-    return outcome(__func__, ask(dict, DICT_COPY, NULL, map, timeout));
+    return outcome(__func__, dict_ask(dict, DICT_COPY, NULL, map, timeout));
 }

@@ -1,4 +1,4 @@
-/* Objects that are being made, as making.h says. Called by container.c and the files of the types. */
+/* Objects that are being made, as making.h says. */
 #include "container/making.h"
 
 #include "arena/ledger.h"
@@ -54,7 +54,7 @@ static uintptr_t making_load(const heap_place *place)
 }
 
 /* A table that arrives is in force already if the process died just before it forgot that. There are no items yet. */
-static void free_contents(struct container *container)
+static void making_free_contents(struct container *container)
 {
     if (making_load(&container->arriving) == making_load(&container->table))
         store_release(&container->arriving, 0);
@@ -62,7 +62,7 @@ static void free_contents(struct container *container)
     heap_free_from(&container->table);
 }
 
-/* What the process that made it has left. An object is in the place when its process died after the commit. */
+/* Undo what a maker has left. The place holds the object's address where the maker died after the commit. */
 static void making_undo(struct making *making)
 {
     uintptr_t object = making_load(&making->object);
@@ -70,7 +70,7 @@ static void making_undo(struct making *making)
     if (!object || (place && making_load((heap_place *)place) == object))
         return;
     if (load_relaxed(&making->holds))
-        free_contents((struct container *)object);
+        making_free_contents((struct container *)object);
     heap_free_from(&making->object);
 }
 

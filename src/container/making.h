@@ -1,4 +1,4 @@
-/* Objects on their way into the arena's life: whoever dies while it makes one leaves nothing.
+/* Objects that are being made: a process that dies while it makes one leaves nothing.
  *
  * Invariant: an object that is being made is named by a cell of its maker's ledger; one that is made is its user's.
  * Commit: where the user's place for its address lies in the arena, the store of the address there, which comes after

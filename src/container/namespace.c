@@ -16,7 +16,7 @@ enum {
     NAMESPACE_METHODS
 };
 
-static int set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int namespace_set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     if (args[0].kind != MPROC_STRING)
@@ -24,28 +24,28 @@ static int set(void *object, const mproc_value *args, mproc_value *result, int64
     return dict_put(&container_namespace, object, &args[0], &args[1], deadline);
 }
 
-static int get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int namespace_get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     return dict_look_up(&container_namespace, object, &args[0], result, deadline);
 }
 
-static int delete (void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int namespace_delete(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_take_out(&container_namespace, object, &args[0], NULL, deadline);
 }
 
-static int copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int namespace_copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_namespace, object, TABLE_MAP, result, deadline);
 }
 
 static const struct container_method methods[] = {
-    [NAMESPACE_SET] = {"set", set, 2, {"name", "value"}, NULL},
-    [NAMESPACE_GET] = {"get", get, 1, {"name"}, "value"},
-    [NAMESPACE_DELETE] = {"delete", delete, 1, {"name"}, NULL},
-    [NAMESPACE_COPY] = {"copy", copy, 0, {NULL}, "map"},
+    [NAMESPACE_SET] = {"set", namespace_set, 2, {"name", "value"}, NULL},
+    [NAMESPACE_GET] = {"get", namespace_get, 1, {"name"}, "value"},
+    [NAMESPACE_DELETE] = {"delete", namespace_delete, 1, {"name"}, NULL},
+    [NAMESPACE_COPY] = {"copy", namespace_copy, 0, {NULL}, "map"},
 };
 
 const struct container_type container_namespace = {
@@ -100,5 +100,5 @@ int mproc_namespace_delete(mproc_namespace *names, const char *name, mproc_time 
 
 int mproc_namespace_copy(mproc_namespace *names, mproc_value *map, mproc_time timeout)
 {
-    return outcome(__func__, object_ask_for(&container_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout));
+    return outcome(__func__, container_ask_for(&container_namespace, names, NAMESPACE_COPY, NULL, 0, map, timeout));
 }

@@ -1,4 +1,4 @@
-/* The table of a list; its struct says what holds in it. Called by the list under the lock of the container. */
+/* The table of a list; struct sequence has its invariant. All is done under the lock of the container. */
 #include "container/sequence.h"
 
 #include "util/atomic.h"
@@ -14,12 +14,12 @@ static uint64_t range_of(const struct sequence *sequence)
     return load_relaxed(&sequence->range);
 }
 
-static uint64_t begin_of(const struct sequence *sequence)
+static uint64_t sequence_begin_of(const struct sequence *sequence)
 {
     return range_of(sequence) >> 32;
 }
 
-static uint64_t count_of(const struct sequence *sequence)
+static uint64_t sequence_count_of(const struct sequence *sequence)
 {
     return range_of(sequence) & UINT32_MAX;
 }
@@ -32,10 +32,10 @@ static void set_range(struct sequence *sequence, uint64_t begin, uint64_t count)
 
 static heap_place *place_at(struct sequence *sequence, uint64_t index)
 {
-    return &sequence->items[(begin_of(sequence) + index) & (sequence->capacity - 1)];
+    return &sequence->items[(sequence_begin_of(sequence) + index) & (sequence->capacity - 1)];
 }
 
-static uintptr_t item_at(struct sequence *sequence, uint64_t index)
+static uintptr_t sequence_item_at(struct sequence *sequence, uint64_t index)
 {
     return load_relaxed(place_at(sequence, index));
 }
@@ -43,7 +43,7 @@ static uintptr_t item_at(struct sequence *sequence, uint64_t index)
 uint64_t sequence_count(const struct container *container)
 {
     const struct sequence *sequence = sequence_of(container);
-    return sequence ? count_of(sequence) : 0;
+    return sequence ? sequence_count_of(sequence) : 0;
 }
 
 heap_place *sequence_place(const struct container *container, uint64_t index)
@@ -53,7 +53,7 @@ heap_place *sequence_place(const struct container *container, uint64_t index)
 
 struct element *sequence_item(const struct container *container, uint64_t index)
 {
-    return (struct element *)item_at(sequence_of(container), index);
+    return (struct element *)sequence_item_at(sequence_of(container), index);
 }
 
 int sequence_decode(const struct container *container, uint64_t index, mproc_value *value)
@@ -65,8 +65,8 @@ int sequence_decode(const struct container *container, uint64_t index, mproc_val
 bool sequence_holds(const struct container *container, uintptr_t item)
 {
     struct sequence *sequence = sequence_of(container);
-    for (uint64_t i = 0; i < count_of(sequence); i++) {
-        if (item_at(sequence, i) == item)
+    for (uint64_t i = 0; i < sequence_count_of(sequence); i++) {
+        if (sequence_item_at(sequence, i) == item)
             return true;
     }
     return false;
@@ -75,8 +75,8 @@ bool sequence_holds(const struct container *container, uintptr_t item)
 void sequence_empty(uintptr_t table)
 {
     struct sequence *sequence = (struct sequence *)table;
-    uint64_t begin = begin_of(sequence);
-    uint64_t behind = begin + count_of(sequence); /* around the end there are more, at the begin */
+    uint64_t begin = sequence_begin_of(sequence);
+    uint64_t behind = begin + sequence_count_of(sequence); /* around the end there are more, at the begin */
     uint64_t end = behind < sequence->capacity ? behind : sequence->capacity;
     container_free_items(&sequence->items[begin], end - begin);
     container_free_items(sequence->items, behind - end);
@@ -98,7 +98,7 @@ static struct element *make_element(struct container *container, const mproc_val
     return element;
 }
 
-/* Make new items at so many places from index on, which may be behind the last of the sequence. */
+/* Make count new items at the places from index on, which may be behind the last of the sequence. */
 static int make_elements(struct container *container, struct sequence *sequence, uint64_t index,
                          const mproc_value *items, uint64_t count)
 {
@@ -112,13 +112,13 @@ static int make_elements(struct container *container, struct sequence *sequence,
 }
 
 /* Forget what was begun. */
-static int give_up(struct container *container)
+static int sequence_give_up(struct container *container)
 {
     container_recover(&container_list, container);
     return -ENOMEM;
 }
 
-/* Take a table for so many items, with no order among its places yet. */
+/* Take a table for that many items, with no order among its places yet. */
 static struct sequence *make_table(struct container *container, uint64_t count, uint64_t room)
 {
     uint64_t capacity = CAPACITY_LEAST;
@@ -135,12 +135,12 @@ static struct sequence *make_table(struct container *container, uint64_t count, 
 }
 
 /* Copy places of the sequence in force to a table. */
-static void take_over(const struct container *container, uint64_t from, uint64_t count, struct sequence *table,
-                      uint64_t to)
+static void sequence_take_over(const struct container *container, uint64_t from, uint64_t count, struct sequence *table,
+                               uint64_t to)
 {
     struct sequence *sequence = sequence_of(container);
     for (uint64_t i = 0; i < count; i++)
-        store_relaxed(&table->items[to + i], item_at(sequence, from + i));
+        store_relaxed(&table->items[to + i], sequence_item_at(sequence, from + i));
 }
 
 static void commit(struct container *container, struct sequence *table)
@@ -149,59 +149,59 @@ static void commit(struct container *container, struct sequence *table)
 }
 
 /* The same items in a table with another number of places. */
-static int resize(struct container *container, uint64_t room)
+static int sequence_resize(struct container *container, uint64_t room)
 {
     uint64_t count = sequence_count(container);
     struct sequence *table = make_table(container, count, room);
     if (!table)
         return -ENOMEM;
-    take_over(container, 0, count, table, 0);
+    sequence_take_over(container, 0, count, table, 0);
     commit(container, table);
     return 0;
 }
 
-static int reserve(struct container *container, uint64_t more)
+static int sequence_reserve(struct container *container, uint64_t more)
 {
     uint64_t count = sequence_count(container);
     if (more > CAPACITY_MOST || count + more > CAPACITY_MOST)
         return -ENOMEM;
     const struct sequence *sequence = sequence_of(container);
-    return sequence && count + more <= sequence->capacity ? 0 : resize(container, count + more);
+    return sequence && count + more <= sequence->capacity ? 0 : sequence_resize(container, count + more);
 }
 
 /* Memory goes back when an eighth of the places is in use; where there is none for a smaller table, later. */
-static void shrink(struct container *container)
+static void sequence_shrink(struct container *container)
 {
     const struct sequence *sequence = sequence_of(container);
-    if (sequence->capacity > CAPACITY_LEAST && count_of(sequence) < sequence->capacity / 8)
-        (void)resize(container, count_of(sequence) * 2);
+    if (sequence->capacity > CAPACITY_LEAST && sequence_count_of(sequence) < sequence->capacity / 8)
+        (void)sequence_resize(container, sequence_count_of(sequence) * 2);
 }
 
 /* ---- at the ends ---- */
 
 int sequence_extend(struct container *container, const mproc_value *items, uint64_t count)
 {
-    int result = count ? reserve(container, count) : 0;
+    int result = count ? sequence_reserve(container, count) : 0;
     if (result || count == 0)
         return result;
     struct sequence *sequence = sequence_of(container);
-    uint64_t before = count_of(sequence);
+    uint64_t before = sequence_count_of(sequence);
     if (make_elements(container, sequence, before, items, count))
-        return give_up(container);
-    set_range(sequence, begin_of(sequence), before + count); /* commit */
+        return sequence_give_up(container);
+    set_range(sequence, sequence_begin_of(sequence), before + count); /* commit */
     container_settle(container);
     return 0;
 }
 
 int sequence_prepend(struct container *container, const mproc_value *item)
 {
-    int result = reserve(container, 1);
+    int result = sequence_reserve(container, 1);
     if (result)
         return result;
     struct sequence *sequence = sequence_of(container);
     if (make_elements(container, sequence, sequence->capacity - 1, item, 1))
-        return give_up(container);
-    set_range(sequence, begin_of(sequence) - 1, count_of(sequence) + 1); /* commit */
+        return sequence_give_up(container);
+    set_range(sequence, sequence_begin_of(sequence) - 1, sequence_count_of(sequence) + 1); /* commit */
     container_settle(container);
     return 0;
 }
@@ -209,10 +209,10 @@ int sequence_prepend(struct container *container, const mproc_value *item)
 static void remove_end(struct container *container, uint64_t index)
 {
     struct sequence *sequence = sequence_of(container);
-    container_drop(container, item_at(sequence, index));
-    set_range(sequence, begin_of(sequence) + (index == 0), count_of(sequence) - 1); /* commit */
+    container_drop(container, sequence_item_at(sequence, index));
+    set_range(sequence, sequence_begin_of(sequence) + (index == 0), sequence_count_of(sequence) - 1); /* commit */
     container_settle(container);
-    shrink(container);
+    sequence_shrink(container);
 }
 
 /* ---- anywhere ---- */
@@ -239,20 +239,20 @@ int sequence_remove(struct container *container, uint64_t index)
 }
 
 /* Other items for those of a slice with a step: the table has as many. */
-static int exchange(struct container *container, const struct slice *slice, const mproc_value *items)
+static int sequence_exchange(struct container *container, const struct slice *slice, const mproc_value *items)
 {
     uint64_t count = sequence_count(container);
     struct sequence *table = make_table(container, count, count);
     if (!table)
         return -ENOMEM;
-    take_over(container, 0, count, table, 0);
+    sequence_take_over(container, 0, count, table, 0);
     for (uint64_t i = 0; i < slice->count; i++) {
         uint64_t index = slice->begin + (uint64_t)slice->step * i;
         if (make_elements(container, table, index, &items[i], 1))
-            return give_up(container);
+            return sequence_give_up(container);
     }
     for (uint64_t i = 0; i < slice->count; i++)
-        container_drop(container, item_at(sequence_of(container), slice->begin + (uint64_t)slice->step * i));
+        container_drop(container, sequence_item_at(sequence_of(container), slice->begin + (uint64_t)slice->step * i));
     commit(container, table);
     return 0;
 }
@@ -260,7 +260,7 @@ static int exchange(struct container *container, const struct slice *slice, cons
 int sequence_splice(struct container *container, const struct slice *slice, const mproc_value *items, uint64_t count)
 {
     if (slice->step != 1)
-        return slice->count ? exchange(container, slice, items) : 0;
+        return slice->count ? sequence_exchange(container, slice, items) : 0;
     uint64_t before = sequence_count(container);
     uint64_t rest = slice->begin + slice->count;
     uint64_t after = before - slice->count + count;
@@ -273,12 +273,12 @@ int sequence_splice(struct container *container, const struct slice *slice, cons
     struct sequence *table = make_table(container, after, after);
     if (!table)
         return -ENOMEM;
-    take_over(container, 0, slice->begin, table, 0);
+    sequence_take_over(container, 0, slice->begin, table, 0);
     if (make_elements(container, table, slice->begin, items, count))
-        return give_up(container);
-    take_over(container, rest, before - rest, table, slice->begin + count);
+        return sequence_give_up(container);
+    sequence_take_over(container, rest, before - rest, table, slice->begin + count);
     for (uint64_t i = 0; i < slice->count; i++)
-        container_drop(container, item_at(sequence_of(container), slice->begin + i));
+        container_drop(container, sequence_item_at(sequence_of(container), slice->begin + i));
     commit(container, table);
     return 0;
 }
@@ -304,12 +304,12 @@ int sequence_cut(struct container *container, const struct slice *given)
     uint64_t to = 0;
     for (uint64_t i = 0; i < slice.count; i++) {
         uint64_t index = slice.begin + (uint64_t)slice.step * i;
-        take_over(container, from, index - from, table, to);
-        container_drop(container, item_at(sequence_of(container), index));
+        sequence_take_over(container, from, index - from, table, to);
+        container_drop(container, sequence_item_at(sequence_of(container), index));
         to += index - from;
         from = index + 1;
     }
-    take_over(container, from, count - from, table, to);
+    sequence_take_over(container, from, count - from, table, to);
     commit(container, table);
     return 0;
 }
@@ -323,7 +323,7 @@ int sequence_reorder(struct container *container, const uint64_t *order)
     if (!table)
         return -ENOMEM;
     for (uint64_t i = 0; i < count; i++)
-        take_over(container, order[i], 1, table, i);
+        sequence_take_over(container, order[i], 1, table, i);
     commit(container, table);
     return 0;
 }

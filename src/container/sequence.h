@@ -1,4 +1,4 @@
-/* The table of a list: a ring of items. Used by the list under the lock of the container. */
+/* The table of a list: a ring of items. All is done under the lock of the container. */
 #ifndef MPROC_CONTAINER_SEQUENCE_H
 #define MPROC_CONTAINER_SEQUENCE_H
 

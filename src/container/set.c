@@ -21,32 +21,32 @@ enum {
     SET_METHODS
 };
 
-static int add(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_add(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_put(&container_set, object, &args[0], NULL, deadline);
 }
 
-static int contains(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_contains(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_look_up(&container_set, object, &args[0], NULL, deadline);
 }
 
-static int remove_item(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_remove_item(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     return dict_take_out(&container_set, object, &args[0], NULL, deadline);
 }
 
-static int discard(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_discard(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
-    int status = remove_item(object, args, result, deadline);
+    int status = set_remove_item(object, args, result, deadline);
     return status == MPROC_NOT_FOUND ? 0 : status;
 }
 
 /* The last one: that is the cheapest. */
-static int pop(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_pop(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     struct container *container = object;
@@ -66,7 +66,7 @@ static int pop(void *object, const mproc_value *args, mproc_value *result, int64
     return status;
 }
 
-static int update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_update(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     if (args[0].kind != MPROC_LIST)
         return failure(-EINVAL, "items is no list");
@@ -75,42 +75,42 @@ static int update(void *object, const mproc_value *args, mproc_value *result, in
             return failure(-EINVAL, "items[%zu] is a list or map, which cannot be in a set", i);
     }
     for (size_t i = 0; i < args[0].size; i++) {
-        int status = add(object, &args[0].items[i], result, deadline);
+        int status = set_add(object, &args[0].items[i], result, deadline);
         if (status)
             return status;
     }
     return 0;
 }
 
-static int clear(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_clear(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     (void)result;
     return dict_empty(&container_set, object, deadline);
 }
 
-static int length_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_length_of(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return dict_count(&container_set, object, result, deadline);
 }
 
-static int copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int set_copy(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     return table_collect(&container_set, object, TABLE_KEYS, result, deadline);
 }
 
 static const struct container_method methods[] = {
-    [SET_ADD] = {"add", add, 1, {"item"}, NULL},
-    [SET_CONTAINS] = {"contains", contains, 1, {"item"}, NULL},
-    [SET_REMOVE] = {"remove", remove_item, 1, {"item"}, NULL},
-    [SET_DISCARD] = {"discard", discard, 1, {"item"}, NULL},
-    [SET_POP] = {"pop", pop, 0, {NULL}, "item"},
-    [SET_UPDATE] = {"update", update, 1, {"items"}, NULL},
-    [SET_CLEAR] = {"clear", clear, 0, {NULL}, NULL},
-    [SET_LENGTH] = {"length", length_of, 0, {NULL}, "length"},
-    [SET_COPY] = {"copy", copy, 0, {NULL}, "items"},
+    [SET_ADD] = {"add", set_add, 1, {"item"}, NULL},
+    [SET_CONTAINS] = {"contains", set_contains, 1, {"item"}, NULL},
+    [SET_REMOVE] = {"remove", set_remove_item, 1, {"item"}, NULL},
+    [SET_DISCARD] = {"discard", set_discard, 1, {"item"}, NULL},
+    [SET_POP] = {"pop", set_pop, 0, {NULL}, "item"},
+    [SET_UPDATE] = {"update", set_update, 1, {"items"}, NULL},
+    [SET_CLEAR] = {"clear", set_clear, 0, {NULL}, NULL},
+    [SET_LENGTH] = {"length", set_length_of, 0, {NULL}, "length"},
+    [SET_COPY] = {"copy", set_copy, 0, {NULL}, "items"},
 };
 
 const struct container_type container_set = {
@@ -126,15 +126,15 @@ const struct container_type container_set = {
 
 /* ---- the public functions ---- */
 
-static int call(mproc_set *set, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
+static int set_call(mproc_set *set, unsigned method, const mproc_value *args, mproc_value *result, mproc_time timeout)
 {
     return container_call_for(&container_set, set, method, args, methods[method].count, result, timeout);
 }
 
 /* One that must have a result. */
-static int ask(mproc_set *set, unsigned method, mproc_value *result, mproc_time timeout)
+static int set_ask(mproc_set *set, unsigned method, mproc_value *result, mproc_time timeout)
 {
-    return object_ask_for(&container_set, set, method, NULL, 0, result, timeout);
+    return container_ask_for(&container_set, set, method, NULL, 0, result, timeout);
 }
 
 int mproc_set_create(mproc_set **set)
@@ -150,37 +150,37 @@ mproc_set *mproc_set_free(mproc_set *set)
 
 int mproc_set_add(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_ADD, &item, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_ADD, &item, NULL, timeout));
 }
 
 int mproc_set_contains(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_CONTAINS, &item, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_CONTAINS, &item, NULL, timeout));
 }
 
 int mproc_set_remove(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_REMOVE, &item, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_REMOVE, &item, NULL, timeout));
 }
 
 int mproc_set_discard(mproc_set *set, mproc_value item, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_DISCARD, &item, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_DISCARD, &item, NULL, timeout));
 }
 
 int mproc_set_pop(mproc_set *set, mproc_value *item, mproc_time timeout)
 {
-    return outcome(__func__, ask(set, SET_POP, item, timeout));
+    return outcome(__func__, set_ask(set, SET_POP, item, timeout));
 }
 
 int mproc_set_update(mproc_set *set, mproc_value items, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_UPDATE, &items, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_UPDATE, &items, NULL, timeout));
 }
 
 int mproc_set_clear(mproc_set *set, mproc_time timeout)
 {
-    return outcome(__func__, call(set, SET_CLEAR, NULL, NULL, timeout));
+    return outcome(__func__, set_call(set, SET_CLEAR, NULL, NULL, timeout));
 }
 
 int mproc_set_length(mproc_set *set, size_t *length, mproc_time timeout)
@@ -190,5 +190,5 @@ int mproc_set_length(mproc_set *set, size_t *length, mproc_time timeout)
 
 int mproc_set_copy(mproc_set *set, mproc_value *items, mproc_time timeout)
 {
-    return outcome(__func__, ask(set, SET_COPY, items, timeout));
+    return outcome(__func__, set_ask(set, SET_COPY, items, timeout));
 }

@@ -1,4 +1,4 @@
-/* Values and objects as lines of text, and containers out of values. Called by users. */
+/* Values and objects as lines of text, and containers out of values. */
 #include "container/container.h"
 
 #include "os/clock.h"
@@ -25,7 +25,7 @@ enum {
 
 /* ---- lines ---- */
 
-/* What printf() has not written yet comes first where both write to stdout. A reader that is gone is an error and no
+/* Where both write to stdout, what printf() has not written yet goes first. A reader that is gone is an error, not a
  * signal. */
 static int show_line(int fd, struct repr *repr)
 {
@@ -82,8 +82,8 @@ static void show_elements(struct repr *repr, const unsigned char *elements, size
     repr_string(repr, count > SHOW_ELEMENTS ? ", ...]" : "]");
 }
 
-/* One in the arena is read where it lies and without its lock, which somebody may hold for long: who takes the lock
- * over from the dead is to be told so, and this is not the one. */
+/* One in the arena is read where it lies and without its lock, which somebody may hold for long: MPROC_OWNER_DIED is
+ * for a caller that locks the array, not for one that prints it. */
 static int show_array(struct show *show, mproc_array *array)
 {
     size_t size = mproc_array_element_size(array);
@@ -138,7 +138,7 @@ static bool show_has_met(const struct show *show, const void *object)
     return false;
 }
 
-/* An address at which there is no such object any more is all that can be said of it. */
+/* Where the object is gone, its type and address are all that can be printed. */
 static void show_object(struct repr *repr, const mproc_value *value)
 {
     struct show *show = (struct show *)repr;

@@ -13,7 +13,7 @@ struct sorting {
 };
 
 /* Merge two sorted runs that follow each other. Of equal values the one from the first run comes first. */
-static int merge(const struct sorting *sorting, uint64_t begin, uint64_t middle, uint64_t end)
+static int sort_merge(const struct sorting *sorting, uint64_t begin, uint64_t middle, uint64_t end)
 {
     uint64_t a = begin;
     uint64_t b = middle;
@@ -37,7 +37,7 @@ static int pass(const struct sorting *sorting, uint64_t count, uint64_t length)
     for (uint64_t begin = 0; begin < count; begin += 2 * length) {
         uint64_t middle = begin + length < count ? begin + length : count;
         uint64_t end = middle + length < count ? middle + length : count;
-        int result = merge(sorting, begin, middle, end);
+        int result = sort_merge(sorting, begin, middle, end);
         if (result)
             return result;
     }

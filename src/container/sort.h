@@ -1,4 +1,4 @@
-/* The order of values: a stable merge sort of their numbers. Called by the list. */
+/* The order of values: a stable merge sort of their numbers. */
 #ifndef MPROC_CONTAINER_SORT_H
 #define MPROC_CONTAINER_SORT_H
 

@@ -1,5 +1,5 @@
-/* The hash table of dict, set and namespace; its struct says what holds in it. Called by these under the lock of the
- * container. It knows keys as canonical bytes and values as stored forms. */
+/* The hash table of dict, set and namespace; struct table has its invariant. All but the making of keys is done under
+ * the lock of the container. It knows keys as canonical bytes and values as stored forms. */
 #include "container/table.h"
 
 #include "container/collect.h"
@@ -43,7 +43,7 @@ void table_key_free(struct table_key *key)
 
 /* ---- the index ---- */
 
-static uint64_t *index_of(const struct table *table)
+static uint64_t *table_index_of(const struct table *table)
 {
     return (uint64_t *)(uintptr_t)&table->entries[table->capacity];
 }
@@ -60,7 +60,7 @@ static uint64_t position_in(uint64_t slot)
 
 static void index_insert(struct table *table, uint64_t slot)
 {
-    uint64_t *index = index_of(table);
+    uint64_t *index = table_index_of(table);
     uint64_t at = slot >> 32 & (table->slots - 1);
     while (index[at])
         at = (at + 1) & (table->slots - 1);
@@ -70,7 +70,7 @@ static void index_insert(struct table *table, uint64_t slot)
 /* Take a slot out, and move back those behind it that would be cut off from where their hash belongs. */
 static void index_remove(struct table *table, uint64_t slot)
 {
-    uint64_t *index = index_of(table);
+    uint64_t *index = table_index_of(table);
     uint64_t mask = table->slots - 1;
     uint64_t gap = slot >> 32 & mask;
     while (index[gap] != slot)
@@ -90,7 +90,7 @@ struct entry *table_find(const struct container *container, const struct table_k
     const struct table *table = table_of(container);
     if (!table)
         return NULL;
-    const uint64_t *index = index_of(table);
+    const uint64_t *index = table_index_of(table);
     uint64_t mask = table->slots - 1;
     for (uint64_t at = key->hash & UINT32_MAX & mask; index[at]; at = (at + 1) & mask) {
         if (index[at] >> 32 != (key->hash & UINT32_MAX))
@@ -108,7 +108,7 @@ struct entry *table_find(const struct container *container, const struct table_k
 void table_renew(struct container *container)
 {
     struct table *table = table_of(container);
-    memset(index_of(table), 0, table->slots * sizeof(uint64_t));
+    memset(table_index_of(table), 0, table->slots * sizeof(uint64_t));
     table->used = table->live = 0;
     for (uint64_t i = 0; i < table->capacity; i++) {
         const struct entry *entry = table_entry(table, i);
@@ -144,14 +144,14 @@ static uint64_t capacity_for(uint64_t slots)
 }
 
 /* Entries keep their positions where there is no gap, and then their hashes need not be read. */
-static void fill(struct table *table, const struct table *old)
+static void table_fill(struct table *table, const struct table *old)
 {
     if (old->used == old->live) {
         memcpy(table->entries, old->entries, old->used * sizeof *table->entries);
         table->used = table->live = old->live;
         for (uint64_t i = 0; i < old->slots; i++) {
-            if (index_of(old)[i])
-                index_insert(table, index_of(old)[i]);
+            if (table_index_of(old)[i])
+                index_insert(table, table_index_of(old)[i]);
         }
         return;
     }
@@ -166,7 +166,7 @@ static void fill(struct table *table, const struct table *old)
 }
 
 /* Another table, without gaps and with room for half as many again. */
-static int resize(const struct container_type *type, struct container *container)
+static int table_resize(const struct container_type *type, struct container *container)
 {
     const struct table *old = table_of(container);
     uint64_t wanted = old ? old->live + old->live / 2 + 4 : 1;
@@ -185,17 +185,17 @@ static int resize(const struct container_type *type, struct container *container
     table->capacity = capacity;
     table->slots = slots;
     if (old)
-        fill(table, old);
+        table_fill(table, old);
     container_swap_table(type, container, (uintptr_t)table, false);
     return 0;
 }
 
 /* Memory goes back when an eighth of the places is in use; where there is none for a smaller table, later. */
-static void shrink(const struct container_type *type, struct container *container)
+static void table_shrink(const struct container_type *type, struct container *container)
 {
     const struct table *table = table_of(container);
     if (table->slots > SLOTS_LEAST && table->live < table->capacity / 8)
-        (void)resize(type, container);
+        (void)table_resize(type, container);
 }
 
 /* ---- entries ---- */
@@ -254,13 +254,13 @@ static int make_entry(struct container *container, const struct table_key *key, 
     return 0;
 }
 
-static int insert(const struct container_type *type, struct container *container, const struct table_key *key,
-                  const mproc_value *form, const mproc_value *value)
+static int table_insert(const struct container_type *type, struct container *container, const struct table_key *key,
+                        const mproc_value *form, const mproc_value *value)
 {
     struct table *table = table_of(container);
     struct entry *entry;
     if (!table || table->used == table->capacity) {
-        int result = resize(type, container);
+        int result = table_resize(type, container);
         if (result)
             return result;
         table = table_of(container);
@@ -282,7 +282,7 @@ int table_put(const struct container_type *type, struct container *container, co
 {
     struct entry *made;
     if (!entry)
-        return insert(type, container, key, form, value);
+        return table_insert(type, container, key, form, value);
     if (!value)
         return 0;
     int result = make_entry(container, key, form, value, entry, &made);
@@ -306,10 +306,10 @@ void table_remove(const struct container_type *type, struct container *container
     while (table->used > 0 && !table_entry(table, table->used - 1))
         table->used--;
     container_settle(container);
-    shrink(type, container);
+    table_shrink(type, container);
 }
 
-/* ---- snapshots ---- */
+/* ---- collecting ---- */
 
 static size_t part_size(const struct entry *entry, enum table_part part)
 {
@@ -354,7 +354,7 @@ int table_decode_pair(const struct entry *entry, mproc_value *pair)
     return collect_finish(&collection, pair);
 }
 
-static int collect(const struct container *container, enum table_part part, struct collection *collection)
+static int table_copy_out(const struct container *container, enum table_part part, struct collection *collection)
 {
     const struct table *table = table_of(container);
     uint64_t used = table ? table->used : 0;
@@ -388,7 +388,7 @@ int table_collect(const struct container_type *type, struct container *container
     int result = container_lock(type, container, deadline);
     if (result)
         return result;
-    result = collect(container, part, &collection);
+    result = table_copy_out(container, part, &collection);
     container_unlock(container);
     return result ? result : collect_finish(&collection, value);
 }

@@ -1,5 +1,5 @@
-/* The hash table of dict, set and namespace: entries in the order in which they came, and an index. Used by these under
- * the lock of the container. */
+/* The hash table of dict, set and namespace: entries in the order in which they came, and an index. All but keys and
+ * table_collect() needs the lock of the container. */
 #ifndef MPROC_CONTAINER_TABLE_H
 #define MPROC_CONTAINER_TABLE_H
 
@@ -102,7 +102,7 @@ enum table_part {
     TABLE_MAP
 };
 
-/* A snapshot of all entries, as a list or a map. Takes the lock. */
+/* Copy all entries at one moment, as a list or a map. Takes the lock. */
 int table_collect(const struct container_type *type, struct container *container, enum table_part part,
                   mproc_value *value, int64_t deadline);
 

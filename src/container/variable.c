@@ -20,7 +20,7 @@ enum {
     VARIABLE_METHODS
 };
 
-static int put(struct container *container, const mproc_value *value)
+static int variable_put(struct container *container, const mproc_value *value)
 {
     void *block;
     size_t size = value_encoded_size(value);
@@ -34,18 +34,18 @@ static int put(struct container *container, const mproc_value *value)
     return 0;
 }
 
-static int set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int variable_set(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)result;
     int status = container_lock(&container_variable, object, deadline);
     if (status)
         return status;
-    status = put(object, &args[0]);
+    status = variable_put(object, &args[0]);
     container_unlock(object);
     return status;
 }
 
-static int get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
+static int variable_get(void *object, const mproc_value *args, mproc_value *result, int64_t deadline)
 {
     (void)args;
     int status = container_lock(&container_variable, object, deadline);
@@ -61,8 +61,8 @@ static int get(void *object, const mproc_value *args, mproc_value *result, int64
 }
 
 static const struct container_method methods[] = {
-    [VARIABLE_SET] = {"set", set, 1, {"value"}, NULL},
-    [VARIABLE_GET] = {"get", get, 0, {NULL}, "value"},
+    [VARIABLE_SET] = {"set", variable_set, 1, {"value"}, NULL},
+    [VARIABLE_GET] = {"get", variable_get, 0, {NULL}, "value"},
 };
 
 const struct container_type container_variable = {
@@ -89,7 +89,7 @@ int mproc_variable_create(mproc_variable **variable, mproc_value value)
     if (result)
         return retold(__func__, before, result);
     making_holds(making);
-    result = put(made, &value);
+    result = variable_put(made, &value);
     if (result) {
         making_give_up(making);
         return retold(__func__, before, result);
@@ -111,5 +111,5 @@ int mproc_variable_set(mproc_variable *variable, mproc_value value, mproc_time t
 
 int mproc_variable_get(mproc_variable *variable, mproc_value *value, mproc_time timeout)
 {
-    return outcome(__func__, object_ask_for(&container_variable, variable, VARIABLE_GET, NULL, 0, value, timeout));
+    return outcome(__func__, container_ask_for(&container_variable, variable, VARIABLE_GET, NULL, 0, value, timeout));
 }

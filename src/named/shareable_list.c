@@ -1,11 +1,12 @@
 /* Lists in the layout of CPython's ShareableList (multiprocessing/shared_memory.py):
  *
- *     count                          8 bytes, as all numbers here in the machine's order
- *     offsets                        count + 1 times 8 bytes: where each place begins among the data, and where they
- * end data formats                        count times 8 bytes: how Python's struct module packs the item codes count
- * bytes: what is made of it, enum code
+ *     count      8 bytes; all numbers here are in the machine's byte order
+ *     offsets    count + 1 times 8 bytes: where each place begins among the data, and where the last one ends
+ *     data       the places of the items
+ *     formats    count times 8 bytes: how Python's struct module packs the item
+ *     codes      count bytes: what is made of the item, enum code
  *
- * count and offsets never change; they are checked once, and kept. Formats and codes may be changed by anybody at any
+ * count and offsets never change; they are checked once, and kept. Anybody may change formats, codes and data at any
  * time: each is read once, and checked. */
 #include "os/allocate.h"
 
@@ -47,7 +48,7 @@ struct packed {
     uint64_t word;
 };
 
-static bool is_text(const mproc_value *item)
+static bool shareable_list_is_text(const mproc_value *item)
 {
     return item->kind == MPROC_STRING || item->kind == MPROC_BYTES;
 }
@@ -57,11 +58,11 @@ static bool is_text(const mproc_value *item)
 /* The size of the place that an item gets at first. */
 static size_t place_for(const mproc_value *item)
 {
-    return is_text(item) ? WORD * (item->size / WORD + 1) : WORD;
+    return shareable_list_is_text(item) ? WORD * (item->size / WORD + 1) : WORD;
 }
 
 /* Say where the parts are. False when they would not all be in size bytes. */
-static bool lay_out(mproc_shareable_list *list, unsigned char *base, size_t size)
+static bool shareable_list_lay_out(mproc_shareable_list *list, unsigned char *base, size_t size)
 {
     size_t head = (list->count + 2) * WORD;
     uint64_t data = list->offsets[list->count];
@@ -96,7 +97,7 @@ static bool set_format(struct packed *packed, const char *format)
 }
 
 /* Pack an item for a place of that size. -EINVAL: it is no such item; MPROC_TOO_SMALL. */
-static int pack(struct packed *packed, const mproc_value *item, size_t place)
+static int shareable_list_pack(struct packed *packed, const mproc_value *item, size_t place)
 {
     char text[32];
     *packed = (struct packed){.code = CODE_PLAIN};
@@ -129,7 +130,7 @@ static int pack(struct packed *packed, const mproc_value *item, size_t place)
     }
 }
 
-static void store(const mproc_shareable_list *list, size_t index, const struct packed *packed)
+static void shareable_list_store(const mproc_shareable_list *list, size_t index, const struct packed *packed)
 {
     unsigned char *place = list->data + list->offsets[index];
     size_t size = list->offsets[index + 1] - list->offsets[index];
@@ -167,7 +168,7 @@ static int read_text(const unsigned char *place, size_t size, enum code code, mp
     return result;
 }
 
-static int load(const mproc_shareable_list *list, size_t index, mproc_value *value)
+static int shareable_list_load(const mproc_shareable_list *list, size_t index, mproc_value *value)
 {
     const unsigned char *place = list->data + list->offsets[index];
     size_t room = list->offsets[index + 1] - list->offsets[index];
@@ -197,13 +198,13 @@ static int load(const mproc_shareable_list *list, size_t index, mproc_value *val
 /* ---- making and attaching ---- */
 
 /* Where the items' places are. 0, -EINVAL, -ENOMEM. */
-static int measure(mproc_shareable_list *list, const mproc_value *items, size_t *size)
+static int shareable_list_measure(mproc_shareable_list *list, const mproc_value *items, size_t *size)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < list->count; i++) {
         struct packed packed;
         size_t place = place_for(&items[i]);
-        int result = pack(&packed, &items[i], place);
+        int result = shareable_list_pack(&packed, &items[i], place);
         if (result)
             return failure(-EINVAL,
                            result == MPROC_TOO_SMALL ? "items[%zu] is longer than a format can say"
@@ -218,17 +219,17 @@ static int measure(mproc_shareable_list *list, const mproc_value *items, size_t 
     return __builtin_add_overflow(offset, more, size) ? -ENOMEM : 0;
 }
 
-static void fill(mproc_shareable_list *list, const mproc_value *items)
+static void shareable_list_fill(mproc_shareable_list *list, const mproc_value *items)
 {
     unsigned char *base = mproc_shared_memory_data(list->memory);
     uint64_t count = list->count;
-    lay_out(list, base, mproc_shared_memory_size(list->memory));
+    shareable_list_lay_out(list, base, mproc_shared_memory_size(list->memory));
     memcpy(base, &count, WORD);
     memcpy(base + WORD, list->offsets, (list->count + 1) * WORD);
     for (size_t i = 0; i < list->count; i++) {
         struct packed packed;
-        pack(&packed, &items[i], place_for(&items[i]));
-        store(list, i, &packed);
+        shareable_list_pack(&packed, &items[i], place_for(&items[i]));
+        shareable_list_store(list, i, &packed);
     }
 }
 
@@ -246,14 +247,14 @@ int mproc_shareable_list_create(mproc_shareable_list **list, const char *name, m
     if (!made)
         return retold(__func__, before, -ENOMEM);
     size_t size = 0;
-    int result = measure(made, items.items, &size);
+    int result = shareable_list_measure(made, items.items, &size);
     if (!result)
         result = mproc_shared_memory_create(&made->memory, name, size);
     if (result) {
         free(made);
         return retold(__func__, before, result);
     }
-    fill(made, items.items);
+    shareable_list_fill(made, items.items);
     *list = made;
     return 0;
 }
@@ -280,7 +281,7 @@ static int read_layout(mproc_shareable_list **list, mproc_shared_memory *memory)
         return -ENOMEM;
     made->memory = memory;
     memcpy(made->offsets, base + WORD, (count + 1) * WORD);
-    if (!are_in_order(made) || !lay_out(made, base, size)) {
+    if (!are_in_order(made) || !shareable_list_lay_out(made, base, size)) {
         free(made);
         return MPROC_BROKEN;
     }
@@ -324,8 +325,8 @@ mproc_shareable_list *mproc_shareable_list_free(mproc_shareable_list *list)
 
 /* ---- use ---- */
 
-/* The place that an index says. False when there is none. */
-static bool find(const mproc_shareable_list *list, int64_t index, size_t *at)
+/* The place that an index means. False when there is none. */
+static bool shareable_list_place(const mproc_shareable_list *list, int64_t index, size_t *at)
 {
     *at = index < 0 ? list->count - (size_t)(-(index + 1)) - 1 : (size_t)index;
     return *at < list->count;
@@ -340,7 +341,8 @@ int mproc_shareable_list_get(const mproc_shareable_list *list, int64_t index, mp
     if (!value)
         return refuse(__func__, "value is NULL");
     *value = mproc_nil();
-    return retold(__func__, before, find(list, index, &at) ? load(list, at, value) : MPROC_NOT_FOUND);
+    return retold(__func__, before,
+                  shareable_list_place(list, index, &at) ? shareable_list_load(list, at, value) : MPROC_NOT_FOUND);
 }
 
 int mproc_shareable_list_set(mproc_shareable_list *list, int64_t index, mproc_value value)
@@ -350,13 +352,13 @@ int mproc_shareable_list_set(mproc_shareable_list *list, int64_t index, mproc_va
     struct packed packed;
     if (!list)
         return refuse(__func__, "list is NULL");
-    if (is_text(&value) && value.size && !value.string)
+    if (shareable_list_is_text(&value) && value.size && !value.string)
         return refuse(__func__, "value.string is NULL, but value.size is not 0");
-    if (!find(list, index, &at))
+    if (!shareable_list_place(list, index, &at))
         return MPROC_NOT_FOUND;
-    int result = pack(&packed, &value, list->offsets[at + 1] - list->offsets[at]);
+    int result = shareable_list_pack(&packed, &value, list->offsets[at + 1] - list->offsets[at]);
     if (!result)
-        store(list, at, &packed);
+        shareable_list_store(list, at, &packed);
     return retold(__func__, before, result);
 }
 
@@ -374,7 +376,7 @@ int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *ite
     int result = 0;
     size_t count = 0;
     while (!result && count < list->count) {
-        result = load(list, count, &all[count]);
+        result = shareable_list_load(list, count, &all[count]);
         count += !result;
     }
     if (!result)
@@ -385,13 +387,13 @@ int mproc_shareable_list_copy(const mproc_shareable_list *list, mproc_value *ite
     return retold(__func__, before, result);
 }
 
-/* Count equal items from the first on; where is the first, or stays. */
-static int seek(const mproc_shareable_list *list, mproc_value value, size_t *count, size_t *where)
+/* Count the items that are equal to a value. *where becomes the index of the first; where there is none it stays. */
+static int shareable_list_seek(const mproc_shareable_list *list, mproc_value value, size_t *count, size_t *where)
 {
     *count = 0;
     for (size_t i = 0; i < list->count; i++) {
         mproc_value item;
-        int result = load(list, i, &item);
+        int result = shareable_list_load(list, i, &item);
         if (result)
             return result;
         if (mproc_value_equal(item, value) && (*count)++ == 0)
@@ -409,7 +411,7 @@ int mproc_shareable_list_index(const mproc_shareable_list *list, mproc_value val
         return refuse(__func__, "list is NULL");
     if (!index)
         return refuse(__func__, "index is NULL");
-    int result = seek(list, value, &count, index);
+    int result = shareable_list_seek(list, value, &count, index);
     return retold(__func__, before, result || count ? result : MPROC_NOT_FOUND);
 }
 
@@ -421,5 +423,5 @@ int mproc_shareable_list_count(const mproc_shareable_list *list, mproc_value val
         return refuse(__func__, "list is NULL");
     if (!count)
         return refuse(__func__, "count is NULL");
-    return retold(__func__, before, seek(list, value, count, &first));
+    return retold(__func__, before, shareable_list_seek(list, value, count, &first));
 }

@@ -1,5 +1,5 @@
 /* Shared memory with a name. The handles of this process are in a list, so that the names it owns can be removed when
- * it ends. A name is removed by its owner alone; nothing else is kept anywhere. */
+ * it ends. A name is removed by its owner alone. No other record of it is kept. */
 #include "os/allocate.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
@@ -15,7 +15,7 @@
 
 #define NAME_LONGEST 250
 
-/* How many new names are tried before it is said that there is none. */
+/* How many new names are tried before the call fails. */
 #define TRIES 100
 
 struct mproc_shared_memory {
@@ -47,7 +47,7 @@ static OS_FORK_PATH void unlock_in_child(void)
 
 /* ---- names ---- */
 
-/* The name as the system has it. False where it is none. */
+/* The name as the kernel takes it. False where it is not valid. */
 static bool read_name(const char *text, char name[NAME_LONGEST + 2])
 {
     if (!text)
@@ -61,7 +61,7 @@ static bool read_name(const char *text, char name[NAME_LONGEST + 2])
     return true;
 }
 
-/* Such a name as CPython makes. */
+/* A name like those that CPython makes. */
 static int choose_name(char name[NAME_LONGEST + 2])
 {
     uint32_t number;
@@ -86,28 +86,28 @@ static void remove_names(void)
     pthread_mutex_unlock(&mutex);
 }
 
-static void end_with_program(void)
+static void shared_memory_end_with_program(void)
 {
     os_leave(remove_names);
 }
 
 /* Once in each program: a forked child has its copies of both handlers. */
-static void watch(void)
+static void shared_memory_watch(void)
 {
     static bool is_watching;
     if (is_watching)
         return;
     is_watching = true;
     pthread_atfork(lock_for_fork, unlock_after_fork, unlock_in_child);
-    atexit(end_with_program);
+    atexit(shared_memory_end_with_program);
 }
 
 /* ---- handles ---- */
 
-static void enlist(mproc_shared_memory *memory)
+static void shared_memory_enlist(mproc_shared_memory *memory)
 {
     pthread_mutex_lock(&mutex);
-    watch();
+    shared_memory_watch();
     memory->next = first;
     memory->at = &first;
     if (first)
@@ -117,17 +117,17 @@ static void enlist(mproc_shared_memory *memory)
 }
 
 /* Map the memory that is open there, and close that. */
-static int map(mproc_shared_memory *memory, int fd)
+static int shared_memory_map(mproc_shared_memory *memory, int fd)
 {
     int result = memory->size ? os_named_memory_map(fd, memory->size, &memory->data)
                               : failure(-EINVAL, "the memory of that name is empty");
     os_close(fd);
     if (!result)
-        enlist(memory);
+        shared_memory_enlist(memory);
     return result;
 }
 
-static int create(mproc_shared_memory *memory, const char *name)
+static int shared_memory_create(mproc_shared_memory *memory, const char *name)
 {
     int fd = -EEXIST;
     for (int i = 0; i < TRIES && fd == -EEXIST; i++) {
@@ -139,7 +139,7 @@ static int create(mproc_shared_memory *memory, const char *name)
     if (fd < 0)
         return fd;
     memory->owner = getpid();
-    int result = map(memory, fd);
+    int result = shared_memory_map(memory, fd);
     if (result)
         remove_name(memory);
     return result;
@@ -148,7 +148,7 @@ static int create(mproc_shared_memory *memory, const char *name)
 static int attach(mproc_shared_memory *memory)
 {
     int fd = os_named_memory_open(memory->name, &memory->size);
-    return fd < 0 ? fd : map(memory, fd);
+    return fd < 0 ? fd : shared_memory_map(memory, fd);
 }
 
 static mproc_shared_memory *new_handle(size_t size)
@@ -176,7 +176,7 @@ int mproc_shared_memory_create(mproc_shared_memory **memory, const char *name, s
         return outcome(__func__, -ENOMEM);
     if (name)
         memcpy(made->name, wanted, sizeof wanted);
-    int result = create(made, name);
+    int result = shared_memory_create(made, name);
     if (result)
         free(made);
     else

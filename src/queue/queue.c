@@ -123,7 +123,8 @@ bool queue_is_sealed(mproc_queue *queue)
     return true;
 }
 
-/* The store to closing is what closes. When the lock cannot be had, who has it seals, or else the next that looks. */
+/* The store to closing is what closes. Where the lock cannot be taken, its holder seals the queue, or else
+ * the next caller that looks. */
 int mproc_queue_close(mproc_queue *queue)
 {
     if (!queue_is_valid(queue))
@@ -365,7 +366,7 @@ int mproc_queue_task_done(mproc_queue *queue)
     return 0;
 }
 
-static bool is_done(mproc_queue *queue)
+static bool queue_is_done(mproc_queue *queue)
 {
     return load_seq_cst(&queue->dones) == ring_count(load_seq_cst(&queue->put.word));
 }
@@ -376,12 +377,12 @@ int mproc_queue_join(mproc_queue *queue, mproc_time timeout)
     if (wrong)
         return refuse(__func__, "%s", wrong);
     int64_t deadline = os_deadline(timeout);
-    while (!is_done(queue)) {
+    while (!queue_is_done(queue)) {
         uint32_t seen = wait_cell_prepare(&queue->done);
-        if (is_done(queue))
+        if (queue_is_done(queue))
             break;
         if (wait_cell_sleep(&queue->done, seen, deadline))
-            return outcome(__func__, is_done(queue) ? 0 : os_outcome(MPROC_TIMEOUT, timeout));
+            return outcome(__func__, queue_is_done(queue) ? 0 : os_outcome(MPROC_TIMEOUT, timeout));
     }
     return 0;
 }

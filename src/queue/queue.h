@@ -1,4 +1,4 @@
-/* What mproc_wait() asks of a queue. */
+/* What other floors need of a queue: for mproc_wait(), and for its line of text. */
 #ifndef MPROC_QUEUE_QUEUE_H
 #define MPROC_QUEUE_QUEUE_H
 

@@ -39,7 +39,7 @@ static int begin_get_slow(mproc_queue *queue, mproc_time timeout, bool is_locked
             return 0;
         if (slept_at == ring_count(load_seq_cst(&queue->put.word)))
             ring_go_idle(queue);
-        int first = letting_pause(queue);
+        int first = queue_letting_pause(queue);
         unlock_get(queue);
         if (sealed)
             return MPROC_CLOSED;

@@ -1,5 +1,4 @@
-/* What the two sides of a queue share: the checks of their arguments, and what they ask of the queue. For queue.c and
- * queue_get.c only. */
+/* What the two sides of a queue share: the checks of their arguments, and questions about the queue. */
 #ifndef MPROC_QUEUE_QUEUE_SIDE_H
 #define MPROC_QUEUE_QUEUE_SIDE_H
 
@@ -10,8 +9,8 @@
 
 #define QUEUE_MAGIC UINT64_C(0x6575657571706d01)
 
-/* The lock of a side is held for some hundred nanoseconds, unless its holder was interrupted. So long even a call that
- * may not wait for a message or for room waits for the lock. */
+/* The lock of a side is held for some hundred nanoseconds, or longer if its holder is interrupted. Even a call that may
+ * not wait for a message or for room waits this long for the lock. */
 #define QUEUE_LOCK_GRACE OS_MS(20)
 
 extern _Thread_local char queue_thread_place;
@@ -27,7 +26,7 @@ static inline bool queue_is_valid(const mproc_queue *queue)
     return queue && queue->magic == QUEUE_MAGIC;
 }
 
-/* What is wrong with the arguments that every call has which may wait, or NULL. */
+/* What is wrong with the arguments that all waiting calls have, or NULL. */
 static inline const char *queue_wrong_call(const mproc_queue *queue, mproc_time timeout)
 {
     if (!queue_is_valid(queue))
@@ -35,7 +34,7 @@ static inline const char *queue_wrong_call(const mproc_queue *queue, mproc_time 
     return os_timeout_is_valid(timeout) ? NULL : "timeout is negative";
 }
 
-/* Whether this thread has a message of a side in its hands: a reservation, or what it peeks at. */
+/* Whether this thread holds a message of a side: a reservation, or what it peeks at. */
 static inline bool queue_holds(const struct hold *hold, const struct owner_lock *lock)
 {
     return hold->thread == queue_thread() && (load_relaxed(&lock->word) & ~MEMBER_FLAGS) == member_current() &&

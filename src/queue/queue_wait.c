@@ -5,14 +5,14 @@
 #include "util/atomic.h"
 
 /* How long to look before sleeping, in pauses of the CPU, and the longest time between two looks: some tens of
- * microseconds in all, which is what a sleep and a wake-up cost. The times grow with what was waited already, so that
- * the other side gets on and is not slowed by our looking. */
+ * microseconds in all, as much as a sleep and a wake-up cost. The pauses grow with the time waited already, so that
+ * looking does not slow the other side. */
 #define SPIN_LENGTH 1900
 #define SPIN_PAUSE  32
 #define SPIN_GROWTH 8
 
-/* How long a getter lets a putter get ahead, and how often it refrains from that when there was but one message: twice
- * as often with each time in a row. */
+/* How long a getter lets a putter get ahead, and how many times it refrains from that after it brought one message
+ * only. The number doubles each time in a row. */
 #define LET_PAUSE        128
 #define LET_REFRAIN      64u
 #define LET_REFRAIN_MOST 4096u
@@ -37,9 +37,8 @@ int queue_sleep(queue_condition *condition, mproc_queue *queue, size_t count, st
     return condition(queue, count) ? 0 : wait_cell_sleep(cell, seen, deadline);
 }
 
-/* Of use is what brings more than one message. With a putter that waits for an answer to each it would only take time.
- */
-int letting_pause(mproc_queue *queue)
+/* It was of use if more than one message came. Where the putter waits for an answer to each, it only costs time. */
+int queue_letting_pause(mproc_queue *queue)
 {
     struct letting *let = &queue->get.let;
     uint64_t got = ring_count(load_relaxed(&queue->get.word));

@@ -1,12 +1,12 @@
 /* The store of a queue: records in linked rings of bytes. Here is what happens seldom: growing, crossing from one ring
- * to the next, shrinking, and mending after a death. Called by queue.c; the protocol, and what happens at each message,
- * stand in ring.h. */
+ * to the next, shrinking, and mending after a death. The protocol, and what happens at each message, stand in
+ * ring.h. */
 #include "queue/ring.h"
 
 #include "util/atomic.h"
-/* How a putter looks for room before it takes more memory: the pause between two looks, of about a microsecond; how
- * many of them there are; the bytes of a message for which there is one more, which are far less than one can copy in
- * that time, but about what one can from memory that is new to the getter; and how many while nobody is getting. */
+/* How a putter looks for room before it takes more memory: the pause between two looks, of about a microsecond; the
+ * number of looks; the bytes of a message that add one look, which is far less than is copied in that time, but about
+ * as much as a getter copies from memory that is new to it; and the number of looks while nobody is getting. */
 #define LOOK_PAUSE  32
 #define LOOKS       300u
 #define LOOK_BYTES  ((size_t)256)
@@ -84,7 +84,7 @@ static void link_to(struct position *position, struct segment *next)
 
 /* A putter that is faster than the getters would fill new memory all the time, which takes longer than a getter takes
  * to make room in the old one, and every message would have left the caches before it is got. So while messages are
- * being got, and a larger segment is not to be had, it looks for a while whether there is room soon: about as long as
+ * being got, and the segment cannot be larger, it looks for a while whether there is room soon: about as long as
  * getting the messages of one segment takes. */
 static bool room_comes(mproc_queue *queue, const struct position *position, size_t bytes)
 {
@@ -108,7 +108,7 @@ static bool room_comes(mproc_queue *queue, const struct position *position, size
     return ring_fits(queue, position, bytes);
 }
 
-static int grow(mproc_queue *queue, struct position *position, size_t remaining)
+static int ring_grow(mproc_queue *queue, struct position *position, size_t remaining)
 {
     size_t block_size = grown_block(position->segment, remaining);
     void *block;
@@ -130,7 +130,7 @@ int ring_make_room_slow(mproc_queue *queue, struct position *position, size_t by
         if (position->segment == ring_put_position(queue).segment)
             queue->put.head_seen = load_acquire(&position->segment->head);
         if (!ring_fits(queue, position, total) && !room_comes(queue, position, total))
-            return grow(queue, position, remaining);
+            return ring_grow(queue, position, remaining);
     }
     if (skips) {
         *ring_record(position) = (struct record){.kind = RECORD_PAD};
@@ -187,8 +187,8 @@ bool ring_next_slow(mproc_queue *queue, struct position *position, bool may_cros
     return true;
 }
 
-/* A drained queue goes back into its base segment, and gives the large one away. Both sides' locks are needed: this
- * side has its own, and does without when the other cannot be had at once. */
+/* A drained queue goes back into its base segment, and frees the large one. Both sides' locks are needed. The caller
+ * holds the get lock; where the put lock cannot be taken at once, nothing is done. */
 void ring_shrink(mproc_queue *queue)
 {
     int result = ring_lock_put(queue, OS_NOWAIT);

@@ -1,18 +1,18 @@
-/* The store of a queue: records in rings of bytes, which are linked when one is not enough. For queue.c, which has the
- * waiting. The protocol that lets any process die at any time:
+/* The store of a queue: records in rings of bytes, which are linked when one is not enough. It does no waiting: that is
+ * in queue.c and queue_get.c. The protocol that lets any process die at any time:
  *
  * One process at a time puts, under put.lock, and one at a time gets, under get.lock; the two sides run side by side. A
  * side's truth is one word, [messages so far : 62 | closed : 1 | which : 1]: which tells the one of its two positions
  * that counts. A put writes its records beyond the put position, where nobody looks, then the other position, and then
  * the word: that is the commit, of the messages and of the position at once. A get reads the records, writes the other
- * position and then its word: that is the commit too. Who takes a lock over from a dead process finds the truth as it
- * was before or after a commit, and has nothing to mend but a segment that was taken and not linked (put.incoming), or
- * unlinked and not freed (get.retired).
+ * position and then its word: that is the commit too. A process that takes a lock over from a dead one finds the truth
+ * as it was before or after a commit. It has nothing to mend except a segment that was taken and not linked
+ * (put.incoming), or unlinked and not freed (get.retired).
  *
  * Each truth is written by plain stores, for its writer holds the lock: a put does not wait for the cache lines that it
- * writes to, as it would if it committed by an atomic operation. Closing goes through the put lock too: closing is the
- * wish, from which on every put is refused, and the closed bit seals the word, after which no message can come. Whoever
- * has the put lock and sees the wish seals; getters look for it when the queue is empty.
+ * writes to, as it would if it committed by an atomic operation. Closing goes through the put lock too: the store to
+ * closing is the wish, after which every put is refused; the closed bit seals the word, and no message can come any
+ * more. Whoever has the put lock and sees the wish seals; getters look for it when the queue is empty.
  *
  * A segment's ring holds records at multiples of 16 bytes: DATA with its bytes; PAD, the rest of the ring is skipped;
  * LINK, the next record is the first of the next segment. There is always room for a LINK. */
@@ -62,8 +62,8 @@ struct put_side {
  * message at once has to fetch the putter's cache lines for every one, and holds the putter up by that. */
 struct letting {
     bool was_let;      /* the last time */
-    unsigned refrains; /* for so many times: it was of no use */
-    unsigned span;     /* how many times when it is of no use again */
+    unsigned refrains; /* how many times not to do it again: it was of no use */
+    unsigned span;     /* the number that refrains was set to last */
     uint64_t got;      /* messages that were got then */
 };
 
@@ -74,7 +74,7 @@ struct get_side {
     heap_place retired;          /* under lock: a segment on its way out of the chain */
     struct hold hold;
     struct letting let;                  /* under lock: hints only */
-    _Atomic(int) large_got_on;           /* the CPU where the last large message was got, and 1; 0: there was none */
+    _Atomic(int) large_got_on;           /* 1 + the CPU where the last large message was got; 0: there was none */
     _Alignas(64) _Atomic(uint64_t) word; /* by stores under lock */
 };
 
@@ -105,7 +105,7 @@ struct mproc_queue {
 #define RING_FEW   4
 #define RING_IDLE  REGION_CHUNK
 
-/* From so many bytes on the CPUs of putter and getter make a difference, see ring_copy_in(). */
+/* From this size on the CPUs of putter and getter make a difference, see ring_copy_in(). */
 #define RING_LARGE_MESSAGE ((size_t)512 << 10)
 
 enum record_kind {
@@ -148,13 +148,13 @@ static inline void *ring_data(const struct position *position)
     return position->segment->ring + position->at + RING_HEADER;
 }
 
-/* The bytes that a record of so many bytes takes. */
+/* The bytes that a record takes in the ring whose message has size bytes. */
 static inline size_t ring_record_size(size_t size)
 {
     return RING_HEADER + ((size + RING_HEADER - 1) & ~(RING_HEADER - 1));
 }
 
-/* Go behind a record of so many bytes. */
+/* Go behind a record whose message has size bytes. */
 static inline void ring_pass(struct position *position, size_t size)
 {
     size_t bytes = ring_record_size(size);

@@ -278,7 +278,7 @@ static int on_ext(struct decoder *decoder, const char *data, const char *bytes, 
     return keep_bytes(decoder, bytes, size, value);
 }
 
-/* A list or map begins, of so many values. Its size counts those that have come. */
+/* A list or map of that many values begins. Its size counts those that have come. */
 static int begin_items(struct decoder *decoder, size_t values, mproc_value *value)
 {
     decoder->need.values += values;
@@ -336,7 +336,7 @@ static int on_map_item(struct decoder *decoder, mproc_value *map, mproc_value ke
 #include <msgpack/unpack_template.h>
 
 /* Run the parser once over all bytes. */
-static int parse(struct decoder *decoder, const void *data, size_t size, mproc_value *value)
+static int codec_parse(struct decoder *decoder, const void *data, size_t size, mproc_value *value)
 {
     struct parser_context context;
     size_t end = 0;
@@ -358,14 +358,14 @@ int value_decode(mproc_value *value, const void *data, size_t size)
     mproc_value parsed;
 
     *value = mproc_nil();
-    int result = size > 0 ? parse(&decoder, data, size, &parsed) : failure(-EINVAL, "the stored form is empty");
+    int result = size > 0 ? codec_parse(&decoder, data, size, &parsed) : failure(-EINVAL, "the stored form is empty");
     if (!result)
         result = value_block_create(&block, &decoder.need);
     if (result)
         return result;
     if (block.memory) {
         decoder.block = &block;
-        result = parse(&decoder, data, size, &parsed);
+        result = codec_parse(&decoder, data, size, &parsed);
         if (!result && decoder.has_map)
             result = value_check_argument(&parsed, "the stored form");
     }

@@ -14,9 +14,9 @@ enum verdict {
     UNEQUAL /* and without an order */
 };
 
-static enum verdict compare(const mproc_value *a, const mproc_value *b);
+static enum verdict compare_values(const mproc_value *a, const mproc_value *b);
 
-static bool is_number(const mproc_value *value)
+static bool compare_is_number(const mproc_value *value)
 {
     return value->kind == MPROC_BOOL || value->kind == MPROC_INT || value->kind == MPROC_DOUBLE;
 }
@@ -47,7 +47,7 @@ static enum verdict turned(enum verdict verdict)
     return verdict == LESS ? GREATER : verdict == GREATER ? LESS : verdict;
 }
 
-static int64_t integer_of(const mproc_value *value)
+static int64_t compare_integer_of(const mproc_value *value)
 {
     return value->kind == MPROC_BOOL ? value->boolean : value->integer;
 }
@@ -57,10 +57,10 @@ static enum verdict compare_numbers(const mproc_value *a, const mproc_value *b)
     if (a->kind == MPROC_DOUBLE && b->kind == MPROC_DOUBLE)
         return compare_doubles(a->real, b->real);
     if (b->kind == MPROC_DOUBLE)
-        return compare_int_to_double(integer_of(a), b->real);
+        return compare_int_to_double(compare_integer_of(a), b->real);
     if (a->kind == MPROC_DOUBLE)
-        return turned(compare_int_to_double(integer_of(b), a->real));
-    return compare_ints(integer_of(a), integer_of(b));
+        return turned(compare_int_to_double(compare_integer_of(b), a->real));
+    return compare_ints(compare_integer_of(a), compare_integer_of(b));
 }
 
 static enum verdict compare_bytes(const mproc_value *a, const mproc_value *b)
@@ -76,7 +76,7 @@ static enum verdict compare_bytes(const mproc_value *a, const mproc_value *b)
 static enum verdict compare_lists(const mproc_value *a, const mproc_value *b)
 {
     for (size_t i = 0; i < a->size && i < b->size; i++) {
-        enum verdict verdict = compare(&a->items[i], &b->items[i]);
+        enum verdict verdict = compare_values(&a->items[i], &b->items[i]);
         if (verdict != EQUAL)
             return verdict;
     }
@@ -93,7 +93,7 @@ static enum verdict compare_maps_from(const mproc_value *a, const mproc_value *b
     for (size_t i = from; i < a->size && verdict == EQUAL; i++) {
         const mproc_pair *pair = &a->pairs[i];
         const mproc_value *found = has_index ? value_index_find(&index, &pair->key) : mproc_value_get(b, pair->key);
-        if (!found || compare(&pair->value, found) != EQUAL)
+        if (!found || compare_values(&pair->value, found) != EQUAL)
             verdict = UNEQUAL;
     }
     if (has_index)
@@ -108,16 +108,16 @@ static enum verdict compare_maps(const mproc_value *a, const mproc_value *b)
     for (size_t i = 0; i < a->size; i++) {
         if (!value_key_equal(&a->pairs[i].key, &b->pairs[i].key))
             return compare_maps_from(a, b, i);
-        if (compare(&a->pairs[i].value, &b->pairs[i].value) != EQUAL)
+        if (compare_values(&a->pairs[i].value, &b->pairs[i].value) != EQUAL)
             return UNEQUAL;
     }
     return EQUAL;
 }
 
 /* Of two valid values. */
-static enum verdict compare(const mproc_value *a, const mproc_value *b)
+static enum verdict compare_values(const mproc_value *a, const mproc_value *b)
 {
-    if (is_number(a) && is_number(b))
+    if (compare_is_number(a) && compare_is_number(b))
         return compare_numbers(a, b);
     if (a->kind != b->kind)
         return UNEQUAL;
@@ -141,7 +141,7 @@ bool mproc_value_equal(mproc_value a, mproc_value b)
 {
     if (value_check(&a) == -EINVAL || value_check(&b) == -EINVAL)
         return false;
-    return compare(&a, &b) == EQUAL;
+    return compare_values(&a, &b) == EQUAL;
 }
 
 int mproc_value_order(mproc_value a, mproc_value b, int *order)
@@ -151,8 +151,8 @@ int mproc_value_order(mproc_value a, mproc_value b, int *order)
         result = value_check_argument(&b, "b");
     if (result)
         return outcome(__func__, result);
-    bool has_order = is_number(&a) || a.kind == MPROC_STRING || a.kind == MPROC_BYTES || a.kind == MPROC_LIST;
-    enum verdict verdict = has_order ? compare(&a, &b) : UNEQUAL;
+    bool has_order = compare_is_number(&a) || a.kind == MPROC_STRING || a.kind == MPROC_BYTES || a.kind == MPROC_LIST;
+    enum verdict verdict = has_order ? compare_values(&a, &b) : UNEQUAL;
     if (!order)
         return refuse(__func__, "order is NULL");
     if (verdict == UNEQUAL)

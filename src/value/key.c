@@ -69,7 +69,7 @@ bool value_key_equal(const mproc_value *a, const mproc_value *b)
 
 /* ---- their hash ---- */
 
-static uint64_t hash_of(const mproc_value *key)
+static uint64_t key_hash_of(const mproc_value *key)
 {
     mproc_value plain = value_plain_key(key);
     uint64_t seed = (uint64_t)plain.kind;
@@ -97,7 +97,7 @@ int mproc_value_hash(mproc_value value, uint64_t *hash)
         return refuse(__func__, "hash is NULL");
     if (!value_is_key(&value))
         return refuse(__func__, "value is no valid value, or a list or map, which cannot be a key");
-    *hash = hash_of(&value);
+    *hash = key_hash_of(&value);
     return 0;
 }
 
@@ -121,7 +121,7 @@ int value_index_create(struct value_index *index, const mproc_value *map)
     if (!index->entries)
         return -ENOMEM;
     for (size_t i = 0; i < map->size; i++) {
-        index->entries[i].hash = hash_of(&map->pairs[i].key);
+        index->entries[i].hash = key_hash_of(&map->pairs[i].key);
         index->entries[i].pair = &map->pairs[i];
     }
     qsort(index->entries, index->count, sizeof *index->entries, order_of_entries);
@@ -136,7 +136,7 @@ int value_index_create(struct value_index *index, const mproc_value *map)
 const mproc_value *value_index_find(const struct value_index *index, const mproc_value *key)
 {
     mproc_pair wanted = {.key = *key};
-    struct value_index_entry like = {hash_of(key), &wanted};
+    struct value_index_entry like = {key_hash_of(key), &wanted};
 
     const struct value_index_entry *found = bsearch(&like, index->entries, index->count, sizeof like, order_of_entries);
     return found ? &found->pair->value : NULL;

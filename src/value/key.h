@@ -1,4 +1,4 @@
-/* What key.c and codec.c say to each other. */
+/* What key.c gives to codec.c. */
 #ifndef MPROC_VALUE_KEY_H
 #define MPROC_VALUE_KEY_H
 

@@ -13,7 +13,7 @@
 
 /* ---- text that grows ---- */
 
-static void add(struct repr *repr, const char *piece, size_t size)
+static void repr_add(struct repr *repr, const char *piece, size_t size)
 {
     if (repr->result || size == 0)
         return;
@@ -33,7 +33,7 @@ static void add(struct repr *repr, const char *piece, size_t size)
 
 void repr_string(struct repr *repr, const char *string)
 {
-    add(repr, string, strlen(string));
+    repr_add(repr, string, strlen(string));
 }
 
 void repr_format(struct repr *repr, const char *format, ...)
@@ -68,12 +68,12 @@ static void add_ascii(struct repr *repr, unsigned char c, char quote)
     else if (c < ' ' || c >= 0x7f)
         repr_format(repr, "\\x%02x", c);
     else
-        add(repr, (const char *)&c, 1);
+        repr_add(repr, (const char *)&c, 1);
 }
 
 /* Decode one character of UTF-8. Returns its bytes, or 0 where there is none: cut off, overlong, a surrogate, or beyond
  * what Unicode has. */
-static size_t decode(const unsigned char *at, size_t left, uint32_t *character)
+static size_t repr_decode(const unsigned char *at, size_t left, uint32_t *character)
 {
     static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t size = at[0] < 0x80 ? 1 : at[0] < 0xc0 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf8 ? 4 : 0;
@@ -99,7 +99,7 @@ static bool is_printable(uint32_t character)
 static void add_character(struct repr *repr, const unsigned char *at, size_t size, uint32_t character)
 {
     if (is_printable(character))
-        add(repr, (const char *)at, size);
+        repr_add(repr, (const char *)at, size);
     else if (character <= 0xff)
         repr_format(repr, "\\x%02" PRIx32, character);
     else
@@ -111,10 +111,10 @@ static void add_text(struct repr *repr, const mproc_value *value)
     const unsigned char *at = value->bytes;
     char quote = quote_for(value);
 
-    add(repr, &quote, 1);
+    repr_add(repr, &quote, 1);
     for (size_t left = value->size; left > 0;) {
         uint32_t character = 0;
-        size_t size = decode(at, left, &character);
+        size_t size = repr_decode(at, left, &character);
         if (size == 0)
             repr_format(repr, "\\udc%02x", at[0]);
         else if (size == 1)
@@ -125,7 +125,7 @@ static void add_text(struct repr *repr, const mproc_value *value)
         at += size;
         left -= size;
     }
-    add(repr, &quote, 1);
+    repr_add(repr, &quote, 1);
 }
 
 static void add_bytes(struct repr *repr, const mproc_value *value)
@@ -136,7 +136,7 @@ static void add_bytes(struct repr *repr, const mproc_value *value)
     repr_format(repr, "b%c", quote);
     for (size_t i = 0; i < value->size; i++)
         add_ascii(repr, bytes[i], quote);
-    add(repr, &quote, 1);
+    repr_add(repr, &quote, 1);
 }
 
 /* ---- all others ---- */
@@ -160,7 +160,7 @@ void repr_object(struct repr *repr, const mproc_value *value)
         repr_format(repr, "<object %" PRIu32 " at 0x%" PRIxPTR ">", value->tag, (uintptr_t)value->object);
 }
 
-static void add_list(struct repr *repr, const mproc_value *list)
+static void repr_add_list(struct repr *repr, const mproc_value *list)
 {
     repr_string(repr, "[");
     for (size_t i = 0; i < list->size && !repr->result; i++) {
@@ -198,7 +198,7 @@ void repr_value(struct repr *repr, const mproc_value *value)
     case MPROC_BYTES:
         return add_bytes(repr, value);
     case MPROC_LIST:
-        return add_list(repr, value);
+        return repr_add_list(repr, value);
     case MPROC_MAP:
         return add_map(repr, value);
     case MPROC_OPAQUE:
@@ -215,7 +215,7 @@ char *mproc_value_repr(mproc_value value)
     int result = value_check_argument(&value, "value");
     if (!result) {
         repr_value(&repr, &value);
-        add(&repr, "", 1);
+        repr_add(&repr, "", 1);
         result = repr.result;
     }
     if (!result)

@@ -1,5 +1,5 @@
-/* Text that grows, and values in it as Python's repr() writes them. Called by mproc_value_repr(), and where objects are
- * printed. */
+/* Text that grows, and values in it as Python's repr() writes them. mproc_value_repr() is in repr.c; objects
+ * are printed by container/show.c. */
 #ifndef MPROC_VALUE_REPR_H
 #define MPROC_VALUE_REPR_H
 

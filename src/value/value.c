@@ -1,5 +1,5 @@
-/* Values as memory: whether one is a value, copies in one block, and looking into lists and maps. Callers are users and
- * the containers. Nothing here knows the stored form. */
+/* Values as memory: whether one is a value, copies in one block, and looking into lists and maps. Nothing
+ * here knows the stored form. */
 #include "value/value.h"
 
 #include "os/allocate.h"
@@ -10,7 +10,7 @@
 
 static int measure_value(const mproc_value *value, struct value_measure *measure, int depth);
 
-/* Who asked tells it, with the name of the argument. */
+/* What is wrong stands in value_measure; the caller reports it, with the name of the argument. */
 enum {
     NO_VALUE = -EINVAL
 };
@@ -97,7 +97,7 @@ static int measure_value(const mproc_value *value, struct value_measure *measure
     case MPROC_MAP:
         return measure_map(value, measure, depth);
     default:
-        return wrong(measure, "a kind is none of enum mproc_kind");
+        return wrong(measure, "a kind is not in enum mproc_kind");
     }
 }
 
@@ -217,7 +217,7 @@ void mproc_value_free(mproc_value *value)
 
 /* ---- looking inside ---- */
 
-static const mproc_value *item_at(const mproc_value *list, const mproc_value *index)
+static const mproc_value *value_item_at(const mproc_value *list, const mproc_value *index)
 {
     if (index->kind != MPROC_INT && index->kind != MPROC_BOOL)
         return NULL;
@@ -240,5 +240,5 @@ const mproc_value *mproc_value_get(const mproc_value *value, mproc_value key)
 {
     if (!value || (value->kind != MPROC_LIST && value->kind != MPROC_MAP) || !value->items)
         return NULL;
-    return value->kind == MPROC_LIST ? item_at(value, &key) : value_of(value, &key);
+    return value->kind == MPROC_LIST ? value_item_at(value, &key) : value_of(value, &key);
 }

@@ -1,8 +1,8 @@
 /* Values inside the library: what containers and servers need of them beside <mproc/value.h>. Nothing here takes locks
- * or touches shared memory but the bytes that it is given.
+ * or touches shared memory, except the bytes that it is given.
  *
  * To store a value: value_check(), then value_encoded_size(), then value_encode_into() at the place where it is to lie.
- * To look for a key: value_key_size(), which says -EINVAL of what is no key, then value_key_into(), then
+ * To look for a key: value_key_size(), which returns -EINVAL for what cannot be a key, then value_key_into(), then
  * value_hash_bytes() of that. */
 #ifndef MPROC_VALUE_VALUE_H
 #define MPROC_VALUE_VALUE_H
@@ -52,7 +52,7 @@ struct value_block {
 /* 0 or -ENOMEM. */
 int value_block_create(struct value_block *block, const struct value_measure *measure);
 
-/* So many values, or a copy of the bytes with a NUL behind. NULL when the block was not made for as much. */
+/* Take count values from the block, or a copy of the bytes with a NUL behind. NULL when the block is too small. */
 mproc_value *value_block_values(struct value_block *block, size_t count);
 char *value_block_bytes(struct value_block *block, const void *bytes, size_t size);
 
@@ -71,8 +71,8 @@ int value_decode(mproc_value *value, const void *data, size_t size);
 
 /* The canonical form of a key: the stored form of the simplest value that equals it. Two keys are one exactly when
  * their canonical forms have the same bytes: 1, 1.0 and true are; -0.0 and 0; all NaNs. It can be decoded, but True
- * comes back as 1. value_key_size() is 0, or -EINVAL for what is no value, or a list or map; value_key_into() is for
- * what passed. No memory is taken. */
+ * comes back as 1. value_key_size() returns 0, or -EINVAL for what is no value and for a list or map;
+ * value_key_into() takes keys that passed it. Neither takes memory. */
 int value_key_size(const mproc_value *key, size_t *size);
 void value_key_into(const mproc_value *key, unsigned char *data);
 

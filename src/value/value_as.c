@@ -1,4 +1,4 @@
-/* Values as C types. Called by users; each takes any value, and is all about one kind or two. */
+/* Values as C types. Each function takes any value and accepts one kind or two. */
 #include <mproc/value.h>
 
 mproc_value mproc_value_at(mproc_value value, mproc_value key)

@@ -59,7 +59,7 @@ static void values(void **state)
     (void)state;
     says(mproc_value_copy(NULL, one), -EINVAL, "mproc_value_copy: copy is NULL");
     says(mproc_value_copy(&copy, no_value()), -EINVAL,
-         "mproc_value_copy: value is no value: a kind is none of enum mproc_kind");
+         "mproc_value_copy: value is no value: a kind is not in enum mproc_kind");
     says(mproc_value_copy(&copy, twice()), -EINVAL, "mproc_value_copy: value is no value: a map has a key twice");
     says(mproc_value_copy(&copy, mproc_dict_of(&pair, 1)), -EINVAL,
          "mproc_value_copy: value is no value: a key of a map is a list or map");
@@ -77,9 +77,9 @@ static void values(void **state)
     says(mproc_value_copy(&copy, deep[199]), -EINVAL,
          "mproc_value_copy: value is no value: lists and maps are in one another more than 100 deep");
     says(mproc_value_order(no_value(), one, &order), -EINVAL,
-         "mproc_value_order: a is no value: a kind is none of enum mproc_kind");
+         "mproc_value_order: a is no value: a kind is not in enum mproc_kind");
     says(mproc_value_order(one, no_value(), &order), -EINVAL,
-         "mproc_value_order: b is no value: a kind is none of enum mproc_kind");
+         "mproc_value_order: b is no value: a kind is not in enum mproc_kind");
     says(mproc_value_order(one, one, NULL), -EINVAL, "mproc_value_order: order is NULL");
     says(mproc_value_order(one, mproc_nil(), &order), -EINVAL,
          "mproc_value_order: a and b are of kinds that have no order, or a NaN");
@@ -87,12 +87,12 @@ static void values(void **state)
     says(mproc_value_hash(key_is_list, &hash), -EINVAL,
          "mproc_value_hash: value is no valid value, or a list or map, which cannot be a key");
     says_null(mproc_value_repr(no_value()), EINVAL,
-              "mproc_value_repr: value is no value: a kind is none of enum mproc_kind");
+              "mproc_value_repr: value is no value: a kind is not in enum mproc_kind");
     says(mproc_value_print(1, no_value()), -EINVAL,
-         "mproc_value_print: value is no value: a kind is none of enum mproc_kind");
+         "mproc_value_print: value is no value: a kind is not in enum mproc_kind");
     says(mproc_value_print(-1, one), -EBADF, "mproc_value_print: writev: Bad file descriptor");
     says(mproc_value_encode(no_value(), &data, &size), -EINVAL,
-         "mproc_value_encode: value is no value: a kind is none of enum mproc_kind");
+         "mproc_value_encode: value is no value: a kind is not in enum mproc_kind");
     says(mproc_value_encode(one, NULL, &size), -EINVAL, "mproc_value_encode: data is NULL");
     says(mproc_value_encode(one, &data, NULL), -EINVAL, "mproc_value_encode: size is NULL");
     says(mproc_value_decode(NULL, "", 1), -EINVAL, "mproc_value_decode: value is NULL");
@@ -125,7 +125,7 @@ static void dicts(void **state)
     says(mproc_dict_set(dict, mproc_list_of(&one, 1), one, SECONDS), -EINVAL,
          "mproc_dict_set: a list or map cannot be a key, nor in a set");
     says(mproc_dict_set(dict, no_value(), one, SECONDS), -EINVAL,
-         "mproc_dict_set: key is no value: a kind is none of enum mproc_kind");
+         "mproc_dict_set: key is no value: a kind is not in enum mproc_kind");
     says(mproc_dict_set(dict, key, twice(), SECONDS), -EINVAL,
          "mproc_dict_set: value is no value: a map has a key twice");
     says(mproc_dict_set(dict, key, one, WRONG_TIME), -EINVAL, "mproc_dict_set: timeout is negative");
@@ -137,7 +137,7 @@ static void dicts(void **state)
     says(mproc_dict_popitem(NULL, &found, &other, SECONDS), -EINVAL, "mproc_dict_popitem: dict is NULL");
     says(mproc_dict_setdefault(NULL, key, one, NULL, SECONDS), -EINVAL, "mproc_dict_setdefault: dict is NULL");
     says(mproc_dict_replace(dict, key, no_value(), one, SECONDS), -EINVAL,
-         "mproc_dict_replace: expected is no value: a kind is none of enum mproc_kind");
+         "mproc_dict_replace: expected is no value: a kind is not in enum mproc_kind");
     says(mproc_dict_add(dict, mproc_int(5), key, NULL, SECONDS), -EINVAL, "mproc_dict_add: number is none");
     says(mproc_dict_add(dict, key, one, NULL, SECONDS), -EINVAL, "mproc_dict_add: the value of key is no number");
     says(mproc_dict_update(dict, one, SECONDS), -EINVAL, "mproc_dict_update: map is no map");
@@ -170,7 +170,7 @@ static void lists(void **state)
     says(mproc_list_get(list, 0, NULL, SECONDS), -EINVAL, "mproc_list_get: value is NULL");
     says(mproc_list_get(NULL, 0, &found, SECONDS), -EINVAL, "mproc_list_get: list is NULL");
     says(mproc_list_set(list, 0, no_value(), SECONDS), -EINVAL,
-         "mproc_list_set: value is no value: a kind is none of enum mproc_kind");
+         "mproc_list_set: value is no value: a kind is not in enum mproc_kind");
     says(mproc_list_delete(NULL, 0, SECONDS), -EINVAL, "mproc_list_delete: list is NULL");
     says(mproc_list_pop(list, 0, NULL, SECONDS), -EINVAL, "mproc_list_pop: value is NULL");
     says(mproc_list_append(list, twice(), SECONDS), -EINVAL,
@@ -211,7 +211,7 @@ static void sets_and_namespaces(void **state)
     says(mproc_set_add(set, list, SECONDS), -EINVAL, "mproc_set_add: a list or map cannot be a key, nor in a set");
     says(mproc_set_contains(NULL, one, SECONDS), -EINVAL, "mproc_set_contains: set is NULL");
     says(mproc_set_remove(set, no_value(), SECONDS), -EINVAL,
-         "mproc_set_remove: item is no value: a kind is none of enum mproc_kind");
+         "mproc_set_remove: item is no value: a kind is not in enum mproc_kind");
     says(mproc_set_discard(NULL, one, SECONDS), -EINVAL, "mproc_set_discard: set is NULL");
     says(mproc_set_pop(set, NULL, SECONDS), -EINVAL, "mproc_set_pop: item is NULL");
     says(mproc_set_update(set, one, SECONDS), -EINVAL, "mproc_set_update: items is no list");
@@ -241,7 +241,7 @@ static void variables_and_arrays(void **state)
     assert_int_equal(mproc_array_create(&array, 4, 1), 0);
     says(mproc_variable_create(NULL, one), -EINVAL, "mproc_variable_create: variable is NULL");
     says(mproc_variable_set(variable, no_value(), SECONDS), -EINVAL,
-         "mproc_variable_set: value is no value: a kind is none of enum mproc_kind");
+         "mproc_variable_set: value is no value: a kind is not in enum mproc_kind");
     says(mproc_variable_get(variable, NULL, SECONDS), -EINVAL, "mproc_variable_get: value is NULL");
     says(mproc_array_create(NULL, 1, 1), -EINVAL, "mproc_array_create: array is NULL");
     mproc_array *none;
