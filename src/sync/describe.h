@@ -11,7 +11,7 @@ bool sync_describe(void *object, char *text, size_t size);
 
 /* For sync_describe(), from the files that know: the locks behind the public types. NULL: none is set up there. count
  * is how often the holder has acquired it. */
-struct owner_lock *rlock_describe(const mproc_rlock *lock, uint32_t *count);
+struct owner_lock *rlock_describe(const mproc_rlock *handle, uint32_t *count);
 
 /* Whether somebody waits. */
 bool condition_is_waited_for(const mproc_condition *condition);

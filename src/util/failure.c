@@ -85,22 +85,21 @@ void failure_release(void)
     last.holds--;
 }
 
-int failure(int result, const char *format, ...)
+void failure_note(int result, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     note_sentence(result, format, arguments);
     va_end(arguments);
-    return result;
 }
 
-int refuse(const char *function, const char *format, ...)
+void failure_refuse(const char *function, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     note_sentence(-EINVAL, format, arguments);
     va_end(arguments);
-    return failure_tell(function, -EINVAL);
+    failure_tell(function, -EINVAL);
 }
 
 void failure_listen(failure_listener *listener)

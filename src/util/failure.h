@@ -56,17 +56,26 @@ static inline int failed_call(const char *call)
     return -error;
 }
 
-/* Note a cause, and return the result that it is the cause of. */
-int failure(int result, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+void failure_note(int result, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+void failure_refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+
+static inline int failure_result(int result)
+{
+    return result;
+}
+
+/* Note a cause, and give the result that it is the cause of. Here and below the result is given in sight of the
+ * compiler and of the analyzer, which know then that a failure is not 0. */
+#define failure(result, ...) (failure_note(result, __VA_ARGS__), failure_result(result))
 
 /* An argument of a public function is wrong: -EINVAL. */
-int refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+#define refuse(function, ...) (failure_refuse(function, __VA_ARGS__), failure_result(-EINVAL))
 
 /* The result of a public function. A positive result is told only where a cause was noted for it. */
 static inline int outcome(const char *function, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
-        return failure_tell(function, result);
+        failure_tell(function, result);
     return result;
 }
 
@@ -75,14 +84,16 @@ static inline int outcome(const char *function, int result)
 static inline int retold(const char *function, unsigned before, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
-        return failure_retell(function, before, result);
+        failure_retell(function, before, result);
     return result;
 }
 
 /* The same for one that returns a count: only what is negative is a failure. */
 static inline int outcome_count(const char *function, int count)
 {
-    return __builtin_expect(count < 0, 0) ? failure_tell(function, count) : count;
+    if (__builtin_expect(count < 0, 0))
+        failure_tell(function, count);
+    return count;
 }
 
 /* The same for one that returns NULL with errno. */

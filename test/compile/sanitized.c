@@ -5,7 +5,7 @@
 
 static int use_memory(void *ctx, const void *in, void *out)
 {
-    char *memory = malloc(4 << 20);
+    unsigned char *memory = malloc(4 << 20);
     (void)ctx;
     if (!memory)
         return 1;

@@ -147,7 +147,7 @@ static void watch_for(unsigned seconds)
  * they wait for none. */
 static bool was_starved(void)
 {
-    double starved = family_starved_seconds();
+    double starved = family_starved_seconds(); /* NOLINT(bugprone-signal-handler): the signal came to a wait */
     double grown = starved - watch.starved;
     watch.starved = starved;
     return watch.again++ < AGAIN_MOST && grown > watch.seconds / 2.0;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static struct server server;
-static struct peer peers[2];
+static struct server_connection connections[2];
 
 static struct session *join(unsigned char number)
 {
@@ -15,8 +15,8 @@ static struct session *join(unsigned char number)
     struct session *session = session_open(&server, &hello);
     if (!session)
         abort();
-    peers[number] = (struct peer){.server = &server, .state = PEER_READY, .session = session, .channel = {.fd = -1}};
-    session->peer = &peers[number];
+    connections[number] = (struct server_connection){.server = &server, .state = SERVER_CONNECTION_READY, .session = session, .channel = {.fd = -1}};
+    session->connection = &connections[number];
     return session;
 }
 
@@ -49,8 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         request(sessions[data[1] >> 7], data + 2, frame);
         data += 2 + frame;
         size -= 2 + frame;
-        server.now += MPROC_SEC(1);
-        turns_expire(&server);
+        server.now += OS_SEC(1);
+        waitable_expire(&server);
     }
     leave(sessions[0]);
     leave(sessions[1]);

@@ -57,6 +57,7 @@ int waitable_wait(const struct waitable_call *turn, enum waiter_what what, const
 static struct waiter *first_of(const struct waitable *waitable, enum waiter_what what, enum waiter_what or_what)
 {
     struct waiter *waiter = TAILQ_FIRST(&waitable->waiters);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot follow tqe_prev */
     while (waiter && waiter->what != what && waiter->what != or_what)
         waiter = TAILQ_NEXT(waiter, entry);
     return waiter;
@@ -536,7 +537,7 @@ void waitable_free(struct server *server, struct waitable *waitable)
 {
     if (!waitable)
         return;
-    while (!TAILQ_EMPTY(&waitable->waiters))
+    while (!TAILQ_EMPTY(&waitable->waiters)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): as in first_of() */
         finish(server, waitable, TAILQ_FIRST(&waitable->waiters), SERVER_BAD_REQUEST, NULL);
     while (waitable->items) {
         struct queued *queued = waitable->items;

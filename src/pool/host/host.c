@@ -70,11 +70,6 @@ int host_check_privileges(mproc_pool *pool, bool often)
     return 0;
 }
 
-int host_closed(void)
-{
-    return failure(MPROC_CLOSED, "pool was closed or terminated, and takes no more work");
-}
-
 /* Why a worker could not be started or begin, as text for people. */
 static const char *why_not_begun(struct pool *shared, int reason, char text[WHY_SIZE])
 {

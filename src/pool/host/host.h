@@ -10,6 +10,7 @@
 #include "pool/host/tag.h"
 #include "pool/host/threads.h"
 #include "pool/shared/store.h"
+#include "util/failure.h"
 #include <mproc/process.h>
 #include <pthread.h>
 #include <signal.h>
@@ -61,7 +62,10 @@ int host_check(const mproc_pool *pool);
 int host_check_privileges(mproc_pool *pool, bool often);
 
 /* The failure that it takes no more work: MPROC_CLOSED. */
-int host_closed(void);
+static inline int host_closed(void)
+{
+    return failure(MPROC_CLOSED, "pool was closed or terminated, and takes no more work");
+}
 
 /* The failure that it can run no job: MPROC_BROKEN. */
 int host_broken(mproc_pool *pool);
