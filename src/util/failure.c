@@ -85,21 +85,22 @@ void failure_release(void)
     last.holds--;
 }
 
-void failure_note(int result, const char *format, ...)
+int failure_note(int result, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     note_sentence(result, format, arguments);
     va_end(arguments);
+    return result;
 }
 
-void failure_refuse(const char *function, const char *format, ...)
+int failure_refuse(const char *function, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     note_sentence(-EINVAL, format, arguments);
     va_end(arguments);
-    failure_tell(function, -EINVAL);
+    return failure_tell(function, -EINVAL);
 }
 
 void failure_listen(failure_listener *listener)

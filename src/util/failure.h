@@ -56,26 +56,34 @@ static inline int failed_call(const char *call)
     return -error;
 }
 
-void failure_note(int result, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
-void failure_refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+int failure_note(int result, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
+int failure_refuse(const char *function, const char *format, ...) __attribute__((cold)) MPROC_PRINTF(2, 3);
 
-static inline int failure_result(int result)
+/* What a function here returned, which is the result that it was given. The analyzer is told so, and knows then that a
+ * failure is not 0. A compiler that knew would keep the result in a register, and save that on the path without a
+ * failure too. */
+static inline int failure_told(int told, int result)
 {
-    return result;
+#ifdef __clang_analyzer__
+    if (told != result)
+        __builtin_unreachable();
+#else
+    (void)result;
+#endif
+    return told;
 }
 
-/* Note a cause, and give the result that it is the cause of. Here and below the result is given in sight of the
- * compiler and of the analyzer, which know then that a failure is not 0. */
-#define failure(result, ...) (failure_note(result, __VA_ARGS__), failure_result(result))
+/* Note a cause, and give the result that it is the cause of. */
+#define failure(result, ...) failure_told(failure_note(result, __VA_ARGS__), result)
 
 /* An argument of a public function is wrong: -EINVAL. */
-#define refuse(function, ...) (failure_refuse(function, __VA_ARGS__), failure_result(-EINVAL))
+#define refuse(function, ...) failure_told(failure_refuse(function, __VA_ARGS__), -EINVAL)
 
 /* The result of a public function. A positive result is told only where a cause was noted for it. */
 static inline int outcome(const char *function, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
-        failure_tell(function, result);
+        return failure_told(failure_tell(function, result), result);
     return result;
 }
 
@@ -84,7 +92,7 @@ static inline int outcome(const char *function, int result)
 static inline int retold(const char *function, unsigned before, int result)
 {
     if (__builtin_expect(result != 0 && result != MPROC_TIMEOUT, 0))
-        failure_retell(function, before, result);
+        return failure_told(failure_retell(function, before, result), result);
     return result;
 }
 
@@ -92,7 +100,7 @@ static inline int retold(const char *function, unsigned before, int result)
 static inline int outcome_count(const char *function, int count)
 {
     if (__builtin_expect(count < 0, 0))
-        failure_tell(function, count);
+        return failure_told(failure_tell(function, count), count);
     return count;
 }
 
