@@ -257,8 +257,7 @@ bool os_child_has_ended(pid_t pid)
     siginfo_t info = {.si_pid = 0};
     if (os_fault(OS_WAITID))
         return false;
-    return os_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) ? errno == ECHILD
-                                                                                    : info.si_pid == pid;
+    return os_waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) ? errno == ECHILD : info.si_pid == pid;
 }
 
 int os_reap(pid_t pid, int *exitcode)

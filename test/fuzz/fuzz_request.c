@@ -15,7 +15,8 @@ static struct session *join(unsigned char number)
     struct session *session = session_open(&server, &hello);
     if (!session)
         abort();
-    connections[number] = (struct server_connection){.server = &server, .state = SERVER_CONNECTION_READY, .session = session, .channel = {.fd = -1}};
+    connections[number] = (struct server_connection){
+        .server = &server, .state = SERVER_CONNECTION_READY, .session = session, .channel = {.fd = -1}};
     session->connection = &connections[number];
     return session;
 }

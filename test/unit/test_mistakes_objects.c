@@ -210,7 +210,8 @@ static void waits(void **state)
     items[1].kind = MPROC_WAIT_FUTURE;
     says(mproc_wait(items, 2, NULL, SECONDS), -EINVAL, "mproc_wait: items[1].on.future is NULL");
     items[1].kind = (enum mproc_wait_kind)77;
-    says(mproc_wait(items, 2, NULL, SECONDS), -EINVAL, "mproc_wait: items[1].kind must be a constant of enum mproc_wait_kind");
+    says(mproc_wait(items, 2, NULL, SECONDS), -EINVAL,
+         "mproc_wait: items[1].kind must be a constant of enum mproc_wait_kind");
     items[1] = (mproc_wait_item){.kind = MPROC_WAIT_FD, .on.fd = -1};
     says(mproc_wait(items, 2, NULL, SECONDS), -EBADF, "mproc_wait: items[1].on.fd is negative");
 }

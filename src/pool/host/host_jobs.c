@@ -331,6 +331,8 @@ int host_launch(mproc_pool *pool, struct job *job, const struct host_job *wish, 
 int host_promise(mproc_pool *pool)
 {
     struct pool *shared = pool->shared;
+    if (load_acquire(&pool->is_cut_off)) /* the lock's holder may have died unnoticed, see pool_lock() */
+        return host_broken(pool);
     int result = pool_lock(shared);
     if (result)
         return result;
