@@ -1,4 +1,5 @@
-/* One connection of a client to a server, as client_connection.h says: requests out, answers in, and what is done when it is lost.
+/* One connection of a client to a server, as client_connection.h says: requests out, answers in, and what is done when
+ * it is lost.
  *
  * A lost connection is made again by the leader, as long as somebody waits or when somebody next calls. If the server
  * still knows this client, every request without an answer is sent again: the server does each once. If it does not, or

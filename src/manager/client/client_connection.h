@@ -68,8 +68,8 @@ struct client_connection {
 /* The failure that the other side did not prove that it has the key: MPROC_AUTH. */
 int link_stranger(void);
 
-/* client_handshake.c: make a connection. resumes: as the client that the server knows. 0, MPROC_AUTH, MPROC_TIMEOUT, -errno;
- * MPROC_CLOSED: it ended meanwhile; MPROC_NOT_FOUND: the client is not known. */
+/* client_handshake.c: make a connection. resumes: as the client that the server knows. 0, MPROC_AUTH, MPROC_TIMEOUT,
+ * -errno; MPROC_CLOSED: it ended meanwhile; MPROC_NOT_FOUND: the client is not known. */
 int client_handshake(const struct manager_address *way, const unsigned char identity[WIRE_IDENTITY], bool resumes,
                      uint64_t received, struct client_handshake_result *meeting, int64_t deadline);
 

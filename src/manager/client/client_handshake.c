@@ -1,4 +1,4 @@
-/* Making a connection to a server: reaching it, TLS, and the proofs of both sides. Called by client_connection.c. It waits, and
+/* Making a connection to a server: reaching it, TLS, and the proofs of both sides. It waits, and
  * holds no lock. */
 #include "manager/client/client_connection.h"
 

@@ -8,8 +8,8 @@
 
 #define PROXY_BUCKETS 1024
 
-/* The first part is constant, the rest under the link's mutex. There is one for each object; two where one of them was
- * found again by its name when there was another already. */
+/* The first part is constant, the rest under the connection's mutex. There is one for each object; two where one of
+ * them was found again by its name when there was another already. */
 struct proxy {
     uint64_t stamp;
     struct mproc_manager *manager;
@@ -80,7 +80,7 @@ void proxy_free_all(struct mproc_manager *manager);
  * room for two more. Whether the server may wait. */
 bool proxy_complete(const char *method, mproc_value *args, size_t *count, mproc_time timeout);
 
-/* For the link. */
+/* For the connection. */
 int proxy_arrived(struct client_connection *connection, mproc_value *answer, bool is_new);
 void proxy_renewed(struct client_connection *connection);
 

@@ -1,6 +1,6 @@
 /* What a request asks for: methods of the server itself, of its containers, of locks and queues, and of the program's
- * own types. Called by server_connection.c with a request that is well formed. Only what is in a table here, in the table of a type,
- * or was registered can be called. */
+ * own types. A request is well formed when it comes here. Only what is in a table here, in the table of a type, or was
+ * registered can be called. */
 #include "manager/server/server.h"
 
 #include "manager/server/server_memory.h"

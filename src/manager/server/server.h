@@ -76,7 +76,7 @@ enum server_connection_state {
 };
 
 struct server_connection {
-    LIST_ENTRY(server_connection) entry; /* in peers of the server */
+    LIST_ENTRY(server_connection) entry; /* in connections of the server */
     struct server *server;
     struct channel channel;
     enum server_connection_state state;
@@ -152,7 +152,7 @@ struct server {
     int result; /* of the end: what was not saved, and why */
     LIST_HEAD(, server_connection) connections;
     size_t peer_count, gone_count, waiting_count, lingering_count;
-    size_t turn_count; /* of peers that have one */
+    size_t turn_count; /* of connections that have a turn */
     LIST_HEAD(, session) sessions;
     struct registry registry;
     LIST_HEAD(, waitable) waitables;
@@ -174,10 +174,10 @@ void server_connection_input(struct server_connection *connection);  /* it can b
 void server_connection_work(struct server_connection *connection);   /* look at some of what came */
 void server_connection_output(struct server_connection *connection); /* send what can be sent */
 void server_connection_look(struct server_connection *connection);   /* at its deadlines */
-void server_connection_drop(struct server_connection *connection,
-                            const char *reason); /* reason NULL: it left by itself */
-void server_connection_wake(
-    struct server_connection *connection); /* there is an answer for it, made in the turn of another */
+/* Drop it; reason NULL: it left by itself. */
+void server_connection_drop(struct server_connection *connection, const char *reason);
+/* There is an answer for it, made in the turn of another. */
+void server_connection_wake(struct server_connection *connection);
 void server_connection_bury(struct server_connection *connection);
 
 /* session.c */

@@ -1,5 +1,4 @@
-/* The snapshot of a server, as clients see it. Called by server_setup.c at the start and the end, by requests.c for those who
- * ask, and by the loop.
+/* The snapshot of a server, as clients see it: asked for at the start and the end, by clients, and by the loop.
  *
  * The bytes are made between two requests, so they show one moment. A process of its own writes them, and the loop goes
  * on. Whoever asks meanwhile has seen more than what is being written, so it waits for the next writing, one for all.

@@ -20,7 +20,7 @@ enum waiter_what {
 
 /* A request that waits. */
 struct waiter {
-    TAILQ_ENTRY(waiter) entry;    /* in waiters of turns, in the order in which they came */
+    TAILQ_ENTRY(waiter) entry;    /* in waiters of the waitable, in the order in which they came */
     LIST_ENTRY(waiter) all_entry; /* in waiters of the server */
     struct waitable *waitable;
     struct session *session; /* NULL: nobody is to be answered */
