@@ -2,6 +2,7 @@
  * these a small object file in memory, by which gdb learns of them (its JIT interface). */
 #include "os/code_frames.h"
 
+#include "os/unwind.h"
 #include <elf.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,12 +39,6 @@ struct object {
 /* ---- the unwind data ---- */
 
 /* From libgcc. */
-struct bases {
-    void *text;
-    void *data;
-    void *function;
-};
-extern const void *_Unwind_Find_FDE(void *address, struct bases *bases);
 extern void __register_frame(void *frames);
 
 #define RELATIVE 0x1b /* four bytes, relative to where they stand */
@@ -73,7 +68,7 @@ static size_t encoding_of(const unsigned char *common, size_t size)
 /* Write the unwind data of the function again, for the copy. How many bytes; 0: they are not as expected. */
 static size_t copy_frames(const void *function, const void *copy, uint64_t size, unsigned char *frames)
 {
-    struct bases bases;
+    struct unwind_bases bases;
     const unsigned char *own = _Unwind_Find_FDE((void *)(uintptr_t)function, &bases);
     if (!own || bases.function != function)
         return 0;
@@ -176,7 +171,7 @@ void __jit_debug_register_code(void)
 void os_code_publish(const void *memory, size_t size)
 {
     static struct jit_code_entry entry;
-    struct bases bases;
+    struct unwind_bases bases;
     const struct object *object = memory;
     entry = (struct jit_code_entry){.object = object, .size = size};
     __jit_debug_descriptor.first = &entry;

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "os/stack.h"
 
+#include "os/unwind.h"
 #include <dlfcn.h>
 #include <link.h>
 #include <ucontext.h>
@@ -36,12 +37,6 @@ static bool go_on(const struct os_stack_call *call, void *arg)
     (void)arg;
     return true;
 }
-
-/* Of libgcc, in no header of it. */
-struct unwind_bases {
-    void *text, *data, *function;
-};
-extern const void *_Unwind_Find_FDE(void *address, struct unwind_bases *bases); /* NOLINT */
 
 /* A static program tells the unwinder of its tables in a constructor without a number. Before that, and in what was
  * forked before that, the unwinder would abort. */
